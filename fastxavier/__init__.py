@@ -1,0 +1,23 @@
+"""fastxavier: neural-network weights, filled in place, the same bits on every machine."""
+
+from fastxavier._core import version as __version__
+from fastxavier.distributions import Distribution, Normal, TruncatedNormal, Uniform
+from fastxavier.fill import fill_, normal_, truncated_normal_, uniform_
+from fastxavier.schemes import glorot_normal, glorot_truncated_normal, glorot_uniform
+from fastxavier.streams import manual_seed
+
+__all__ = [
+    "Distribution",
+    "Normal",
+    "TruncatedNormal",
+    "Uniform",
+    "__version__",
+    "fill_",
+    "glorot_normal",
+    "glorot_truncated_normal",
+    "glorot_uniform",
+    "manual_seed",
+    "normal_",
+    "truncated_normal_",
+    "uniform_",
+]

@@ -1,0 +1,408 @@
+# cython: language_level=3, freethreading_compatible=True, boundscheck=False, wraparound=False
+"""The binding: an array is checked, the GIL dropped, one C function called, its status raised."""
+
+cimport numpy as cnp
+from cpython.buffer cimport PyObject_CheckBuffer
+from cpython.exc cimport PyErr_CheckSignals
+from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_IsValid, PyCapsule_SetName
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+from fastxavier cimport c_fastxavier as c
+
+import os
+
+import numpy as np
+
+cnp.import_array()
+
+
+# ---- laws ------------------------------------------------------------------------------------
+
+
+cdef class Law:
+    """The C side of a distribution. Made by the functions below it, then never changed."""
+
+    cdef c.fx_law law
+
+    @property
+    def _parameters(self):
+        """Location and scale: mean and std of the (parent) normal, low and high of a uniform."""
+        return self.law.location, self.law.scale
+
+    @property
+    def _moments(self):
+        """Mean and variance at location 0 and scale 1; of a uniform itself."""
+        return self.law.mean, self.law.variance
+
+    @property
+    def _cut(self):
+        """Bounds in units of the scale."""
+        return self.law.low, self.law.high
+
+
+cdef int made(c.fx_status status) except -1:
+    if status != c.FX_OK:
+        raise ValueError(c.fx_message(status).decode())
+    return 0
+
+
+def uniform_law(cls, double low, double high):
+    cdef Law self = Law.__new__(cls)
+    made(c.fx_uniform(&self.law, low, high))
+    return self
+
+
+def normal_law(cls, double mean, double std):
+    cdef Law self = Law.__new__(cls)
+    made(c.fx_normal(&self.law, mean, std))
+    return self
+
+
+def truncated_normal_law(cls, double mean, double std, double low, double high):
+    cdef Law self = Law.__new__(cls)
+    made(c.fx_truncated_normal(&self.law, mean, std, low, high))
+    return self
+
+
+def rescaled_law(cls, Law law, double mean, double std):
+    """The same cut of another normal: far cheaper than measuring the cut again."""
+    cdef Law self = Law.__new__(cls)
+    self.law = law.law
+    made(c.fx_rescaled(&self.law, mean, std))
+    return self
+
+
+# ---- floating-point environment --------------------------------------------------------------
+
+
+cdef extern from "fpenv.h" nogil:
+    ctypedef struct fp_state:
+        pass
+    fp_state fp_enter()
+    void fp_leave(fp_state)
+
+
+cdef class round_to_nearest:
+    """While it is entered, Python's floats round as the stream needs, whatever mode is set."""
+
+    cdef fp_state callers
+
+    def __enter__(self):
+        self.callers = fp_enter()
+
+    def __exit__(self, *exception):
+        fp_leave(self.callers)
+
+
+# ---- arrays ----------------------------------------------------------------------------------
+
+
+cdef extern from *:
+    """
+    #include <stdint.h>
+    typedef struct { int32_t device_type, device_id; } dl_device;
+    typedef struct { uint8_t code, bits; uint16_t lanes; } dl_dtype;
+    typedef struct {
+        void *data; dl_device device; int32_t ndim; dl_dtype dtype;
+        int64_t *shape, *strides; uint64_t byte_offset;
+    } dl_tensor;
+    typedef struct dl_managed { dl_tensor tensor; void *context; void (*deleter)(struct dl_managed *); } dl_managed;
+    typedef struct dl_versioned {
+        uint32_t major, minor; void *context; void (*deleter)(struct dl_versioned *);
+        uint64_t flags; dl_tensor tensor;
+    } dl_versioned;
+    """
+    ctypedef struct dl_device:
+        int32_t device_type, device_id
+    ctypedef struct dl_dtype:
+        uint8_t code, bits
+        uint16_t lanes
+    ctypedef struct dl_tensor:
+        void *data
+        dl_device device
+        int32_t ndim
+        dl_dtype dtype
+        int64_t *shape
+        int64_t *strides
+        uint64_t byte_offset
+    ctypedef struct dl_managed:
+        dl_tensor tensor
+        void (*deleter)(dl_managed *) noexcept
+    ctypedef struct dl_versioned:
+        uint32_t major
+        void (*deleter)(dl_versioned *) noexcept
+        uint64_t flags
+        dl_tensor tensor
+
+cdef enum:
+    DL_CPU = 1
+    DL_FLOAT = 2
+    DL_BFLOAT = 4
+    DL_READ_ONLY = 1
+    MAX_DIMS = 64
+
+
+cdef class Target:
+    """Where a fill writes: an fx_array, and whoever keeps its memory alive."""
+
+    cdef c.fx_array array
+    cdef int64_t shape[MAX_DIMS]
+    cdef int64_t strides[MAX_DIMS]
+    cdef int64_t global_shape[MAX_DIMS]
+    cdef int64_t offset[MAX_DIMS]
+    cdef object owner
+    cdef dl_managed *managed
+    cdef dl_versioned *versioned
+
+    def __dealloc__(self):
+        if self.managed != NULL and self.managed.deleter != NULL:
+            self.managed.deleter(self.managed)
+        if self.versioned != NULL and self.versioned.deleter != NULL:
+            self.versioned.deleter(self.versioned)
+
+
+cdef str dtype_names = "float32, float64, float16 or bfloat16"
+
+
+cdef c.fx_dtype numpy_dtype(cnp.ndarray array) except *:
+    cdef int number = cnp.PyArray_TYPE(array)
+    if number == cnp.NPY_FLOAT32:
+        return c.FX_FLOAT32
+    if number == cnp.NPY_FLOAT64:
+        return c.FX_FLOAT64
+    if number == cnp.NPY_FLOAT16:
+        return c.FX_FLOAT16
+    if array.dtype.type.__name__ == "bfloat16" and array.dtype.itemsize == 2:
+        return c.FX_BFLOAT16
+    raise TypeError(f"array has dtype {array.dtype}; it must be {dtype_names}")
+
+
+cdef int from_numpy(Target target, cnp.ndarray array) except -1:
+    target.array.dtype = numpy_dtype(array)
+    if not cnp.PyArray_ISNOTSWAPPED(array):
+        raise TypeError(
+            f"array has dtype {array.dtype.str}; its bytes must be in this machine's order"
+        )
+    if not cnp.PyArray_ISWRITEABLE(array):
+        raise ValueError("array is read-only; it must be writable")
+    cdef int i
+    target.owner = array
+    target.array.data = cnp.PyArray_DATA(array)
+    target.array.ndim = cnp.PyArray_NDIM(array)
+    for i in range(target.array.ndim):
+        target.shape[i] = cnp.PyArray_DIM(array, i)
+        target.strides[i] = cnp.PyArray_STRIDE(array, i)
+    target.array.shape = target.shape
+    target.array.strides = target.strides
+    return 0
+
+
+cdef int from_dl_tensor(Target target, dl_tensor *tensor) except -1:
+    cdef int i
+    if tensor.device.device_type != DL_CPU:
+        raise ValueError(
+            f"array lies on DLPack device type {tensor.device.device_type}; it must lie in CPU memory"
+        )
+    code, bits = tensor.dtype.code, tensor.dtype.bits
+    known = {
+        (DL_FLOAT, 32): c.FX_FLOAT32,
+        (DL_FLOAT, 64): c.FX_FLOAT64,
+        (DL_FLOAT, 16): c.FX_FLOAT16,
+        (DL_BFLOAT, 16): c.FX_BFLOAT16,
+    }
+    if (code, bits) not in known or tensor.dtype.lanes != 1:
+        raise TypeError(
+            f"array has DLPack dtype code {code} of {bits} bits; it must be {dtype_names}"
+        )
+    if tensor.ndim > MAX_DIMS:
+        raise ValueError(f"array has {tensor.ndim} axes; it must have at most {MAX_DIMS}")
+    target.array.dtype = known[code, bits]
+    target.array.data = <char *>tensor.data + tensor.byte_offset
+    target.array.ndim = tensor.ndim
+    cdef int64_t itemsize = c.fx_itemsize(target.array.dtype)
+    for i in range(tensor.ndim):
+        target.shape[i] = tensor.shape[i]
+        if tensor.strides != NULL:
+            target.strides[i] = tensor.strides[i] * itemsize
+    target.array.shape = target.shape
+    target.array.strides = target.strides if tensor.strides != NULL else NULL
+    return 0
+
+
+cdef int from_dlpack(Target target, array) except -1:
+    try:
+        capsule = array.__dlpack__(max_version=(1, 0))
+    except TypeError:  # a producer older than DLPack 1.0
+        capsule = array.__dlpack__()
+    if PyCapsule_IsValid(capsule, "dltensor_versioned"):
+        target.versioned = <dl_versioned *>PyCapsule_GetPointer(capsule, "dltensor_versioned")
+        PyCapsule_SetName(capsule, "used_dltensor_versioned")
+        if target.versioned.major != 1:
+            raise BufferError(f"array speaks DLPack version {target.versioned.major}; 1 is known")
+        if target.versioned.flags & DL_READ_ONLY:
+            raise ValueError("array is read-only; it must be writable")
+        return from_dl_tensor(target, &target.versioned.tensor)
+    target.managed = <dl_managed *>PyCapsule_GetPointer(capsule, "dltensor")
+    PyCapsule_SetName(capsule, "used_dltensor")
+    return from_dl_tensor(target, &target.managed.tensor)
+
+
+cdef Target target_of(array):
+    cdef Target target = Target.__new__(Target)
+    if isinstance(array, np.ndarray):
+        from_numpy(target, array)
+    elif PyObject_CheckBuffer(array) or hasattr(type(array), "__array_interface__"):
+        from_numpy(target, np.asarray(array))
+    elif hasattr(type(array), "__dlpack__"):
+        from_dlpack(target, array)
+    else:
+        raise TypeError(
+            f"array is a {type(array).__name__}; it must be a NumPy array or export a writable "
+            "buffer, __array_interface__ or DLPack"
+        )
+    return target
+
+
+cdef int place_in(Target target, str name, value, int64_t *out) except -1:
+    cdef int i
+    try:
+        numbers = tuple(value)
+    except TypeError:
+        raise TypeError(f"{name} is {value!r}; it must be a sequence of integers") from None
+    if len(numbers) != target.array.ndim:
+        raise ValueError(
+            f"{name} is {value!r} for an array of {target.array.ndim} axes; it must have as many numbers"
+        )
+    for i, number in enumerate(numbers):
+        if isinstance(number, (bool, np.bool_)) or not hasattr(number, "__index__"):
+            raise TypeError(f"{name} is {value!r}; it must be a sequence of integers")
+        number = number.__index__()
+        if not 0 <= number <= 1 << 62:
+            raise ValueError(f"{name} is {value!r}; each number must be from 0 to 2**62")
+        out[i] = number
+    return 0
+
+
+# ---- filling ---------------------------------------------------------------------------------
+
+
+cdef int poll_signals(void *argument) noexcept nogil:
+    cdef int stop
+    with gil:
+        stop = PyErr_CheckSignals()
+    return stop
+
+
+cdef int raise_pending() except -1:
+    """The exception that a signal handler has raised is set already."""
+    return -1
+
+
+cdef int refused(c.fx_status status, Target target, Law law, global_shape, offset, threads) except -1:
+    message = c.fx_message(status).decode()
+    shape = tuple(target.shape[i] for i in range(target.array.ndim))
+    if status == c.FX_ERROR_ISA:
+        check_isa()
+    elif status == c.FX_ERROR_OVERLAP:
+        strides = tuple(target.strides[i] for i in range(target.array.ndim))
+        message = (
+            f"array of shape {shape} has strides {strides}: elements of it share memory; each must "
+            "have its own"
+        )
+    elif status == c.FX_ERROR_SHARD:
+        message = (
+            f"array of shape {shape} at offset {offset!r} does not lie inside global_shape "
+            f"{global_shape!r}"
+        )
+    elif status == c.FX_ERROR_SHAPE:
+        message = f"global_shape {global_shape or shape!r} has more than 2**62 elements"
+    elif status == c.FX_ERROR_RANGE:
+        name = ["float32", "float64", "float16", "bfloat16"][target.array.dtype]
+        message = f"{law!r} reaches values beyond the largest {name}; a smaller scale is needed"
+    elif status == c.FX_ERROR_EMPTY:
+        message = f"{law!r} has no number of the array's dtype between its cuts"
+    raise ValueError(message)
+
+
+cdef int SMALL = 4096  # bytes below which dropping the GIL would cost more than the fill
+
+
+def fill(array, Law law, key, global_shape, offset, threads):
+    """Fill `array`; `key` is (seed, stream) or, called once all checks have passed, returns it."""
+    cdef Target target = target_of(array)
+    cdef c.fx_options options
+    cdef c.fx_status status
+    cdef uint64_t seed, stream
+    cdef int64_t bytes_ = c.fx_itemsize(target.array.dtype)
+    cdef int i
+    if global_shape is not None:
+        place_in(target, "global_shape", global_shape, target.global_shape)
+        target.array.global_shape = target.global_shape
+    if offset is not None:
+        if global_shape is None:
+            raise ValueError(f"offset is {offset!r} without a global_shape to lie in")
+        place_in(target, "offset", offset, target.offset)
+        target.array.offset = target.offset
+    options.threads = 0 if threads is None else threads
+    options.poll = poll_signals
+    options.poll_argument = NULL
+    status = c.fx_check(&target.array, &law.law, &options)
+    if status != c.FX_OK:
+        refused(status, target, law, global_shape, offset, threads)
+    seed, stream = key() if callable(key) else key
+    for i in range(target.array.ndim):
+        bytes_ *= target.shape[i]
+        if bytes_ > SMALL:
+            break
+    if bytes_ <= SMALL:
+        status = c.fx_fill(&target.array, &law.law, seed, stream, &options)
+    else:
+        with nogil:
+            status = c.fx_fill(&target.array, &law.law, seed, stream, &options)
+    if status == c.FX_INTERRUPTED:
+        raise_pending()
+    if status != c.FX_OK:
+        refused(status, target, law, global_shape, offset, threads)
+
+
+# ---- what runs -------------------------------------------------------------------------------
+
+
+def available_isas():
+    names = []
+    while c.fx_isa_available(len(names)) != NULL:
+        names.append(c.fx_isa_available(len(names)).decode())
+    return tuple(names)
+
+
+def check_isa():
+    """The implementation in use; RuntimeError where FASTXAVIER_ISA names none that runs here."""
+    name = c.fx_isa()
+    if name == NULL:
+        raise RuntimeError(
+            f"FASTXAVIER_ISA is {os.environ.get('FASTXAVIER_ISA')!r}; this machine runs "
+            + ", ".join(available_isas())
+        )
+    return name.decode()
+
+
+def force_isa(name):
+    """Use this implementation from now on; None: choose anew from the environment."""
+    encoded = None if name is None else name.encode()
+    cdef const char *text = NULL
+    if encoded is not None:
+        text = encoded
+    if c.fx_force_isa(text) != c.FX_OK:
+        raise ValueError(f"isa is {name!r}; this machine runs {', '.join(available_isas())}")
+
+
+def default_threads():
+    return c.fx_threads()
+
+
+def openmp_version():
+    return c.fx_openmp()
+
+
+version = c.FX_VERSION.decode()
+stream_version = c.FX_STREAM_VERSION

@@ -1,0 +1,94 @@
+"""Schemes: arithmetic from fans and a gain to a distribution. Knows no array and no stream."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from typing import Any, Literal, SupportsFloat
+
+from fastxavier import _core
+from fastxavier._numbers import real
+from fastxavier.distributions import Normal, TruncatedNormal, Uniform
+
+__all__ = ["Mode", "glorot_normal", "glorot_truncated_normal", "glorot_uniform"]
+
+Mode = Literal["fan_avg", "fan_in", "fan_out"]
+
+
+def _fan(name: str, value: Any) -> Any:
+    """A fan as a Python number: an integer of any size, or a float."""
+    if type(value) is not int:
+        if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+            value = int(value)
+        else:
+            value = real(name, value)
+    if value < 0:
+        raise ValueError(f"{name} is {value}; it must not be negative")
+    return value
+
+
+def _scale(ratio: int, fan_in: Any, fan_out: Any, gain: Any, mode: str) -> float:
+    """gain * sqrt(ratio / fan), the fan being what `mode` says."""
+    fan_in, fan_out, gain = _fan("fan_in", fan_in), _fan("fan_out", fan_out), real("gain", gain)
+    if gain < 0:
+        raise ValueError(f"gain is {gain}; it must not be negative")
+    if mode == "fan_avg":
+        ratio, fan = 2 * ratio, fan_in + fan_out
+    elif mode == "fan_in":
+        fan = fan_in
+    elif mode == "fan_out":
+        fan = fan_out
+    else:
+        raise ValueError(f"mode is {mode!r}; it must be 'fan_avg', 'fan_in' or 'fan_out'")
+    if fan == 0:
+        raise ValueError(
+            f"fan_in is {fan_in} and fan_out is {fan_out}: mode {mode!r} has nothing to divide by"
+        )
+    with _core.round_to_nearest():
+        scale = gain * math.sqrt(ratio / fan)
+    if scale == math.inf:
+        raise ValueError(f"gain {gain} over a fan of {fan} is beyond the largest float")
+    return scale
+
+
+def glorot_uniform(
+    fan_in: float, fan_out: float, gain: SupportsFloat = 1.0, mode: Mode = "fan_avg"
+) -> Uniform:
+    """Glorot's uniform law, U[-a, a] with a = gain * sqrt(6 / (fan_in + fan_out)).
+
+    Its variance is gain**2 * 2 / (fan_in + fan_out): the compromise of Glorot & Bengio (2010),
+    equation 16, between keeping the variance of activations (`mode` "fan_in") and of
+    back-propagated gradients ("fan_out"). The same law as torch's ``xavier_uniform_`` and as
+    ``glorot_uniform`` in JAX and Keras; see `uniform_` for parameters and errors.
+    """
+    bound = _scale(3, fan_in, fan_out, gain, mode)
+    return Uniform(-bound, bound)
+
+
+def glorot_normal(
+    fan_in: float, fan_out: float, gain: SupportsFloat = 1.0, mode: Mode = "fan_avg"
+) -> Normal:
+    """Glorot's law with a plain normal: std = gain * sqrt(2 / (fan_in + fan_out)).
+
+    The law of torch's ``xavier_normal_``. What JAX and Keras call ``glorot_normal`` is truncated:
+    see `glorot_truncated_normal`. See `normal_` for parameters and errors.
+    """
+    return Normal(0.0, _scale(1, fan_in, fan_out, gain, mode))
+
+
+def glorot_truncated_normal(
+    fan_in: float, fan_out: float, gain: SupportsFloat = 1.0, mode: Mode = "fan_avg"
+) -> TruncatedNormal:
+    """Glorot's law with a normal cut at two standard deviations of the parent.
+
+    The parent's std is gain * sqrt(2 / (fan_in + fan_out)) / 0.87962566..., so that what is left by
+    the cut has the target variance. The law of ``glorot_normal`` in JAX and Keras. See
+    `truncated_normal_` for parameters and errors.
+    """
+    std = _scale(1, fan_in, fan_out, gain, mode)
+    with _core.round_to_nearest():
+        parent_std = std / math.sqrt(_STANDARD_CUT.variance)
+    return TruncatedNormal(0.0, parent_std)
+
+
+_STANDARD_CUT = TruncatedNormal(0.0, 1.0)

@@ -1,0 +1,128 @@
+"""Seeds and streams: from what a caller writes to the two 64-bit numbers that key every value."""
+
+from __future__ import annotations
+
+import operator
+import secrets
+import threading
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import Any, Final, SupportsIndex
+
+__all__ = ["manual_seed"]
+
+Key = tuple[int, int]
+
+
+class _ModuleDefault:
+    """What `seed` is when it is not given; None, by contrast, asks for fresh entropy."""
+
+    def __repr__(self) -> str:
+        return "<module default>"
+
+
+MODULE_DEFAULT: Final = _ModuleDefault()
+
+
+def _hashed(data: bytes) -> int:
+    return int.from_bytes(blake2b(data, digest_size=8).digest(), "little")
+
+
+def _integer(name: str, value: Any, otherwise: str) -> int:
+    if type(value) is not int:
+        if isinstance(value, bool) or type(value).__name__ in ("bool", "bool_"):
+            raise TypeError(f"{name} is {value!r}, a truth value; it must be {otherwise}")
+        try:
+            value = operator.index(value)
+        except TypeError:
+            kind = type(value).__name__
+            raise TypeError(f"{name} is {value!r}, a {kind}; it must be {otherwise}") from None
+    if value < 0:
+        raise ValueError(f"{name} is {value}; it must be {otherwise}, not negative")
+    return int(value)
+
+
+def seed_number(seed: SupportsIndex | None) -> int:
+    """The 64-bit seed: itself below 2**64, hashed beyond, fresh entropy for None."""
+    if seed is None:
+        return secrets.randbits(64)
+    number = _integer("seed", seed, "an integer or None")
+    if number >> 64:
+        return _hashed(number.to_bytes((number.bit_length() + 7) // 8, "little"))
+    return number
+
+
+def stream_number(stream: SupportsIndex | str) -> int:
+    """The 64-bit stream: a number below 2**63 itself; a name hashed, with bit 63 set."""
+    if isinstance(stream, str):
+        return _hashed(stream.encode()) | 1 << 63
+    number = _integer("stream", stream, "an integer below 2**63 or a name")
+    if number >> 63:
+        raise ValueError(f"stream is {number}; it must be an integer below 2**63 or a name")
+    return number
+
+
+class _Default:
+    """The module's own seed and the streams it has handed out, each of them once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seed = seed_number(None)
+        self._next = 0
+
+    def reseed(self, seed: SupportsIndex | None) -> None:
+        number = seed_number(seed)
+        with self._lock:
+            self._seed = number
+            self._next = 0
+
+    def take(self) -> Key:
+        with self._lock:
+            stream = self._next
+            self._next += 1
+            return self._seed, stream
+
+    @property
+    def seed(self) -> int:
+        return self._seed
+
+
+_default = _Default()
+
+
+def manual_seed(seed: SupportsIndex | None) -> None:
+    """Seed the module default and start its streams again from 0.
+
+    Every call without ``seed=`` and ``stream=`` takes the next stream of the module default: the
+    first after ``manual_seed(s)`` draws what ``seed=s, stream=0`` draws, the second what
+    ``seed=s, stream=1`` draws, and so on. Until it is first called, the module default is seeded
+    with entropy from the operating system.
+
+    Parameters
+    ----------
+    seed : int or None
+        Any integer from 0 up; one of more than 64 bits is hashed, never truncated. None takes
+        fresh entropy.
+
+    Raises
+    ------
+    TypeError
+        If `seed` is no integer (a truth value is none).
+    ValueError
+        If `seed` is negative.
+
+    Notes
+    -----
+    Threads share the module default and no stream is handed out twice, but which of them takes
+    which stream is then a matter of chance: name the streams where that matters.
+    """
+    _default.reseed(seed)
+
+
+def resolve(
+    seed: SupportsIndex | _ModuleDefault | None, stream: SupportsIndex | str | None
+) -> Key | Callable[[], Key]:
+    """The key of a fill, or what takes it from the module default once the fill is sure."""
+    if isinstance(seed, _ModuleDefault):
+        return _default.take if stream is None else (_default.seed, stream_number(stream))
+    return seed_number(seed), 0 if stream is None else stream_number(stream)

@@ -1,0 +1,87 @@
+"""The compiled half of the build: src_c/ and its Cython binding. Everything else is in pyproject.toml.
+
+FASTXAVIER_OPENMP=0 builds for one thread; otherwise OpenMP is used wherever the compiler has it.
+"""
+
+import os
+import pathlib
+import re
+import shutil
+import tempfile
+
+import numpy as np
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+CORE = ["cpu", "dispatch", "fill", "law", "layout", "normal_cdf", "parallel"]
+KERNELS = ["isa_avx512", "isa_avx2", "isa_neon", "isa_scalar"]
+
+# No instruction-set flag: kernels open their own target regions and are chosen at run time.
+# The others come after the user's CFLAGS, because bit identity forbids what these switch off.
+EXACT = ["-O3", "-ffp-contract=off", "-fno-fast-math", "-fno-associative-math"]
+EXACT_MSVC = ["/O2", "/fp:strict", "/std:c11", "/experimental:c11atomics"]
+
+
+def openmp_flags(compiler):
+    """The compile and link flags with which a program using OpenMP builds, or nothing."""
+    if os.environ.get("FASTXAVIER_OPENMP") == "0":
+        return [], []
+    if compiler.compiler_type == "msvc":
+        candidates = [(["/openmp"], [])]
+    else:
+        candidates = [(["-fopenmp"], ["-fopenmp"]), (["-Xpreprocessor", "-fopenmp"], ["-lomp"])]
+    folder = tempfile.mkdtemp()
+    try:
+        source = pathlib.Path(folder, "openmp.c")
+        source.write_text("#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n")
+        for compile_flags, link_flags in candidates:
+            try:
+                objects = compiler.compile(
+                    [str(source)], output_dir=folder, extra_postargs=compile_flags
+                )
+                compiler.link_executable(
+                    objects, "openmp", output_dir=folder, extra_postargs=link_flags
+                )
+            except Exception:  # each compiler has its own kind of failure
+                continue
+            return compile_flags, link_flags
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    print("fastxavier: no OpenMP here; the build fills on one thread")
+    return [], []
+
+
+class BuildCore(build_ext):
+    def build_extensions(self):
+        msvc = self.compiler.compiler_type == "msvc"
+        compile_flags, link_flags = openmp_flags(self.compiler)
+        for extension in self.extensions:
+            extension.extra_compile_args = (EXACT_MSVC if msvc else EXACT) + compile_flags
+            extension.extra_link_args = link_flags
+            extension.libraries = [] if msvc else ["m"]
+        super().build_extensions()
+
+
+def version():
+    """The one place where it stands is the C header."""
+    header = pathlib.Path("src_c/fastxavier.h").read_text()
+    return re.search(r'#define FX_VERSION "(.+)"', header).group(1)
+
+
+setup(
+    version=version(),
+    cmdclass={"build_ext": BuildCore},
+    ext_modules=cythonize(
+        [
+            Extension(
+                "fastxavier._core",
+                ["fastxavier/_core.pyx", *(f"src_c/{name}.c" for name in CORE + KERNELS)],
+                include_dirs=["src_c", np.get_include()],
+                define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
+                depends=[str(p) for p in sorted(pathlib.Path("src_c").glob("*.h"))],
+            )
+        ],
+        language_level=3,
+    ),
+)

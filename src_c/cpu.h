@@ -1,0 +1,29 @@
+/* Which CPU this is built for and which it runs on. */
+#ifndef FASTXAVIER_CPU_H
+#define FASTXAVIER_CPU_H
+
+#if defined(__GNUC__) && defined(__x86_64__)
+#define FX_X86_64 1
+#elif defined(__GNUC__) && defined(__aarch64__) && !defined(__AARCH64EB__)
+#define FX_AARCH64 1
+#endif
+
+/* Open and close a region of code for instruction sets beyond the build's own, so that the build
+   needs no flags and one binary runs everywhere. Standard headers come before it. */
+#define FX_PRAGMA(text) _Pragma(#text)
+#if defined(__clang__)
+#define FX_TARGET_BEGIN(features) \
+    FX_PRAGMA(clang attribute push(__attribute__((target(features))), apply_to = function))
+#define FX_TARGET_END FX_PRAGMA(clang attribute pop)
+#elif defined(__GNUC__)
+#define FX_TARGET_BEGIN(features) FX_PRAGMA(GCC push_options) FX_PRAGMA(GCC target(features))
+#define FX_TARGET_END FX_PRAGMA(GCC pop_options)
+#endif
+
+/* Whether the CPU has the instructions and the operating system saves their registers. */
+int cpu_has_scalar(void);
+int cpu_has_avx2(void);
+int cpu_has_avx512(void);
+int cpu_has_neon(void);
+
+#endif

@@ -1,0 +1,66 @@
+/* Which kernels run: listing, choosing once, forcing. Knows no kernel's inside. */
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cpu.h"
+#include "kernels.h"
+
+extern const isa isa_scalar, isa_avx2, isa_avx512, isa_neon;
+
+/* Best first; the one list of implementations. */
+static const isa *const ALL[] = {
+#if FX_X86_64
+    &isa_avx512,
+    &isa_avx2,
+#endif
+#if FX_AARCH64
+    &isa_neon,
+#endif
+    &isa_scalar,
+};
+enum { COUNT = sizeof ALL / sizeof *ALL };
+
+static _Atomic(const isa *) chosen;
+
+static const isa *find(const char *name)
+{
+    for (int i = 0; i < COUNT; i++)
+        if ((!name || strcmp(ALL[i]->name, name) == 0) && ALL[i]->runs_here())
+            return ALL[i];
+    return NULL;
+}
+
+const isa *isa_chosen(void)
+{
+    const isa *use = atomic_load_explicit(&chosen, memory_order_acquire);
+    if (!use) {
+        const char *name = getenv("FASTXAVIER_ISA");
+        use = find(name && *name ? name : NULL);
+        atomic_store_explicit(&chosen, use, memory_order_release);
+    }
+    return use;
+}
+
+const char *fx_isa_available(int i)
+{
+    for (int k = 0; k < COUNT; k++)
+        if (ALL[k]->runs_here() && i-- == 0)
+            return ALL[k]->name;
+    return NULL;
+}
+
+const char *fx_isa(void)
+{
+    const isa *use = isa_chosen();
+    return use ? use->name : NULL;
+}
+
+fx_status fx_force_isa(const char *name)
+{
+    const isa *use = name ? find(name) : NULL;
+    if (name && !use)
+        return FX_ERROR_ISA;
+    atomic_store_explicit(&chosen, use, memory_order_release);
+    return FX_OK;
+}

@@ -1,0 +1,374 @@
+/* Layouts and shards to runs of consecutive indices, and those to kernels. Knows no law, no thread
+   and no instruction set. */
+#include <string.h>
+
+#include "fpenv.h"
+#include "kernels.h"
+#include "law.h"
+#include "layout.h"
+#include "parallel.h"
+
+enum {
+    TASK = 1 << 15,       /* values a thread takes at a time */
+    TILE_BYTES = 1 << 14, /* what a thread draws before scattering it: fits the first-level cache */
+    TILE_COLUMNS = 128,
+    LINE = 64,
+};
+
+/* From here on an array is not going to be found in a cache: past them with it. */
+static const int64_t STREAM_BYTES = INT64_C(32) << 20;
+
+/* A fill in progress. The tile is rows x columns elements: consecutive indices run along the last
+   `inner` axes, memory along axis `row` where that is another one (else row is -1). */
+typedef struct {
+    kernel *store, *stream; /* stream may be NULL */
+    size_t stream_align;
+    kernel_job job;
+    uint64_t seed, stream_number;
+    uint32_t block_high; /* for which the job's schedules are prepared */
+    size_t itemsize;
+    char *data;
+    layout l;
+    int row, inner;
+    int64_t tile_rows, tile_columns; /* extents of a tile */
+    int64_t row_tiles, column_tiles; /* tiles along each, in one place of the outer axes */
+    int64_t rows, columns;
+    int64_t tiles, tiles_per_task;
+} fill;
+
+#define SECOND_WORDS 0x80000000u /* bit 63 of a block's number: the words L of float64 */
+
+static void prepare_words(kernel_job *job, uint64_t seed, uint64_t stream, uint32_t block_high)
+{
+    job->words = philox_prepare(seed, stream, block_high);
+    job->more_words = philox_prepare(seed, stream, block_high | SECOND_WORDS);
+}
+
+/* Up to UNIT values through a buffer: the ends of a run that are no whole unit. */
+static void write_part(const fill *f, const kernel_job *job, uint32_t block, int skip, int count,
+                       char *dst)
+{
+    char unit[UNIT * sizeof(double)];
+    f->store(job, block, unit, 1);
+    memcpy(dst, unit + (size_t)skip * f->itemsize, (size_t)count * f->itemsize);
+}
+
+/* Values from `first`, at most to where the high counter word changes; returns how many. */
+static int64_t write_segment(const fill *f, int64_t first, int64_t count, char *dst, int streaming)
+{
+    const uint64_t block = (uint64_t)first / BLOCK;
+    const uint32_t high = (uint32_t)(block >> 32);
+    const int64_t segment = (int64_t)((UINT64_C(1) << 34) - ((uint64_t)first & ((UINT64_C(1) << 34) - 1)));
+    if (count > segment)
+        count = segment;
+    kernel_job other;
+    const kernel_job *job = &f->job;
+    if (high != f->block_high) {
+        other = f->job;
+        prepare_words(&other, f->seed, f->stream_number, high);
+        job = &other;
+    }
+
+    /* Whole units start at a block; streaming ones at an aligned address too, if some block does. */
+    int64_t head = (BLOCK - first % BLOCK) % BLOCK;
+    kernel *write = f->store;
+    if (streaming && f->stream)
+        for (int64_t start = head; start < head + UNIT; start += BLOCK)
+            if ((uintptr_t)(dst + (size_t)start * f->itemsize) % f->stream_align == 0) {
+                head = start;
+                write = f->stream;
+                break;
+            }
+    if (head > count)
+        head = count;
+    const int skip = (int)(first % BLOCK);
+    int64_t done = 0;
+    while (done < head) {
+        const int start = done ? 0 : skip;
+        const int64_t part = head - done < UNIT - start ? head - done : UNIT - start;
+        write_part(f, job, (uint32_t)((uint64_t)(first + done) / BLOCK), start, (int)part,
+                   dst + (size_t)done * f->itemsize);
+        done += part;
+    }
+    const int64_t units = (count - done) / UNIT;
+    if (units)
+        write(job, (uint32_t)((uint64_t)(first + done) / BLOCK), dst + (size_t)done * f->itemsize,
+              (size_t)units);
+    done += units * UNIT;
+    if (done < count)
+        write_part(f, job, (uint32_t)((uint64_t)(first + done) / BLOCK), 0, (int)(count - done),
+                   dst + (size_t)done * f->itemsize);
+    return count;
+}
+
+static void write_run(const fill *f, int64_t first, int64_t count, char *dst, int streaming)
+{
+    while (count) {
+        const int64_t done = write_segment(f, first, count, dst, streaming);
+        first += done;
+        count -= done;
+        dst += (size_t)done * f->itemsize;
+    }
+}
+
+#define COPY_STRIDED(type)                                                              \
+    for (int64_t i = 0; i < count; i++)                                                 \
+        memcpy(dst + i * dst_stride, src + i * src_stride, sizeof(type))
+
+static void copy_strided(char *dst, int64_t dst_stride, const char *src, int64_t src_stride,
+                         int64_t count, size_t itemsize)
+{
+    if (itemsize == 2)
+        COPY_STRIDED(uint16_t);
+    else if (itemsize == 4)
+        COPY_STRIDED(uint32_t);
+    else
+        COPY_STRIDED(uint64_t);
+}
+
+/* Byte offset of position `at` of axes [from, to) taken together in C order. */
+static int64_t offset_of(const layout *l, int from, int to, int64_t at, int64_t *index)
+{
+    int64_t bytes = 0;
+    for (int i = to - 1; i >= from; i--) {
+        const int64_t j = at % l->axes[i].extent;
+        at /= l->axes[i].extent;
+        bytes += j * l->axes[i].stride;
+        *index += j * l->axes[i].step;
+    }
+    return bytes;
+}
+
+/* Spread one row of the tile over the inner axes, from column `at` on. */
+static void scatter_row(const fill *f, char *dst, int64_t at, const char *src, int64_t count)
+{
+    const axis last = f->l.axes[f->l.naxes - 1];
+    while (count) {
+        int64_t ignored = 0;
+        const int64_t left = last.extent - at % last.extent, part = count < left ? count : left;
+        copy_strided(dst + offset_of(&f->l, f->inner, f->l.naxes, at, &ignored), last.stride, src,
+                     (int64_t)f->itemsize, part, f->itemsize);
+        src += (size_t)part * f->itemsize;
+        at += part;
+        count -= part;
+    }
+}
+
+static void fill_tile(const fill *f, int64_t tile)
+{
+    const layout *l = &f->l;
+    const int64_t column = tile % f->column_tiles * f->tile_columns;
+    tile /= f->column_tiles;
+    const int64_t row = tile % f->row_tiles * f->tile_rows;
+    tile /= f->row_tiles;
+    const int64_t rows = f->rows - row < f->tile_rows ? f->rows - row : f->tile_rows;
+    const int64_t columns = f->columns - column < f->tile_columns ? f->columns - column : f->tile_columns;
+
+    int64_t index = l->first;
+    char *dst = f->data;
+    if (f->row < 0) {
+        dst += offset_of(l, 0, f->inner, tile, &index);
+    } else { /* the outer axes are those before and after the row axis, up to the inner ones */
+        int64_t between = 1;
+        for (int i = f->row + 1; i < f->inner; i++)
+            between *= l->axes[i].extent;
+        dst += offset_of(l, f->row + 1, f->inner, tile % between, &index);
+        dst += offset_of(l, 0, f->row, tile / between, &index);
+        dst += row * l->axes[f->row].stride;
+        index += row * l->axes[f->row].step;
+    }
+
+    const axis *last = l->naxes ? &l->axes[l->naxes - 1] : NULL;
+    if (f->row < 0 && (!last || (f->inner == l->naxes - 1 && last->stride == (int64_t)f->itemsize))) {
+        write_run(f, index + column, columns, dst + column * (int64_t)f->itemsize, 1);
+        return;
+    }
+
+    char values[TILE_BYTES];
+    const int64_t pitch = columns * (int64_t)f->itemsize;
+    if (f->row >= 0 && l->axes[f->row].step == columns) {
+        write_run(f, index + column, rows * columns, values, 0);
+    } else {
+        for (int64_t r = 0; r < rows; r++)
+            write_run(f, index + column + (f->row < 0 ? 0 : r * l->axes[f->row].step), columns,
+                      values + r * pitch, 0);
+    }
+    if (f->row < 0) {
+        scatter_row(f, dst, column, values, columns);
+        return;
+    }
+    for (int64_t c = 0; c < columns; c++) {
+        int64_t ignored = 0;
+        copy_strided(dst + offset_of(l, f->inner, l->naxes, column + c, &ignored),
+                     l->axes[f->row].stride, values + c * (int64_t)f->itemsize, pitch, rows,
+                     f->itemsize);
+    }
+}
+
+static void fill_task(void *context, int64_t task)
+{
+    const fill *f = context;
+    const int64_t from = task * f->tiles_per_task;
+    const int64_t to = f->tiles - from < f->tiles_per_task ? f->tiles : from + f->tiles_per_task;
+    for (int64_t tile = from; tile < to; tile++)
+        fill_tile(f, tile);
+}
+
+static int64_t divided_up(int64_t a, int64_t b) { return a / b + (a % b != 0); }
+static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* Choose the axes along which indices and memory run, and the tiles. */
+static void plan(fill *f)
+{
+    const layout *l = &f->l;
+    const int n = l->naxes;
+    const int64_t buffer = TILE_BYTES / (int64_t)f->itemsize;
+    int fastest = n - 1;
+    for (int i = n - 1; i >= 0; i--) {
+        const int64_t stride = l->axes[i].stride, best = l->axes[fastest].stride;
+        if ((stride < 0 ? -stride : stride) < (best < 0 ? -best : best))
+            fastest = i;
+    }
+    f->row = fastest < n - 1 ? fastest : -1;
+    f->rows = f->row < 0 ? 1 : l->axes[f->row].extent;
+
+    /* The inner axes: as many of the last ones as are consecutive in the index. */
+    f->inner = n;
+    f->columns = 1;
+    while (f->inner - 1 > f->row && l->axes[f->inner - 1].step == f->columns) {
+        f->columns *= l->axes[f->inner - 1].extent;
+        f->inner--;
+    }
+    const int in_place = n == 0 || (f->row < 0 && f->inner < n &&
+                                    l->axes[n - 1].stride == (int64_t)f->itemsize);
+    if (in_place && n && (f->inner == n - 1 || l->axes[n - 1].extent >= 8 * UNIT)) {
+        f->inner = n - 1; /* rows long enough to be written where they belong */
+        f->columns = l->axes[n - 1].extent;
+    }
+    if (n == 0 || (in_place && f->inner == n - 1)) {
+        f->tile_rows = 1;
+        f->tile_columns = TASK;
+    } else {
+        f->tile_columns = f->row < 0 ? buffer : TILE_COLUMNS;
+        f->tile_columns = smaller(f->tile_columns, f->columns);
+        f->tile_rows = smaller(buffer / f->tile_columns, f->rows);
+        f->tile_columns = smaller(buffer / f->tile_rows, f->columns);
+    }
+    f->row_tiles = divided_up(f->rows, f->tile_rows);
+    f->column_tiles = divided_up(f->columns, f->tile_columns);
+    const int64_t places = l->count / (f->rows * f->columns);
+    f->tiles = places * f->row_tiles * f->column_tiles;
+    const int64_t tile = smaller(f->rows, f->tile_rows) * smaller(f->columns, f->tile_columns);
+    f->tiles_per_task = tile < TASK ? TASK / tile : 1;
+}
+
+static const fx_options NO_OPTIONS = {0};
+
+static fx_status prepare(const fx_array *array, const fx_law *law, const fx_options *options, fill *f)
+{
+    const isa *use = isa_chosen();
+    if (!use)
+        return FX_ERROR_ISA;
+    f->itemsize = fx_itemsize(array->dtype);
+    if (!f->itemsize)
+        return FX_ERROR_DTYPE;
+    if (options->threads < 0)
+        return FX_ERROR_THREADS;
+    fx_status status = layout_of(array, &f->l);
+    if (status != FX_OK)
+        return status;
+    int kernel_law;
+    const fp_state callers = fp_enter();
+    status = law_prepare(law, array->dtype, &f->job, &kernel_law);
+    fp_leave(callers);
+    if (status != FX_OK)
+        return status;
+    f->data = array->data;
+    f->store = use->store[kernel_law][array->dtype];
+    f->stream = f->l.count * (int64_t)f->itemsize >= STREAM_BYTES && use->stream_align > 1
+                    ? use->stream[kernel_law][array->dtype]
+                    : NULL;
+    f->stream_align = use->stream_align;
+    return FX_OK;
+}
+
+fx_status fx_check(const fx_array *array, const fx_law *law, const fx_options *options)
+{
+    fill f;
+    return prepare(array, law, options ? options : &NO_OPTIONS, &f);
+}
+
+fx_status fx_fill(const fx_array *array, const fx_law *law, uint64_t seed, uint64_t stream,
+                  const fx_options *options)
+{
+    fill f;
+    if (!options)
+        options = &NO_OPTIONS;
+    const fx_status status = prepare(array, law, options, &f);
+    if (status != FX_OK || f.l.count == 0)
+        return status;
+    f.seed = seed;
+    f.stream_number = stream;
+    f.block_high = (uint32_t)((uint64_t)f.l.first / BLOCK >> 32);
+    prepare_words(&f.job, seed, stream, f.block_high);
+    plan(&f);
+    return parallel_run(fill_task, &f, divided_up(f.tiles, f.tiles_per_task), options);
+}
+
+fx_status fx_fill_run(void *data, fx_dtype dtype, int64_t first, int64_t count, const fx_law *law,
+                      uint64_t seed, uint64_t stream, const fx_options *options)
+{
+    const int64_t whole = FX_MAX_INDEX;
+    const fx_array array = {.data = data,
+                            .dtype = dtype,
+                            .ndim = 1,
+                            .shape = &count,
+                            .global_shape = &whole,
+                            .offset = &first};
+    return fx_fill(&array, law, seed, stream, options);
+}
+
+size_t fx_itemsize(fx_dtype dtype)
+{
+    switch (dtype) {
+    case FX_FLOAT32:
+        return 4;
+    case FX_FLOAT64:
+        return 8;
+    case FX_FLOAT16:
+    case FX_BFLOAT16:
+        return 2;
+    }
+    return 0;
+}
+
+const char *fx_message(fx_status status)
+{
+    switch (status) {
+    case FX_OK:
+        return "no error";
+    case FX_INTERRUPTED:
+        return "stopped half-way, as asked";
+    case FX_ERROR_ISA:
+        return "the instruction set asked for is unknown or does not run on this machine";
+    case FX_ERROR_DTYPE:
+        return "not one of the dtypes float32, float64, float16, bfloat16";
+    case FX_ERROR_SHAPE:
+        return "a negative extent, more than 64 axes or more than 2^62 elements";
+    case FX_ERROR_SHARD:
+        return "the array does not lie inside the global tensor";
+    case FX_ERROR_OVERLAP:
+        return "two elements of the array share memory";
+    case FX_ERROR_NOT_FINITE:
+        return "a parameter of the law is NaN or infinite";
+    case FX_ERROR_ORDER:
+        return "low lies above high, or a standard deviation is negative";
+    case FX_ERROR_EMPTY:
+        return "the truncation interval holds nothing that can be drawn";
+    case FX_ERROR_RANGE:
+        return "the law reaches values that the dtype cannot hold";
+    case FX_ERROR_THREADS:
+        return "fewer than one thread";
+    }
+    return "not a status of fastxavier";
+}

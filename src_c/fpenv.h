@@ -1,0 +1,53 @@
+/* The floating-point environment: round to nearest, nothing flushed to zero, nothing trapped, for
+   as long as values are computed; then the caller's own back, sticky flags included. */
+#ifndef FASTXAVIER_FPENV_H
+#define FASTXAVIER_FPENV_H
+
+#include "cpu.h"
+
+#if FX_X86_64
+
+#include <xmmintrin.h>
+typedef unsigned fp_state;
+static inline fp_state fp_enter(void)
+{
+    const fp_state callers = _mm_getcsr();
+    _mm_setcsr(0x1F80); /* all exceptions masked */
+    return callers;
+}
+static inline void fp_leave(fp_state callers) { _mm_setcsr(callers); }
+
+#elif FX_AARCH64
+
+#include <stdint.h>
+typedef struct {
+    uint64_t fpcr, fpsr;
+} fp_state;
+static inline fp_state fp_enter(void)
+{
+    fp_state callers;
+    __asm__ volatile("mrs %0, fpcr\n\tmrs %1, fpsr" : "=r"(callers.fpcr), "=r"(callers.fpsr));
+    __asm__ volatile("msr fpcr, %0" : : "r"((uint64_t)0) : "memory");
+    return callers;
+}
+static inline void fp_leave(fp_state callers)
+{
+    __asm__ volatile("msr fpcr, %0\n\tmsr fpsr, %1" : : "r"(callers.fpcr), "r"(callers.fpsr) : "memory");
+}
+
+#else
+
+#include <fenv.h>
+typedef fenv_t fp_state;
+static inline fp_state fp_enter(void)
+{
+    fp_state callers;
+    fegetenv(&callers);
+    fesetenv(FE_DFL_ENV);
+    return callers;
+}
+static inline void fp_leave(fp_state callers) { fesetenv(&callers); }
+
+#endif
+
+#endif

@@ -1,0 +1,8 @@
+/* The kernels in NEON: a stamp. */
+#include "cpu.h"
+#if FX_AARCH64
+#include "kernels.h"
+#include "vec_neon.h"
+#include "kernels.inc.h"
+const isa isa_neon = {.name = "neon", .runs_here = cpu_has_neon, .stream_align = 1, KERNEL_TABLES};
+#endif

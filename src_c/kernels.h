@@ -1,0 +1,76 @@
+/* What a kernel is given and where kernels are found. Internal to the library.
+   A kernel writes whole units of UNIT consecutive values; fill.c sees to the rest. */
+#ifndef FASTXAVIER_KERNELS_H
+#define FASTXAVIER_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "fastxavier.h"
+#include "philox.h"
+
+#if defined(__FAST_MATH__)
+#error "fastxavier promises the same bits everywhere: compile it without -ffast-math"
+#endif
+#include <float.h>
+#if defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD != 0
+#error "fastxavier needs float and double evaluated as such: on 32-bit x86 add -msse2 -mfpmath=sse"
+#endif
+
+#if defined(__GNUC__)
+#define INLINE inline __attribute__((always_inline))
+#else
+#define INLINE inline
+#endif
+
+enum { BLOCK = 4, UNIT_BLOCKS = 8, UNIT = BLOCK * UNIT_BLOCKS };
+
+/* Adding a law or a dtype is adding its row. LAW(name); DTYPE(NAME, name, computed in). */
+#define FX_LAWS(LAW) \
+    LAW(uniform) LAW(uniform_tiny) LAW(normal) LAW(truncated_core) LAW(truncated)
+#define FX_DTYPES(DTYPE) \
+    DTYPE(FLOAT32, f32, f32) DTYPE(FLOAT64, f64, f64) DTYPE(FLOAT16, f16, f32) DTYPE(BFLOAT16, bf16, f32)
+
+#define ROW(name) LAW_##name,
+enum { FX_LAWS(ROW) LAW_COUNT };
+#undef ROW
+enum { DTYPE_COUNT = FX_BFLOAT16 + 1 };
+
+/* The numbers of one law in one precision. width and middle are sums of two. near and far are the
+   two tail probabilities, doubled, as base + slope * (distance from the interval's near end):
+   index 0 for words in the upper half of the interval, index 1 for the lower. */
+#define FX_CONSTANTS(real)                                              \
+    {                                                                   \
+        real scale, mean;                                               \
+        real step;                                                      \
+        real width[2], middle[2];                                       \
+        real near_base[2], near_slope[2], far_base[2], far_slope[2];    \
+        real tail_below, shift;                                         \
+        real low, high;                                                 \
+    }
+typedef struct FX_CONSTANTS(float) f32_constants;
+typedef struct FX_CONSTANTS(double) f64_constants;
+
+typedef struct {
+    philox_schedule words;      /* W(i) */
+    philox_schedule more_words; /* L(i), for float64 */
+    f32_constants f32;
+    f64_constants f64;
+} kernel_job;
+
+/* Write units * UNIT values, the first being word 0 of the block whose low counter word is
+   `block`; the blocks do not cross a multiple of 2^32. `dst` may have any alignment. */
+typedef void kernel(const kernel_job *job, uint32_t block, void *dst, size_t units);
+
+typedef struct {
+    const char *name;
+    int (*runs_here)(void);
+    size_t stream_align; /* of dst for the streaming kernels */
+    kernel *store[LAW_COUNT][DTYPE_COUNT];
+    kernel *stream[LAW_COUNT][DTYPE_COUNT];
+} isa;
+
+/* The implementation in use, or NULL when FASTXAVIER_ISA names none that runs here. */
+const isa *isa_chosen(void);
+
+#endif

@@ -1,0 +1,178 @@
+/* Counters to words, words to values, values to memory: the loop every kernel is. Written once;
+   each isa_*.c includes it with its vocabulary in scope and ISA defined to its name. */
+#include "kernels.h"
+#include "polynomials.h"
+
+typedef float f32_real;
+typedef double f64_real;
+
+#define R(name) f32_##name
+#define UNIT_OF_WORD 0x1p-32f
+#define LOW_BITS 0xFF
+#define WORD_MAX INT32_MAX
+#define TWO_THIRDS_BITS 0x3F2AAAAB
+#define EXPONENT_MASK (-0x7FFFFF - 1)
+#define EXPONENT_UNIT 0x1p-23f
+#define MINUS_TWO_BITS (-0x40000000)
+#define MINUS_TWO_LN2 -0x1.62e43p+0f
+#include "math.inc.h"
+#include "distributions.inc.h"
+#include "precision_end.inc.h"
+
+#define R(name) f64_##name
+#define UNIT_OF_WORD 0x1p-64
+#define LOW_BITS INT64_C(0x7FF)
+#define WORD_MAX INT64_MAX
+#define TWO_THIRDS_BITS INT64_C(0x3FE5555555555555)
+#define EXPONENT_MASK (-INT64_C(0xFFFFFFFFFFFFF) - 1)
+#define EXPONENT_UNIT 0x1p-52
+#define MINUS_TWO_BITS (-INT64_C(0x4000000000000000))
+#define MINUS_TWO_LN2 -0x1.62e42fefa39efp+0
+#include "math.inc.h"
+#include "distributions.inc.h"
+#include "precision_end.inc.h"
+
+/* The words of `groups` groups of LANES blocks each, in pairs: (word 0, word 1) and (2, 3) of a
+   block in the halves of its lane. A state x0..x3 lives in the low halves of four vectors; what
+   the high halves hold is never looked at, which spares every round its repacking. */
+static INLINE void philox_pairs(const philox_schedule *s, vint counters, int groups,
+                                vint pair01[], vint pair23[])
+{
+    const vint m0 = vint_set(PHILOX_M0), m1 = vint_set(PHILOX_M1);
+    vint x0[GROUPS], x1[GROUPS], x2[GROUPS], x3[GROUPS];
+#pragma GCC unroll 8
+    for (int g = 0; g < groups; g++) {
+        x3[g] = vint_mul(counters, m0);
+        x2[g] = vint_xor(vint_high(x3[g]), vint_key(s->x2_round0));
+        x1[g] = vint_mul(x2[g], m1);
+        x0[g] = vint_xor(vint_high(x1[g]), vint_key(s->x0_round1));
+        x2[g] = vint_xor(x3[g], vint_key(s->x2_round1));
+        counters = vint_advance(counters, vint_set(LANES));
+    }
+#pragma GCC unroll 16
+    for (int round = 2; round < PHILOX_ROUNDS - 1; round++) {
+#pragma GCC unroll 8
+        for (int g = 0; g < groups; g++) {
+            const vint p0 = vint_mul(x0[g], m0), p1 = vint_mul(x2[g], m1);
+            x0[g] = vint_xor3(vint_high(p1), x1[g], vint_key(s->k0[round]));
+            x2[g] = round == 2 ? vint_xor(vint_high(p0), vint_key(s->x2_round2))
+                               : vint_xor3(vint_high(p0), x3[g], vint_key(s->k1[round]));
+            x1[g] = p1;
+            x3[g] = p0;
+        }
+    }
+#pragma GCC unroll 8
+    for (int g = 0; g < groups; g++) {
+        const vint p0 = vint_mul(x0[g], m0), p1 = vint_mul(x2[g], m1);
+        pair01[g] = vint_swap_xor(p1, x1[g], vint_key(s->k0[PHILOX_ROUNDS - 1]));
+        pair23[g] = vint_swap_xor(p0, x3[g], vint_key(s->k1[PHILOX_ROUNDS - 1]));
+    }
+}
+
+/* Values of one group from its words, in memory order. `law` is a constant at every call. */
+static INLINE void f32_values(int law, const f32_constants *c, vint pair01, vint pair23,
+                              f32_v out[2])
+{
+    if (law == LAW_normal) {
+        f32_v pair[2];
+        f32_normal(vint_join_low(pair01, pair23), vint_join_high(pair01, pair23), c, pair);
+        f32_zip32(pair[0], pair[1], out);
+        return;
+    }
+    f32_v v[2];
+    const vint pairs[2] = {pair01, pair23};
+#pragma GCC unroll 2
+    for (int i = 0; i < 2; i++)
+        v[i] = law == LAW_uniform        ? f32_uniform(pairs[i], c)
+               : law == LAW_uniform_tiny ? f32_uniform_tiny(pairs[i], c)
+               : law == LAW_truncated_core ? f32_truncated_core(pairs[i], c)
+                                           : f32_truncated(pairs[i], c);
+    f32_zip64(v[0], v[1], out);
+}
+
+static INLINE void f64_values(int law, const f64_constants *c, const vint words[4], f64_v out[4])
+{
+    f64_v v[4];
+    if (law == LAW_normal) {
+        f64_normal(words[0], words[1], c, v);
+        f64_normal(words[2], words[3], c, v + 2);
+    } else {
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; i++)
+            v[i] = law == LAW_uniform        ? f64_uniform(words[i], c)
+                   : law == LAW_uniform_tiny ? f64_uniform_tiny(words[i], c)
+                   : law == LAW_truncated_core ? f64_truncated_core(words[i], c)
+                                               : f64_truncated(words[i], c);
+    }
+    f64_transpose(v, out);
+}
+
+static INLINE void write_groups(int law, int dtype, int streaming, const kernel_job *job,
+                                vint counters, int groups, char *dst)
+{
+    vint pair01[GROUPS], pair23[GROUPS];
+    philox_pairs(&job->words, counters, groups, pair01, pair23);
+    if (dtype == FX_FLOAT64) {
+        vint more01[GROUPS], more23[GROUPS];
+        philox_pairs(&job->more_words, counters, groups, more01, more23);
+#pragma GCC unroll 8
+        for (int g = 0; g < groups; g++) {
+            const vint words[4] = {
+                vint_join_low(more01[g], pair01[g]), vint_join_high(more01[g], pair01[g]),
+                vint_join_low(more23[g], pair23[g]), vint_join_high(more23[g], pair23[g])};
+            f64_v v[4];
+            f64_values(law, &job->f64, words, v);
+            (streaming ? f64_stream : f64_store)(dst + (size_t)g * LANES * BLOCK * 8, v);
+        }
+        return;
+    }
+#pragma GCC unroll 8
+    for (int g = 0; g < groups; g++) {
+        f32_v v[2];
+        f32_values(law, &job->f32, pair01[g], pair23[g], v);
+        if (dtype == FX_FLOAT32)
+            (streaming ? f32_stream : f32_store)(dst + (size_t)g * LANES * BLOCK * 4, v);
+        else if (dtype == FX_FLOAT16)
+            (streaming ? f16_stream : f16_store)(dst + (size_t)g * LANES * BLOCK * 2, v);
+        else
+            (streaming ? bf16_stream : bf16_store)(dst + (size_t)g * LANES * BLOCK * 2, v);
+    }
+}
+
+static INLINE void run(int law, int dtype, int size, int streaming, const kernel_job *job,
+                       uint32_t block, char *dst, size_t units)
+{
+    const size_t step = (size_t)LANES * BLOCK * (size_t)size;
+    size_t groups = units * (UNIT_BLOCKS / LANES);
+    vint counters = vint_counters(block);
+    for (; groups >= GROUPS; groups -= GROUPS) {
+        write_groups(law, dtype, streaming, job, counters, GROUPS, dst);
+        counters = vint_advance(counters, vint_set(LANES * GROUPS));
+        dst += GROUPS * step;
+    }
+    for (; groups; groups--) {
+        write_groups(law, dtype, streaming, job, counters, 1, dst);
+        counters = vint_advance(counters, vint_set(LANES));
+        dst += step;
+    }
+    if (streaming)
+        stream_fence();
+}
+
+#define KERNEL(law, DTYPE, name, size)                                                          \
+    static void law##_##name##_store(const kernel_job *j, uint32_t b, void *d, size_t n)        \
+    {                                                                                           \
+        run(LAW_##law, FX_##DTYPE, size, 0, j, b, d, n);                                        \
+    }                                                                                           \
+    static void law##_##name##_stream(const kernel_job *j, uint32_t b, void *d, size_t n)       \
+    {                                                                                           \
+        run(LAW_##law, FX_##DTYPE, size, 1, j, b, d, n);                                        \
+    }
+#define KERNELS_OF(law) \
+    KERNEL(law, FLOAT32, f32, 4) KERNEL(law, FLOAT64, f64, 8) \
+    KERNEL(law, FLOAT16, f16, 2) KERNEL(law, BFLOAT16, bf16, 2)
+FX_LAWS(KERNELS_OF)
+
+#define STORES_OF(law) [LAW_##law] = {law##_f32_store, law##_f64_store, law##_f16_store, law##_bf16_store},
+#define STREAMS_OF(law) [LAW_##law] = {law##_f32_stream, law##_f64_stream, law##_f16_stream, law##_bf16_stream},
+#define KERNEL_TABLES .store = {FX_LAWS(STORES_OF)}, .stream = {FX_LAWS(STREAMS_OF)}

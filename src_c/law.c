@@ -1,0 +1,293 @@
+/* Laws: checked, with their moments, and as the numbers a kernel needs. Knows no array, no thread. */
+#include "law.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "fpenv.h"
+#include "normal_cdf.h"
+
+enum { UNIFORM = 1, NORMAL, TRUNCATED };
+
+/* An interval that begins further out is refused: a double ends where its probabilities do. */
+static const double FARTHEST_CUT = 37;
+
+/* One that begins beyond this has its own tail's numbers scaled, which else leave float's range. */
+static const double FAR_CUT = 7;
+
+/* ---- making laws --------------------------------------------------------------------------- */
+
+fx_status fx_uniform(fx_law *law, double low, double high)
+{
+    if (!isfinite(low) || !isfinite(high))
+        return FX_ERROR_NOT_FINITE;
+    if (low > high)
+        return FX_ERROR_ORDER;
+    memset(law, 0, sizeof *law);
+    law->kind = UNIFORM;
+    law->location = low;
+    law->scale = high;
+    const fp_state callers = fp_enter();
+    const double half_width = high / 2 - low / 2;
+    law->mean = low / 2 + high / 2;
+    law->variance = half_width * half_width / 3;
+    fp_leave(callers);
+    return FX_OK;
+}
+
+fx_status fx_rescaled(fx_law *law, double mean, double std)
+{
+    if (!isfinite(mean) || !isfinite(std))
+        return FX_ERROR_NOT_FINITE;
+    if (std < 0)
+        return FX_ERROR_ORDER;
+    law->location = mean;
+    law->scale = std;
+    return FX_OK;
+}
+
+fx_status fx_normal(fx_law *law, double mean, double std)
+{
+    fx_law normal = {.kind = NORMAL, .variance = 1, .low = -INFINITY, .high = INFINITY};
+    const fx_status status = fx_rescaled(&normal, mean, std);
+    if (status == FX_OK)
+        *law = normal;
+    return status;
+}
+
+static wide wide_double(wide a) { return wide_scale(a, 1); }
+
+/* Probability above x, for x of either sign. */
+static wide above(double x)
+{
+    return x < 0 ? wide_sub(wide_from(1), normal_tail(-x, 0)) : normal_tail(x, 0);
+}
+
+/* Mean and variance of the standard normal within (low, high), from
+   m = (density(low) - density(high)) / width and
+   v = 1 + (low density(low) - high density(high)) / width - m^2.
+   In an interval too narrow for those differences the density is a straight line. */
+static void moments(fx_law *law, wide width)
+{
+    const double low = law->low, high = law->high, extent = high - low;
+    if (extent < 1e-7) {
+        const double centre = low / 2 + high / 2;
+        law->mean = centre - centre * extent * extent / 12;
+        law->variance = extent * extent / 12;
+        return;
+    }
+    const wide at_low = normal_density(fabs(low), law->exponent);
+    const wide at_high = normal_density(fabs(high), law->exponent);
+    wide slope = wide_from(0);
+    if (!isinf(low))
+        slope = wide_mul(wide_from(low), at_low);
+    if (!isinf(high))
+        slope = wide_sub(slope, wide_mul(wide_from(high), at_high));
+    const wide mean = wide_div(wide_sub(at_low, at_high), width);
+    const wide variance = wide_sub(wide_add(wide_from(1), wide_div(slope, width)), wide_mul(mean, mean));
+    law->mean = mean.high;
+    law->variance = variance.high;
+}
+
+static void measure_cut(fx_law *law)
+{
+    const double low = law->low, high = law->high;
+    const wide half_low = normal_half(low), half_high = normal_half(high);
+    const wide middle = wide_add(half_low, half_high);
+    wide lower_low = above(-low), lower_high = above(-high);
+    wide upper_low = above(low), upper_high = above(high);
+    wide width = wide_sub(half_high, half_low);
+    wide lower_width = width, upper_width = width;
+    if (low >= FAR_CUT || high <= -FAR_CUT) {
+        const double nearest = low > 0 ? low : -high, farthest = low > 0 ? high : -low;
+        int exponent;
+        frexp(normal_tail(nearest, 0).high, &exponent);
+        law->exponent = -3 - exponent; /* the tail becomes 1/16 to 1/8 */
+        const wide most = normal_tail(nearest, law->exponent);
+        const wide least = normal_tail(farthest, law->exponent);
+        width = wide_sub(most, least);
+        if (low > 0)
+            upper_low = most, upper_high = least, upper_width = width;
+        else
+            lower_high = most, lower_low = least, lower_width = width;
+    }
+    law->lower[0] = wide_double(lower_low).high;
+    law->lower[1] = wide_double(lower_high).high;
+    law->upper[0] = wide_double(upper_low).high;
+    law->upper[1] = wide_double(upper_high).high;
+    law->lower_width = lower_width.high;
+    law->upper_width = upper_width.high;
+    law->middle[0] = middle.high;
+    law->middle[1] = middle.low;
+    moments(law, width);
+    width = wide_scale(width, -law->exponent);
+    law->width[0] = width.high;
+    law->width[1] = width.low;
+}
+
+fx_status fx_truncated_normal(fx_law *law, double mean, double std, double low, double high)
+{
+    if (isnan(low) || isnan(high))
+        return FX_ERROR_NOT_FINITE;
+    if (!(low < high) || low > FARTHEST_CUT || high < -FARTHEST_CUT)
+        return FX_ERROR_EMPTY;
+    fx_law cut = {.kind = TRUNCATED, .low = low, .high = high};
+    const fx_status status = fx_rescaled(&cut, mean, std);
+    if (status != FX_OK)
+        return status;
+    const fp_state callers = fp_enter();
+    measure_cut(&cut);
+    fp_leave(callers);
+    *law = cut;
+    return FX_OK;
+}
+
+/* ---- numbers for the kernels --------------------------------------------------------------- */
+
+typedef struct {
+    int word_bits;
+    int is_float;
+    double end;   /* the least size that rounds to infinity */
+    double reach; /* of a normal draw: sqrt(2 word_bits ln 2), rounded up */
+} precision;
+
+#define FLOAT_REACH 6.6605
+#define DOUBLE_REACH 9.4193
+static const precision PRECISIONS[DTYPE_COUNT] = {
+    [FX_FLOAT32] = {32, 1, 0x1.ffffffp127, FLOAT_REACH},
+    [FX_FLOAT64] = {64, 0, INFINITY, DOUBLE_REACH},
+    [FX_FLOAT16] = {32, 1, 65520, FLOAT_REACH},
+    [FX_BFLOAT16] = {32, 1, 0x1.ffp127, FLOAT_REACH},
+};
+
+/* The nearest number of the precision in which the law is computed. */
+static double computed(double x, const precision *p) { return p->is_float ? (double)(float)x : x; }
+
+static double computed_up(double x, const precision *p)
+{
+    const double nearest = computed(x, p);
+    return nearest >= x || isinf(x) ? nearest : (double)nextafterf((float)nearest, INFINITY);
+}
+
+static int holds(double x, const precision *p) { return fabs(computed(x, p)) < p->end; }
+
+/* Nonnegative numbers are ordered as their bit patterns are. */
+static double from_pattern(uint64_t pattern, const precision *p)
+{
+    if (p->is_float) {
+        const uint32_t low_half = (uint32_t)pattern;
+        float x;
+        memcpy(&x, &low_half, sizeof x);
+        return x;
+    }
+    double x;
+    memcpy(&x, &pattern, sizeof x);
+    return x;
+}
+
+/* The largest h for which low <= mid - h and mid + h <= high, both sums rounded: by bisection. */
+static double widest(double low, double high, double mid, const precision *p)
+{
+    if (mid == 0)
+        return fmin(-low, high) + 0.0;
+    uint64_t fits = 0, fails = p->is_float ? 0x7F800000u : UINT64_C(0x7FF) << 52;
+    while (fails - fits > 1) {
+        const uint64_t pattern = fits + (fails - fits) / 2;
+        const double h = from_pattern(pattern, p);
+        if (computed(mid - h, p) >= low && computed(mid + h, p) <= high)
+            fits = pattern;
+        else
+            fails = pattern;
+    }
+    return from_pattern(fits, p);
+}
+
+static fx_status prepare_uniform(const fx_law *law, const precision *p, f64_constants *c, int *kernel_law)
+{
+    const double low = computed(law->location, p), high = computed(law->scale, p);
+    if (!holds(low, p) || !holds(high, p))
+        return FX_ERROR_RANGE;
+    const double sum = low + high;
+    const double mid = computed(isinf(sum) ? low / 2 + high / 2 : sum / 2, p) + 0.0; /* never -0 */
+    const double h = widest(low, high, mid, p);
+    c->mean = mid;
+    c->step = ldexp(1, 1 - p->word_bits);
+    c->scale = h * c->step;
+    *kernel_law = LAW_uniform;
+    if (computed(c->scale, p) / c->step != h) {
+        c->scale = h;
+        *kernel_law = LAW_uniform_tiny;
+    }
+    return FX_OK;
+}
+
+static fx_status prepare_scaling(const fx_law *law, const precision *p, f64_constants *c)
+{
+    /* A draw from a half-open tail goes no further than the normal's own reach past the cut. */
+    const double past_low = fmin(law->high, 0), past_high = fmax(law->low, 0);
+    const double lowest = fmax(law->low, -sqrt(past_low * past_low + p->reach * p->reach + 2));
+    const double highest = fmin(law->high, sqrt(past_high * past_high + p->reach * p->reach + 2));
+    const double from = law->location + lowest * law->scale, to = law->location + highest * law->scale;
+    c->mean = law->location + 0.0;
+    c->scale = law->scale + 0.0;
+    return holds(from, p) && holds(to, p) && holds(c->mean, p) && holds(c->scale, p) ? FX_OK
+                                                                                      : FX_ERROR_RANGE;
+}
+
+static fx_status prepare_cut(const fx_law *law, const precision *p, f64_constants *c, int *kernel_law)
+{
+    const int upper_is_far = law->exponent && law->low > 0;
+    const int lower_is_far = law->exponent && law->low <= 0;
+    const double step = ldexp(1, 1 - p->word_bits);
+    const double lower_width = lower_is_far ? law->lower_width : law->width[0];
+    const double upper_width = upper_is_far ? law->upper_width : law->width[0];
+    c->near_base[1] = law->lower[0];
+    c->near_slope[1] = lower_width * step;
+    c->far_base[1] = law->upper[0];
+    c->far_slope[1] = -upper_width * step;
+    c->near_base[0] = law->upper[1];
+    c->near_slope[0] = upper_width * step;
+    c->far_base[0] = law->lower[1];
+    c->far_slope[0] = -lower_width * step;
+    c->width[0] = law->width[0] * step;
+    c->width[1] = ((law->width[0] - computed(law->width[0], p)) + law->width[1]) * step;
+    c->middle[0] = law->middle[0];
+    c->middle[1] = (law->middle[0] - computed(law->middle[0], p)) + law->middle[1];
+    c->tail_below = law->exponent ? INFINITY : 0.045;
+    c->shift = ldexp(law->exponent, p->is_float ? 23 : 52);
+    c->low = computed_up(law->low, p);
+    c->high = -computed_up(-law->high, p);
+    *kernel_law = law->low == -law->high && law->high <= 2 ? LAW_truncated_core : LAW_truncated;
+    return c->low <= c->high ? FX_OK : FX_ERROR_EMPTY;
+}
+
+static f32_constants in_float(const f64_constants *c)
+{
+    f32_constants f;
+    const double *from = (const double *)c;
+    float *to = (float *)&f;
+    for (size_t i = 0; i < sizeof f / sizeof *to; i++)
+        to[i] = (float)from[i];
+    return f;
+}
+
+fx_status law_prepare(const fx_law *law, fx_dtype dtype, kernel_job *job, int *kernel_law)
+{
+    const precision *p = &PRECISIONS[dtype];
+    f64_constants c;
+    memset(&c, 0, sizeof c);
+    fx_status status;
+    if (law->kind == UNIFORM) {
+        status = prepare_uniform(law, p, &c, kernel_law);
+    } else {
+        *kernel_law = LAW_normal;
+        status = prepare_scaling(law, p, &c);
+        if (status == FX_OK && law->kind == TRUNCATED)
+            status = prepare_cut(law, p, &c, kernel_law);
+    }
+    if (p->is_float)
+        job->f32 = in_float(&c);
+    else
+        job->f64 = c;
+    return status;
+}

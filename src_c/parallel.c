@@ -1,0 +1,259 @@
+/* Threads: the only file that knows OpenMP, fork, the clock and how busy the machine is. It knows
+   no array and no law. */
+#if defined(__linux__)
+#define _GNU_SOURCE /* sched_getaffinity */
+#endif
+#include "parallel.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "fpenv.h"
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+#if !defined(_WIN32)
+#include <pthread.h>
+#define HAVE_PTHREADS 1
+#endif
+#if defined(__linux__)
+#include <fcntl.h>
+#include <sched.h>
+#include <unistd.h>
+#endif
+
+/* A parallel region costs its threads' waking, some 50 microseconds, and where another process
+   holds a core also the wait for the thread that core owes us, some 4 to 8 milliseconds, since a
+   region ends when all its threads have come. So less work than WORTH_WAKING stays on one thread,
+   and less than WORTH_WAITING as well while no core is idle. Seconds, of one thread's work. */
+static const double WORTH_WAKING = 150e-6;
+static const double WORTH_WAITING = 30e-3;
+
+/* How often the caller may ask us to stop, and how often we look again for idle cores. */
+static const double POLL_INTERVAL = 20e-3;
+static const double LOOK_INTERVAL = 2e-3;
+
+static double seconds(void)
+{
+    struct timespec now;
+#if defined(CLOCK_MONOTONIC)
+    clock_gettime(CLOCK_MONOTONIC, &now);
+#else
+    timespec_get(&now, TIME_UTC);
+#endif
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+typedef struct {
+    parallel_task *task;
+    void *context;
+    int64_t count;
+    const fx_options *options;
+    _Atomic int64_t next;
+    atomic_int stopped;
+    double next_poll; /* the calling thread's alone */
+} work;
+
+static int take(work *w)
+{
+    if (atomic_load_explicit(&w->stopped, memory_order_relaxed))
+        return 0;
+    const int64_t task = atomic_fetch_add_explicit(&w->next, 1, memory_order_relaxed);
+    if (task >= w->count)
+        return 0;
+    w->task(w->context, task);
+    return 1;
+}
+
+/* The caller's own code runs in the caller's own floating-point environment. */
+static void poll_caller(work *w, double now, fp_state callers)
+{
+    if (!w->options->poll || now < w->next_poll)
+        return;
+    fp_leave(callers);
+    const int stop = w->options->poll(w->options->poll_argument);
+    fp_enter();
+    if (stop)
+        atomic_store(&w->stopped, 1);
+    w->next_poll = seconds() + POLL_INTERVAL;
+}
+
+#ifdef _OPENMP
+
+static int affine_cpus(void)
+{
+#if defined(__linux__)
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0)
+        return CPU_COUNT(&set);
+#endif
+    return omp_get_num_procs();
+}
+
+/* Cores that nobody runs on, this thread's own counted in: the kernel's count of running threads
+   stands in /proc/loadavg. Where it cannot be read all are taken to be idle. */
+static int idle_cpus(void)
+{
+    const int mine = affine_cpus();
+#if defined(__linux__)
+    char text[128];
+    const int file = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
+    if (file < 0)
+        return mine;
+    const ssize_t length = read(file, text, sizeof text - 1);
+    close(file);
+    if (length <= 0)
+        return mine;
+    text[length] = 0;
+    int running;
+    if (sscanf(text, "%*s %*s %*s %d/", &running) != 1)
+        return mine;
+    const int idle = (int)sysconf(_SC_NPROCESSORS_ONLN) - running + 1;
+    return idle < mine ? idle : mine;
+#else
+    return mine;
+#endif
+}
+
+#if HAVE_PTHREADS
+
+/* libgomp's threads do not survive a fork and its next region would wait for them for ever: a
+   child process fills on one thread. */
+static atomic_int forked;
+static void mark_forked(void) { atomic_store(&forked, 1); }
+static void watch_forks(void) { pthread_atfork(NULL, NULL, mark_forked); }
+static pthread_once_t watching = PTHREAD_ONCE_INIT;
+
+static int may_use_threads(void)
+{
+    pthread_once(&watching, watch_forks);
+    return !atomic_load(&forked);
+}
+
+typedef struct {
+    pthread_mutex_t gate;
+    pthread_t threads[2 * 256];
+} trial;
+
+static void *wait_at_gate(void *argument)
+{
+    trial *t = argument;
+    pthread_mutex_lock(&t->gate);
+    pthread_mutex_unlock(&t->gate);
+    return NULL;
+}
+
+/* How large a team can be. libgomp ends the process when it cannot create a thread, so its pool
+   may grow only once as many have been created here; twice as many, because the system may still
+   count ours for a moment after they have ended. */
+static int creatable(int team)
+{
+    trial t;
+    const int wanted = 2 * (team - 1) < 2 * 256 ? 2 * (team - 1) : 2 * 256;
+    int created = 0;
+    pthread_mutex_init(&t.gate, NULL);
+    pthread_mutex_lock(&t.gate);
+    while (created < wanted && pthread_create(&t.threads[created], NULL, wait_at_gate, &t) == 0)
+        created++;
+    pthread_mutex_unlock(&t.gate);
+    for (int i = 0; i < created; i++)
+        pthread_join(t.threads[i], NULL);
+    pthread_mutex_destroy(&t.gate);
+    return 1 + created / 2;
+}
+
+static int grown_team(int team)
+{
+    static _Thread_local int last_team = 1; /* libgomp keeps a pool for each calling thread */
+    if (team > last_team)
+        team = creatable(team);
+    if (team > 1)
+        last_team = team;
+    return team;
+}
+
+#else
+static int may_use_threads(void) { return 1; }
+static int grown_team(int team) { return team; }
+#endif
+
+static void run_team(work *w, int team, fp_state callers)
+{
+#pragma omp parallel num_threads(team)
+    {
+        const int calling = omp_get_thread_num() == 0;
+        const fp_state workers = fp_enter();
+        while (take(w))
+            if (calling)
+                poll_caller(w, seconds(), callers);
+        fp_leave(workers);
+    }
+}
+
+int fx_threads(void)
+{
+    if (!may_use_threads())
+        return 1;
+    const int threads = omp_get_max_threads(), cpus = affine_cpus();
+    return getenv("OMP_NUM_THREADS") || threads < cpus ? threads : cpus;
+}
+
+int fx_openmp(void) { return _OPENMP; }
+
+#else
+
+int fx_threads(void) { return 1; }
+int fx_openmp(void) { return 0; }
+
+#endif
+
+/* One task after the other, until nothing is left or, where the number of threads is ours to
+   choose, the rest is seen to be worth more than one. Returns how many. */
+static int run_alone(work *w, int most, fp_state callers)
+{
+    const double start = seconds();
+    double next_look = start;
+    while (take(w)) {
+        const double now = seconds();
+        poll_caller(w, now, callers);
+#ifdef _OPENMP
+        const int64_t done = atomic_load(&w->next);
+        const double rest = (now - start) / (double)done * (double)(w->count - done);
+        if (most == 1 || rest < WORTH_WAKING || now < next_look)
+            continue;
+        const int idle = rest < WORTH_WAITING ? idle_cpus() : most;
+        if (idle > 1)
+            return idle < most ? idle : most;
+        next_look = seconds() + LOOK_INTERVAL;
+#endif
+    }
+    return 1;
+}
+
+fx_status parallel_run(parallel_task *task, void *context, int64_t count, const fx_options *options)
+{
+    work w = {.task = task, .context = context, .count = count, .options = options};
+    const fp_state callers = fp_enter();
+    int team = 1;
+    if (options->poll)
+        w.next_poll = seconds() + POLL_INTERVAL;
+#ifdef _OPENMP
+    if (count > 1 && options->threads != 1 && may_use_threads()) {
+        team = options->threads ? options->threads : run_alone(&w, fx_threads(), callers);
+        const int64_t rest = count - atomic_load(&w.next);
+        if (team > rest)
+            team = (int)(rest > 1 ? rest : 1);
+        if (team > 1)
+            team = grown_team(team);
+        if (team > 1)
+            run_team(&w, team, callers);
+    }
+#endif
+    if (team == 1)
+        run_alone(&w, 1, callers);
+    fp_leave(callers);
+    return atomic_load(&w.stopped) ? FX_INTERRUPTED : FX_OK;
+}

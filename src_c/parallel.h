@@ -1,0 +1,13 @@
+/* Many independent tasks on the threads there are. */
+#ifndef FASTXAVIER_PARALLEL_H
+#define FASTXAVIER_PARALLEL_H
+
+#include "fastxavier.h"
+
+typedef void parallel_task(void *context, int64_t task);
+
+/* Run task(context, 0 .. count - 1), each once, in any order and on any of the threads, in the
+   library's floating-point environment. FX_INTERRUPTED when the options' poll asked to stop. */
+fx_status parallel_run(parallel_task *task, void *context, int64_t count, const fx_options *options);
+
+#endif

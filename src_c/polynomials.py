@@ -1,0 +1,230 @@
+"""Derive every approximation of the kernels and write them to polynomials.h.
+
+    python src_c/polynomials.py            # needs mpmath; about two minutes
+    python src_c/polynomials.py --check    # also fails where the header in the tree differs
+
+Each row below names a function, the interval on which the kernels ask for it, and the weight
+that turns the error of the fit into a relative error of the quantity a user sees. The fit is
+minimax (Remez exchange, in 60-digit arithmetic, on a fine grid of the interval); coefficients are
+then rounded to the precision of the kernel. The largest weighted error of the rounded coefficients,
+found on a second grid, stands above each of them in the header, in units of u = 2^-24 or 2^-53.
+"""
+
+import argparse
+import pathlib
+import struct
+from dataclasses import dataclass
+from typing import Callable
+
+import mpmath as mp
+
+mp.mp.dps = 60
+HEADER = pathlib.Path(__file__).with_name("polynomials.h")
+REALS = {"f32": ("float", 24), "f64": ("double", 53)}
+
+
+def rounded(x, real):
+    """The nearest value of the precision, as an mpf."""
+    if real == "f64":
+        return mp.mpf(float(x))
+    return mp.mpf(struct.unpack("f", struct.pack("f", float(x)))[0])
+
+
+def literal(x, real):
+    return float(x).hex() + ("f" if real == "f32" else "")
+
+
+def angle_sine(s):
+    """sin(pi/4 t)/t less its leading coefficient, as a function of s = t^2."""
+    t = mp.sqrt(s)
+    return mp.sin(mp.pi / 4 * t) / t
+
+
+def angle_cosine(s):
+    return (mp.cos(mp.pi / 4 * mp.sqrt(s)) - 1) / s
+
+
+def log_remainder(F):
+    """-2 ln(1 - F/2) = F + F^2 q(F)."""
+    return (-2 * mp.log1p(-F / 2) - F) / F**2
+
+
+def upper_tail(z):
+    return mp.erfc(z / mp.sqrt(2)) / 2
+
+
+def central(z):
+    """Around the mean: y = -2 ln(4 q (1 - q)) and z = p(y) * (1 - 2 q), q the upper tail at z."""
+    q = upper_tail(z)
+    return -2 * mp.log(4 * q * (1 - q)), z / mp.erf(z / mp.sqrt(2))
+
+
+def tail(z):
+    """Away from it: s = sqrt(-2 ln(2 q)) and z = s - d(s)."""
+    s = mp.sqrt(-2 * mp.log(2 * upper_tail(z)))
+    return s, s - z
+
+
+@dataclass
+class Fit:
+    name: str
+    what: str
+    points: Callable  # grid parameter -> (x, f(x), weight)
+    span: tuple
+    degrees: dict  # real -> (numerator, denominator)
+    leading: Callable | None = None  # subtracted after rounding: carried in two parts by the kernel
+
+
+FITS = [
+    Fit(
+        "log",
+        "q in -2 ln(1 - F/2) = F + F^2 q(F), 1 - F/2 from 2/3 to 4/3; weight 1/ln",
+        lambda F: (F, log_remainder(F), F**2 / abs(2 * mp.log1p(-F / 2))),
+        (-mp.mpf(2) / 3 - mp.mpf("1e-6"), mp.mpf(2) / 3 + mp.mpf("1e-6")),
+        {"f32": (8, 0), "f64": (19, 0)},
+    ),
+    Fit(
+        "sine",
+        "q in sin(pi/4 t) = t (pi/4 rounded + q(t^2)), |t| <= 1; weight 1/sin",
+        lambda s: (s, angle_sine(s), 1 / angle_sine(s)),
+        (mp.mpf("1e-12"), mp.mpf(1)),
+        {"f32": (3, 0), "f64": (6, 0)},
+        leading=lambda: mp.pi / 4,
+    ),
+    Fit(
+        "cosine",
+        "q in cos(pi/4 t) = 1 + t^2 q(t^2), |t| <= 1; weight 1/cos",
+        lambda s: (s, angle_cosine(s), s / (1 + s * angle_cosine(s))),
+        (mp.mpf("1e-12"), mp.mpf(1)),
+        {"f32": (3, 0), "f64": (6, 0)},
+    ),
+    Fit(
+        "central",
+        "p in z = (1 - 2 q) p(-2 ln(4 q (1 - q))), |z| <= 2.0075; weight 1/z",
+        lambda z: (*central(z), mp.erf(z / mp.sqrt(2)) / z),
+        (mp.mpf("1e-6"), mp.mpf("2.0075")),
+        {"f32": (7, 0), "f64": (16, 0)},
+    ),
+    Fit(
+        "tail",
+        "d in z = s - d(s), s = sqrt(-2 ln(2 q)), 2 <= z <= 38.5; weight 1/z",
+        lambda logz: (*tail(mp.exp(logz)), mp.exp(-logz)),
+        (mp.log(mp.mpf("1.999")), mp.log(mp.mpf("38.5"))),
+        {"f32": (5, 5), "f64": (12, 12)},
+    ),
+]
+
+
+def chebyshev(span, count):
+    low, high = span
+    return [low + (high - low) * (1 - mp.cos(mp.pi * i / (count - 1))) / 2 for i in range(count)]
+
+
+def ratio(p, q, x):
+    return mp.polyval(p[::-1], x) / mp.polyval(q[::-1], x)
+
+
+def alternating_extrema(errors, count):
+    """Indices of the largest error of each run of one sign, thinned to `count` of them."""
+    peaks, best = [], 0
+    for i in range(1, len(errors)):
+        if (errors[i] > 0) != (errors[i - 1] > 0):
+            peaks.append(best)
+            best = i
+        elif abs(errors[i]) > abs(errors[best]):
+            best = i
+    peaks.append(best)
+    size = [abs(errors[i]) for i in peaks]
+    while len(peaks) > count:
+        if len(peaks) - count >= 2:
+            j = min(range(len(peaks) - 1), key=lambda j: max(size[j], size[j + 1]))
+            del peaks[j : j + 2], size[j : j + 2]
+        else:
+            j = 0 if size[0] < size[-1] else -1
+            del peaks[j], size[j]
+    return peaks
+
+
+def remez(grid, degrees):
+    """Minimax p/q on the grid with q(0) = 1; each step solves the equations made linear in E q."""
+    top, bottom = degrees
+    n = top + bottom + 2
+    picks = [
+        round(float((1 - mp.cos(mp.pi * i / (n - 1))) / 2 * (len(grid) - 1))) for i in range(n)
+    ]
+    best = None
+    q = [mp.mpf(1)]
+    for _ in range(30):
+        for _ in range(6 if bottom else 1):
+            a, b = mp.matrix(n, n), mp.matrix(n, 1)
+            for row, pick in enumerate(picks):
+                x, f, weight = grid[pick]
+                for k in range(top + 1):
+                    a[row, k] = x**k
+                for k in range(1, bottom + 1):
+                    a[row, top + k] = -f * x**k
+                a[row, n - 1] = (-1) ** row / weight * mp.polyval(q[::-1], x)
+                b[row] = f
+            solution = list(mp.lu_solve(a, b))
+            p, q = solution[: top + 1], [mp.mpf(1), *solution[top + 1 : n - 1]]
+        errors = [w * (f - ratio(p, q, x)) for x, f, w in grid]
+        largest = max(map(abs, errors))
+        if best is None or largest < best[2]:
+            best = (p, q, largest)
+        picks = alternating_extrema(errors, n)
+        if len(picks) < n or largest < abs(solution[-1]) * mp.mpf("1.005"):
+            break
+    return best[0], best[1]
+
+
+def lines(fit, real, grid, check):
+    ctype, digits = REALS[real]
+    p, q = remez(grid, fit.degrees[real])
+    out = []
+    shift = mp.mpf(0)
+    if fit.leading:
+        shift = rounded(fit.leading(), real)
+        p[0] -= shift
+    p = [rounded(c, real) for c in p]
+    q = [rounded(c, real) for c in q]
+    error = max(abs(w * (f - shift - ratio(p, q, x))) for x, f, w in check)
+    out.append(f"/* {fit.what}: {float(error * 2**digits):.3f} u */")
+
+    def table(name, values):
+        body = ",\n    ".join(literal(v, real) for v in values)
+        out.append(f"static const {ctype} {real}_{name}[] = {{\n    {body}}};")
+
+    if fit.leading:
+        out.append(f"#define {real}_{fit.name}_leading {literal(shift, real)}")
+    table(fit.name, p)
+    if len(q) > 1:
+        table(fit.name + "_denominator", q)
+    return out
+
+
+def header():
+    out = [
+        "/* Written by polynomials.py, which says how: the approximations of math.inc.h, constant",
+        "   term first, with the largest error of each in units of u = 2^-24 (f32) or 2^-53 (f64). */",
+        "#ifndef FASTXAVIER_POLYNOMIALS_H",
+        "#define FASTXAVIER_POLYNOMIALS_H",
+    ]
+    for fit in FITS:
+        grid = [fit.points(x) for x in chebyshev(fit.span, 500) if x != 0]
+        check = [fit.points(x) for x in chebyshev(fit.span, 1201) if x != 0]
+        for real in REALS:
+            out += ["", *lines(fit, real, grid, check)]
+            print(fit.name, real, out[-1].count(","), flush=True)
+    return "\n".join([*out, "", "#endif", ""])
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="compare, write nothing")
+    arguments = parser.parse_args()
+    text = header()
+    if arguments.check:
+        if text != HEADER.read_text():
+            raise SystemExit(f"{HEADER.name} is not what this script derives")
+    else:
+        HEADER.write_text(text)

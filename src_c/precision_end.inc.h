@@ -1,0 +1,11 @@
+/* Closes what kernels.inc.h opened for one precision. */
+#undef R
+#undef UNIT_OF_WORD
+#undef LOW_BITS
+#undef WORD_MAX
+#undef TWO_THIRDS_BITS
+#undef EXPONENT_MASK
+#undef EXPONENT_UNIT
+#undef MINUS_TWO_BITS
+#undef MINUS_TWO_LN2
+#undef POLYNOMIAL
