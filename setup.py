@@ -1,4 +1,4 @@
-"""The compiled half of the build: src_c/ and its Cython binding. Everything else is in pyproject.toml.
+"""The compiled half of the build: src_c/ and its Cython binding; pyproject.toml has the rest.
 
 FASTXAVIER_OPENMP=0 builds for one thread; otherwise OpenMP is used wherever the compiler has it.
 """
@@ -34,7 +34,9 @@ def openmp_flags(compiler):
     folder = tempfile.mkdtemp()
     try:
         source = pathlib.Path(folder, "openmp.c")
-        source.write_text("#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n")
+        source.write_text(
+            "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"
+        )
         for compile_flags, link_flags in candidates:
             try:
                 objects = compiler.compile(

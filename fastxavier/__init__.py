@@ -3,6 +3,7 @@
 from fastxavier._core import version as __version__
 from fastxavier.distributions import Distribution, Normal, TruncatedNormal, Uniform
 from fastxavier.fill import fill_, normal_, truncated_normal_, uniform_
+from fastxavier.information import info
 from fastxavier.schemes import glorot_normal, glorot_truncated_normal, glorot_uniform
 from fastxavier.streams import manual_seed
 
@@ -16,6 +17,7 @@ __all__ = [
     "glorot_normal",
     "glorot_truncated_normal",
     "glorot_uniform",
+    "info",
     "manual_seed",
     "normal_",
     "truncated_normal_",

@@ -249,7 +249,7 @@ cdef int from_dlpack(Target target, array) except -1:
 
 cdef Target target_of(array):
     cdef Target target = Target.__new__(Target)
-    if isinstance(array, np.ndarray):
+    if isinstance(array, cnp.ndarray):
         from_numpy(target, array)
     elif PyObject_CheckBuffer(array) or hasattr(type(array), "__array_interface__"):
         from_numpy(target, np.asarray(array))
@@ -327,8 +327,23 @@ cdef int refused(c.fx_status status, Target target, Law law, global_shape, offse
 cdef int SMALL = 4096  # bytes below which dropping the GIL would cost more than the fill
 
 
-def fill(array, Law law, key, global_shape, offset, threads):
+cdef int thread_count(threads) except -1:
+    if threads is None:
+        return 0
+    if isinstance(threads, (bool, np.bool_)) or not hasattr(threads, "__index__"):
+        raise TypeError(f"threads is {threads!r}; it must be an integer from 1 up, or None")
+    if threads < 1:
+        raise ValueError(f"threads is {threads}; it must be an integer from 1 up, or None")
+    return min(threads.__index__(), 1 << 16)
+
+
+def fill(array, law_, key, global_shape, offset, threads):
     """Fill `array`; `key` is (seed, stream) or, called once all checks have passed, returns it."""
+    if not isinstance(law_, Law):
+        raise TypeError(
+            f"distribution is {law_!r}; it must be a Uniform, Normal or TruncatedNormal"
+        )
+    cdef Law law = law_
     cdef Target target = target_of(array)
     cdef c.fx_options options
     cdef c.fx_status status
@@ -343,13 +358,15 @@ def fill(array, Law law, key, global_shape, offset, threads):
             raise ValueError(f"offset is {offset!r} without a global_shape to lie in")
         place_in(target, "offset", offset, target.offset)
         target.array.offset = target.offset
-    options.threads = 0 if threads is None else threads
+    options.threads = thread_count(threads)
     options.poll = poll_signals
     options.poll_argument = NULL
-    status = c.fx_check(&target.array, &law.law, &options)
-    if status != c.FX_OK:
-        refused(status, target, law, global_shape, offset, threads)
-    seed, stream = key() if callable(key) else key
+    if type(key) is not tuple:
+        status = c.fx_check(&target.array, &law.law, &options)
+        if status != c.FX_OK:
+            refused(status, target, law, global_shape, offset, threads)
+        key = key()
+    seed, stream = key
     for i in range(target.array.ndim):
         bytes_ *= target.shape[i]
         if bytes_ > SMALL:

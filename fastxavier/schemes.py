@@ -17,11 +17,10 @@ Mode = Literal["fan_avg", "fan_in", "fan_out"]
 
 def _fan(name: str, value: Any) -> Any:
     """A fan as a Python number: an integer of any size, or a float."""
-    if type(value) is not int:
-        if isinstance(value, numbers.Integral) and not isinstance(value, bool):
-            value = int(value)
-        else:
-            value = real(name, value)
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        value = int(value)
+    else:
+        value = real(name, value)
     if value < 0:
         raise ValueError(f"{name} is {value}; it must not be negative")
     return value
@@ -29,7 +28,12 @@ def _fan(name: str, value: Any) -> Any:
 
 def _scale(ratio: int, fan_in: Any, fan_out: Any, gain: Any, mode: str) -> float:
     """gain * sqrt(ratio / fan), the fan being what `mode` says."""
-    fan_in, fan_out, gain = _fan("fan_in", fan_in), _fan("fan_out", fan_out), real("gain", gain)
+    if type(fan_in) is not int or fan_in < 0:
+        fan_in = _fan("fan_in", fan_in)
+    if type(fan_out) is not int or fan_out < 0:
+        fan_out = _fan("fan_out", fan_out)
+    if type(gain) is not float or not gain < math.inf:
+        gain = real("gain", gain)
     if gain < 0:
         raise ValueError(f"gain is {gain}; it must not be negative")
     if mode == "fan_avg":
@@ -45,7 +49,7 @@ def _scale(ratio: int, fan_in: Any, fan_out: Any, gain: Any, mode: str) -> float
             f"fan_in is {fan_in} and fan_out is {fan_out}: mode {mode!r} has nothing to divide by"
         )
     with _core.round_to_nearest():
-        scale = gain * math.sqrt(ratio / fan)
+        scale: float = gain * math.sqrt(ratio / fan)
     if scale == math.inf:
         raise ValueError(f"gain {gain} over a fan of {fan} is beyond the largest float")
     return scale
@@ -62,7 +66,7 @@ def glorot_uniform(
     ``glorot_uniform`` in JAX and Keras; see `uniform_` for parameters and errors.
     """
     bound = _scale(3, fan_in, fan_out, gain, mode)
-    return Uniform(-bound, bound)
+    return _core.uniform_law(Uniform, -bound, bound)
 
 
 def glorot_normal(
@@ -73,7 +77,7 @@ def glorot_normal(
     The law of torch's ``xavier_normal_``. What JAX and Keras call ``glorot_normal`` is truncated:
     see `glorot_truncated_normal`. See `normal_` for parameters and errors.
     """
-    return Normal(0.0, _scale(1, fan_in, fan_out, gain, mode))
+    return _core.normal_law(Normal, 0.0, _scale(1, fan_in, fan_out, gain, mode))
 
 
 def glorot_truncated_normal(
@@ -87,8 +91,9 @@ def glorot_truncated_normal(
     """
     std = _scale(1, fan_in, fan_out, gain, mode)
     with _core.round_to_nearest():
-        parent_std = std / math.sqrt(_STANDARD_CUT.variance)
-    return TruncatedNormal(0.0, parent_std)
+        parent_std = std / _STANDARD_CUT_STD
+    return _core.rescaled_law(TruncatedNormal, _STANDARD_CUT, 0.0, parent_std)
 
 
 _STANDARD_CUT = TruncatedNormal(0.0, 1.0)
+_STANDARD_CUT_STD = _STANDARD_CUT.std

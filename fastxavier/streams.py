@@ -14,14 +14,14 @@ __all__ = ["manual_seed"]
 Key = tuple[int, int]
 
 
-class _ModuleDefault:
+class ModuleDefault:
     """What `seed` is when it is not given; None, by contrast, asks for fresh entropy."""
 
     def __repr__(self) -> str:
         return "<module default>"
 
 
-MODULE_DEFAULT: Final = _ModuleDefault()
+MODULE_DEFAULT: Final = ModuleDefault()
 
 
 def _hashed(data: bytes) -> int:
@@ -29,21 +29,22 @@ def _hashed(data: bytes) -> int:
 
 
 def _integer(name: str, value: Any, otherwise: str) -> int:
-    if type(value) is not int:
-        if isinstance(value, bool) or type(value).__name__ in ("bool", "bool_"):
-            raise TypeError(f"{name} is {value!r}, a truth value; it must be {otherwise}")
-        try:
-            value = operator.index(value)
-        except TypeError:
-            kind = type(value).__name__
-            raise TypeError(f"{name} is {value!r}, a {kind}; it must be {otherwise}") from None
-    if value < 0:
-        raise ValueError(f"{name} is {value}; it must be {otherwise}, not negative")
-    return int(value)
+    kind = type(value).__name__
+    if isinstance(value, bool) or kind == "bool":  # NumPy's truth values are no bool
+        raise TypeError(f"{name} is {value!r}, a truth value; it must be {otherwise}")
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} is {value!r}, a {kind}; it must be {otherwise}") from None
+    if number < 0:
+        raise ValueError(f"{name} is {number}; it must be {otherwise}, not negative")
+    return number
 
 
 def seed_number(seed: SupportsIndex | None) -> int:
     """The 64-bit seed: itself below 2**64, hashed beyond, fresh entropy for None."""
+    if type(seed) is int and 0 <= seed < 1 << 64:
+        return seed
     if seed is None:
         return secrets.randbits(64)
     number = _integer("seed", seed, "an integer or None")
@@ -54,6 +55,8 @@ def seed_number(seed: SupportsIndex | None) -> int:
 
 def stream_number(stream: SupportsIndex | str) -> int:
     """The 64-bit stream: a number below 2**63 itself; a name hashed, with bit 63 set."""
+    if type(stream) is int and 0 <= stream < 1 << 63:
+        return stream
     if isinstance(stream, str):
         return _hashed(stream.encode()) | 1 << 63
     number = _integer("stream", stream, "an integer below 2**63 or a name")
@@ -120,9 +123,9 @@ def manual_seed(seed: SupportsIndex | None) -> None:
 
 
 def resolve(
-    seed: SupportsIndex | _ModuleDefault | None, stream: SupportsIndex | str | None
+    seed: SupportsIndex | ModuleDefault | None, stream: SupportsIndex | str | None
 ) -> Key | Callable[[], Key]:
     """The key of a fill, or what takes it from the module default once the fill is sure."""
-    if isinstance(seed, _ModuleDefault):
+    if isinstance(seed, ModuleDefault):
         return _default.take if stream is None else (_default.seed, stream_number(stream))
     return seed_number(seed), 0 if stream is None else stream_number(stream)

@@ -38,10 +38,12 @@ typedef struct {
 
 #define SECOND_WORDS 0x80000000u /* bit 63 of a block's number: the words L of float64 */
 
-static void prepare_words(kernel_job *job, uint64_t seed, uint64_t stream, uint32_t block_high)
+static void prepare_words(kernel_job *job, size_t itemsize, uint64_t seed, uint64_t stream,
+                          uint32_t block_high)
 {
     job->words = philox_prepare(seed, stream, block_high);
-    job->more_words = philox_prepare(seed, stream, block_high | SECOND_WORDS);
+    if (itemsize == sizeof(double))
+        job->more_words = philox_prepare(seed, stream, block_high | SECOND_WORDS);
 }
 
 /* Up to UNIT values through a buffer: the ends of a run that are no whole unit. */
@@ -65,7 +67,7 @@ static int64_t write_segment(const fill *f, int64_t first, int64_t count, char *
     const kernel_job *job = &f->job;
     if (high != f->block_high) {
         other = f->job;
-        prepare_words(&other, f->seed, f->stream_number, high);
+        prepare_words(&other, f->itemsize, f->seed, f->stream_number, high);
         job = &other;
     }
 
@@ -310,7 +312,7 @@ fx_status fx_fill(const fx_array *array, const fx_law *law, uint64_t seed, uint6
     f.seed = seed;
     f.stream_number = stream;
     f.block_high = (uint32_t)((uint64_t)f.l.first / BLOCK >> 32);
-    prepare_words(&f.job, seed, stream, f.block_high);
+    prepare_words(&f.job, f.itemsize, seed, stream, f.block_high);
     plan(&f);
     return parallel_run(fill_task, &f, divided_up(f.tiles, f.tiles_per_task), options);
 }

@@ -63,9 +63,12 @@ static int overlaps(const axis axes[], const int64_t reach[], int i, int64_t sum
 
 static int shares_memory_with_itself(const layout *l, int64_t itemsize)
 {
+    if (l->naxes == 0 || (l->naxes == 1 && magnitude(l->axes[0].stride) >= itemsize))
+        return 0;
     axis sorted[FX_MAX_DIMS];
-    int64_t reach[FX_MAX_DIMS + 1] = {0};
+    int64_t reach[FX_MAX_DIMS + 1];
     int nested = 1;
+    reach[0] = 0;
     for (int i = 0; i < l->naxes; i++)
         sorted[i] = l->axes[i];
     qsort(sorted, (size_t)l->naxes, sizeof *sorted, by_stride);
@@ -83,7 +86,9 @@ fx_status layout_of(const fx_array *array, layout *l)
     const int n = array->ndim;
     if (n < 0 || n > FX_MAX_DIMS)
         return FX_ERROR_SHAPE;
-    *l = (layout){.naxes = n, .count = 1};
+    l->naxes = n;
+    l->count = 1;
+    l->first = 0;
     const int64_t *global = array->global_shape ? array->global_shape : array->shape;
     int64_t stride = (int64_t)fx_itemsize(array->dtype), step = 1, total = 1;
     int empty = 0;
@@ -106,7 +111,7 @@ fx_status layout_of(const fx_array *array, layout *l)
         l->count *= extent;
     }
     if (empty) {
-        *l = (layout){.count = 0};
+        l->count = 0;
         return FX_OK;
     }
     merge(l);

@@ -1,9 +1,9 @@
-/* Written by polynomials.py, which says how: the approximations of math.inc.h, constant
-   term first, with the largest error of each in units of u = 2^-24 (f32) or 2^-53 (f64). */
+/* Written by polynomials.py, which says how: the approximations of math.inc.h,
+   constant term first, and the error of each in u = 2^-24 (f32) or 2^-53 (f64). */
 #ifndef FASTXAVIER_POLYNOMIALS_H
 #define FASTXAVIER_POLYNOMIALS_H
 
-/* q in -2 ln(1 - F/2) = F + F^2 q(F), 1 - F/2 from 2/3 to 4/3; weight 1/ln: 0.162 u */
+/* q in -2 ln(1 - f/2) = f + f^2 q(f), 1 - f/2 from 2/3 to 4/3; weight 1/ln: 0.162 u */
 static const float f32_log[] = {
     0x1.0000000000000p-2f,
     0x1.5555020000000p-4f,
@@ -15,7 +15,7 @@ static const float f32_log[] = {
     0x1.1ed1540000000p-11f,
     0x1.092ba00000000p-12f};
 
-/* q in -2 ln(1 - F/2) = F + F^2 q(F), 1 - F/2 from 2/3 to 4/3; weight 1/ln: 0.138 u */
+/* q in -2 ln(1 - f/2) = f + f^2 q(f), 1 - f/2 from 2/3 to 4/3; weight 1/ln: 0.138 u */
 static const double f64_log[] = {
     0x1.ffffffffffff8p-3,
     0x1.5555555555531p-4,

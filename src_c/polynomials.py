@@ -13,8 +13,8 @@ found on a second grid, stands above each of them in the header, in units of u =
 import argparse
 import pathlib
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
 import mpmath as mp
 
@@ -44,9 +44,9 @@ def angle_cosine(s):
     return (mp.cos(mp.pi / 4 * mp.sqrt(s)) - 1) / s
 
 
-def log_remainder(F):
-    """-2 ln(1 - F/2) = F + F^2 q(F)."""
-    return (-2 * mp.log1p(-F / 2) - F) / F**2
+def log_remainder(f):
+    """-2 ln(1 - f/2) = f + f^2 q(f)."""
+    return (-2 * mp.log1p(-f / 2) - f) / f**2
 
 
 def upper_tail(z):
@@ -78,8 +78,8 @@ class Fit:
 FITS = [
     Fit(
         "log",
-        "q in -2 ln(1 - F/2) = F + F^2 q(F), 1 - F/2 from 2/3 to 4/3; weight 1/ln",
-        lambda F: (F, log_remainder(F), F**2 / abs(2 * mp.log1p(-F / 2))),
+        "q in -2 ln(1 - f/2) = f + f^2 q(f), 1 - f/2 from 2/3 to 4/3; weight 1/ln",
+        lambda f: (f, log_remainder(f), f**2 / abs(2 * mp.log1p(-f / 2))),
         (-mp.mpf(2) / 3 - mp.mpf("1e-6"), mp.mpf(2) / 3 + mp.mpf("1e-6")),
         {"f32": (8, 0), "f64": (19, 0)},
     ),
@@ -204,8 +204,8 @@ def lines(fit, real, grid, check):
 
 def header():
     out = [
-        "/* Written by polynomials.py, which says how: the approximations of math.inc.h, constant",
-        "   term first, with the largest error of each in units of u = 2^-24 (f32) or 2^-53 (f64). */",
+        "/* Written by polynomials.py, which says how: the approximations of math.inc.h,",
+        "   constant term first, and the error of each in u = 2^-24 (f32) or 2^-53 (f64). */",
         "#ifndef FASTXAVIER_POLYNOMIALS_H",
         "#define FASTXAVIER_POLYNOMIALS_H",
     ]

@@ -1,0 +1,75 @@
+"""What this build is and what it would use here: the answer of `info`."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from fastxavier import _core
+
+__all__ = ["Info", "info"]
+
+
+@dataclass(frozen=True)
+class Info:
+    """What `info` found. Prints as a table; ``asdict`` makes a dictionary of it."""
+
+    version: str
+    stream_version: int
+    cpu: str
+    isa: str
+    available_isas: tuple[str, ...]
+    threads: int
+    openmp: str | None
+
+    def asdict(self) -> dict[str, object]:
+        """The same as a dictionary."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        openmp = f"OpenMP {self.openmp}" if self.openmp else "built without OpenMP: one thread"
+        return "\n".join(
+            (
+                f"fastxavier  {self.version}, stream version {self.stream_version}",
+                f"CPU         {self.cpu}",
+                f"ISA         {self.isa} (runs here: {', '.join(self.available_isas)})",
+                f"threads     {self.threads} ({openmp})",
+            )
+        )
+
+
+def _cpu_name() -> str:
+    if sys.platform == "linux":
+        for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def info() -> Info:
+    """Say which version, CPU, instruction set and threads a fill would use now.
+
+    Returns
+    -------
+    Info
+        With `version`, `stream_version` (of the contract of values), `cpu`, `isa` (in use),
+        `available_isas` (best first), `threads` (of a large fill) and `openmp` (year and month of
+        its specification, None in a build without OpenMP, which fills on one thread).
+
+    Raises
+    ------
+    RuntimeError
+        If the environment variable ``FASTXAVIER_ISA`` names no implementation that runs here.
+    """
+    openmp = _core.openmp_version()
+    return Info(
+        version=_core.version,
+        stream_version=_core.stream_version,
+        cpu=_cpu_name(),
+        isa=_core.check_isa(),
+        available_isas=_core.available_isas(),
+        threads=_core.default_threads(),
+        openmp=f"{openmp // 100}-{openmp % 100:02d}" if openmp else None,
+    )
