@@ -1,0 +1,227 @@
+/* The C interface without Python, on whatever machine this is built for:
+       check philox4x32_10.txt golden.txt
+   Known answers of Philox, golden values under every implementation that runs here, and the
+   status of every kind of call that must be refused. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "blake2b.h"
+#include "fastxavier.h"
+#include "philox.h"
+
+static int failures, checks;
+
+static void expect(int holds, const char *what, const char *detail)
+{
+    checks++;
+    if (!holds) {
+        failures++;
+        printf("FAILED: %s %s\n", what, detail);
+    }
+}
+
+static void known_answers(const char *path)
+{
+    FILE *file = fopen(path, "r");
+    char line[256];
+    int vectors = 0;
+    expect(file != NULL, "cannot open", path);
+    while (file && fgets(line, sizeof line, file)) {
+        uint32_t n[10], words[4];
+        if (line[0] == '#' || sscanf(line, "%x %x %x %x %x %x %x %x %x %x", &n[0], &n[1], &n[2], &n[3],
+                                     &n[4], &n[5], &n[6], &n[7], &n[8], &n[9]) != 10)
+            continue;
+        philox4x32(n, n + 4, words);
+        expect(memcmp(words, n + 6, sizeof words) == 0, "philox4x32", line);
+        vectors++;
+    }
+    expect(vectors >= 3, "too few vectors in", path);
+    if (file)
+        fclose(file);
+}
+
+static const char *const DTYPES[] = {"float32", "float64", "float16", "bfloat16"};
+
+static fx_dtype dtype_of(const char *name)
+{
+    for (int i = 0; i < 4; i++)
+        if (strcmp(name, DTYPES[i]) == 0)
+            return (fx_dtype)i;
+    expect(0, "unknown dtype", name);
+    return FX_FLOAT32;
+}
+
+static fx_status law_of(const char *kind, char *numbers, fx_law *law)
+{
+    double p[4] = {0};
+    for (int i = 0; i < 4 && numbers && *numbers; i++) {
+        p[i] = strtod(numbers, &numbers);
+        numbers += *numbers == ',';
+    }
+    if (strcmp(kind, "uniform") == 0)
+        return fx_uniform(law, p[0], p[1]);
+    if (strcmp(kind, "normal") == 0)
+        return fx_normal(law, p[0], p[1]);
+    return fx_truncated_normal(law, p[0], p[1], p[2], p[3]);
+}
+
+static void to_little_endian(uint8_t *data, size_t count, size_t itemsize)
+{
+    const uint16_t one = 1;
+    if (*(const uint8_t *)&one == 1)
+        return;
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < itemsize / 2; k++) {
+            uint8_t *a = data + i * itemsize + k, *b = data + (i + 1) * itemsize - 1 - k, t = *a;
+            *a = *b;
+            *b = t;
+        }
+}
+
+static void golden_values(const char *path)
+{
+    FILE *file = fopen(path, "r");
+    char line[1024], name[256] = "";
+    unsigned long long seed = 0, last = 0;
+    uint64_t stream = 0;
+    uint8_t *data = NULL;
+    int lines = 0;
+    expect(file != NULL, "cannot open", path);
+    while (file && fgets(line, sizeof line, file)) {
+        char law_name[64], dtype[16], kind[32], numbers[256], expected[64], got[33];
+        if (sscanf(line, "# Seed %llx, the stream named \"%255[^\"]\", indices 0 to %llu", &seed, name,
+                   &last) == 3) {
+            uint8_t digest[8];
+            blake2b((const uint8_t *)name, strlen(name), digest, sizeof digest);
+            for (int i = 7; i >= 0; i--)
+                stream = stream << 8 | digest[i];
+            stream |= UINT64_C(1) << 63;
+            data = malloc((size_t)(last + 1) * 8);
+        }
+        if (line[0] == '#')
+            continue;
+        fx_law law;
+        if (!data || sscanf(line, "%63s %15s %31s %255s %63s", law_name, dtype, kind, numbers,
+                            expected) != 5 ||
+            law_of(kind, numbers, &law) != FX_OK) {
+            expect(0, "cannot read", line);
+            continue;
+        }
+        const size_t itemsize = fx_itemsize(dtype_of(dtype));
+        for (int i = 0; fx_isa_available(i); i++)
+            for (int threads = 1; threads <= 2; threads++) {
+                const fx_options options = {.threads = threads};
+                uint8_t digest[16];
+                expect(fx_force_isa(fx_isa_available(i)) == FX_OK, "force", fx_isa_available(i));
+                const fx_status status = fx_fill_run(data, dtype_of(dtype), 0, (int64_t)last + 1, &law,
+                                                     seed, stream, &options);
+                expect(status == FX_OK, fx_message(status), line);
+                to_little_endian(data, (size_t)last + 1, itemsize);
+                blake2b(data, (size_t)(last + 1) * itemsize, digest, sizeof digest);
+                for (int k = 0; k < 16; k++)
+                    snprintf(got + 2 * k, 3, "%02x", digest[k]);
+                expect(strcmp(got, expected) == 0, fx_isa_available(i), line);
+            }
+        lines++;
+    }
+    fx_force_isa(NULL);
+    expect(lines >= 40, "too few lines in", path);
+    free(data);
+    if (file)
+        fclose(file);
+}
+
+static void refusals(void)
+{
+    fx_law law, uniform;
+    float memory[16], before[16];
+    const int64_t shape[2] = {4, 4}, negative[2] = {4, -1}, offset[2] = {1, 0}, global[2] = {4, 4};
+    const int64_t overlapping[2] = {4, 4}, vast[2] = {INT64_C(1) << 40, INT64_C(1) << 40};
+    const fx_options no_threads = {.threads = -1};
+    fx_array array = {.data = memory, .dtype = FX_FLOAT32, .ndim = 2, .shape = shape};
+    for (int i = 0; i < 16; i++)
+        memory[i] = before[i] = (float)i;
+    expect(fx_uniform(&uniform, -1, 1) == FX_OK, "uniform", "");
+
+#define REFUSED(status, call) expect((call) == (status), #call, #status)
+    REFUSED(FX_ERROR_NOT_FINITE, fx_uniform(&law, NAN, 1));
+    REFUSED(FX_ERROR_ORDER, fx_uniform(&law, 1, -1));
+    REFUSED(FX_ERROR_NOT_FINITE, fx_normal(&law, 0, INFINITY));
+    REFUSED(FX_ERROR_ORDER, fx_normal(&law, 0, -1));
+    REFUSED(FX_ERROR_EMPTY, fx_truncated_normal(&law, 0, 1, 1, 1));
+    REFUSED(FX_ERROR_EMPTY, fx_truncated_normal(&law, 0, 1, 37.5, INFINITY));
+    REFUSED(FX_ERROR_NOT_FINITE, fx_truncated_normal(&law, 0, 1, NAN, 1));
+    REFUSED(FX_ERROR_ISA, fx_force_isa("mmx"));
+    REFUSED(FX_ERROR_THREADS, fx_fill(&array, &uniform, 0, 0, &no_threads));
+    array.dtype = (fx_dtype)9;
+    REFUSED(FX_ERROR_DTYPE, fx_fill(&array, &uniform, 0, 0, NULL));
+    array.dtype = FX_FLOAT32;
+    array.shape = negative;
+    REFUSED(FX_ERROR_SHAPE, fx_fill(&array, &uniform, 0, 0, NULL));
+    array.shape = shape;
+    array.ndim = FX_MAX_DIMS + 1;
+    REFUSED(FX_ERROR_SHAPE, fx_fill(&array, &uniform, 0, 0, NULL));
+    array.ndim = 2;
+    array.global_shape = vast;
+    REFUSED(FX_ERROR_SHAPE, fx_fill(&array, &uniform, 0, 0, NULL));
+    array.global_shape = global;
+    array.offset = offset;
+    REFUSED(FX_ERROR_SHARD, fx_fill(&array, &uniform, 0, 0, NULL));
+    array.offset = NULL;
+    array.strides = overlapping;
+    REFUSED(FX_ERROR_OVERLAP, fx_fill(&array, &uniform, 0, 0, NULL));
+    array.strides = NULL;
+    fx_normal(&law, 0, 1e38);
+    REFUSED(FX_ERROR_RANGE, fx_fill(&array, &law, 0, 0, NULL));
+    fx_truncated_normal(&law, 0, 1, 1 + 0x1p-50, 1 + 0x1p-49);
+    REFUSED(FX_ERROR_EMPTY, fx_fill(&array, &law, 0, 0, NULL));
+    expect(memcmp(memory, before, sizeof memory) == 0, "a refused fill", "wrote");
+    REFUSED(FX_OK, fx_fill(&array, &uniform, 0, 0, NULL));
+    expect(memcmp(memory, before, sizeof memory) != 0, "an accepted fill", "wrote nothing");
+    for (int s = FX_OK; s <= FX_ERROR_THREADS; s++)
+        expect(strlen(fx_message((fx_status)s)) > 5, "no message", "");
+}
+
+static int asked;
+
+static int stop_now(void *argument)
+{
+    (void)argument;
+    asked++;
+    return 1;
+}
+
+static void interruption(void)
+{
+    const int64_t count = INT64_C(1) << 27;
+    const fx_options options = {.threads = 1, .poll = stop_now};
+    fx_law law;
+    double *data = malloc((size_t)count * 8);
+    fx_truncated_normal(&law, 0, 1, -3, 3);
+    fx_force_isa("scalar");
+    if (data)
+        expect(fx_fill_run(data, FX_FLOAT64, 0, count, &law, 0, 0, &options) == FX_INTERRUPTED,
+               "interruption", "did not stop");
+    expect(asked == 1, "interruption", "polled again after a stop");
+    fx_force_isa(NULL);
+    free(data);
+}
+
+int main(int count, char **arguments)
+{
+    if (count != 3) {
+        printf("usage: check philox4x32_10.txt golden.txt\n");
+        return 2;
+    }
+    known_answers(arguments[1]);
+    golden_values(arguments[2]);
+    refusals();
+    interruption();
+    printf("implementations:");
+    for (int i = 0; fx_isa_available(i); i++)
+        printf(" %s", fx_isa_available(i));
+    printf("\n%d checks, %d failed\n", checks, failures);
+    return failures != 0;
+}
