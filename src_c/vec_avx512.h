@@ -146,18 +146,19 @@ static INLINE vint f16_pack(const f32_v v[2])
 }
 static INLINE void f16_store(void *p, const f32_v v[2]) { _mm512_storeu_si512(p, f16_pack(v)); }
 static INLINE void f16_stream(void *p, const f32_v v[2]) { _mm512_stream_si512(p, f16_pack(v)); }
+/* Rounded, the value is in the high half of each lane; one permutation takes those of both. */
 static INLINE vint bf16_round(f32_v v)
 {
     const vint bits = _mm512_castps_si512(v);
     const vint odd = vint_and(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-    return _mm512_srli_epi32(
-        _mm512_add_epi32(_mm512_add_epi32(bits, odd), _mm512_set1_epi32(0x7FFF)), 16);
+    return _mm512_add_epi32(_mm512_add_epi32(bits, odd), _mm512_set1_epi32(0x7FFF));
 }
 static INLINE vint bf16_pack(const f32_v v[2])
 {
-    return _mm512_inserti64x4(
-        _mm512_castsi256_si512(_mm512_cvtepi32_epi16(bf16_round(v[0]))),
-        _mm512_cvtepi32_epi16(bf16_round(v[1])), 1);
+    const vint high_halves = _mm512_set_epi32(
+        0x3F003D, 0x3B0039, 0x370035, 0x330031, 0x2F002D, 0x2B0029, 0x270025, 0x230021, 0x1F001D,
+        0x1B0019, 0x170015, 0x130011, 0x0F000D, 0x0B0009, 0x070005, 0x030001);
+    return _mm512_permutex2var_epi16(bf16_round(v[0]), high_halves, bf16_round(v[1]));
 }
 static INLINE void bf16_store(void *p, const f32_v v[2]) { _mm512_storeu_si512(p, bf16_pack(v)); }
 static INLINE void bf16_stream(void *p, const f32_v v[2]) { _mm512_stream_si512(p, bf16_pack(v)); }

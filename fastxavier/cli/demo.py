@@ -1,0 +1,154 @@
+"""fastxavier demo: a gigabyte of Glorot weights, beside memset and NumPy on the same array."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastxavier.cli.terminal import progress, table
+from fastxavier.distributions import Distribution, Normal, Uniform
+from fastxavier.fill import fill_
+from fastxavier.information import info
+from fastxavier.schemes import glorot_normal, glorot_uniform
+
+DEFAULT_GIB = 1.0
+ROUNDS = 3
+SLICES = 16
+COLUMNS = 1 << 14
+
+Weights = NDArray[np.float32]
+Filler = Callable[[Weights, int], None]
+
+
+def add_to(commands: Any) -> None:
+    """Add the command to the parser's."""
+    parser = commands.add_parser("demo", help="fill a gigabyte, beside memset and NumPy")
+    parser.add_argument("--gib", type=float, default=DEFAULT_GIB, help="size (default: 1)")
+    parser.add_argument("--threads", type=int, help="at most so many (default: what pays)")
+    parser.set_defaults(run=run)
+
+
+def by_slices(weights: Weights, fill: Filler, what: str) -> float:
+    """Seconds that `fill` takes for all rows, a slice of them at a time."""
+    rows = math.ceil(len(weights) / SLICES)
+    seconds = 0.0
+    with progress(what, weights.nbytes) as report:
+        for first in range(0, len(weights), rows):
+            part = weights[first : first + rows]
+            start = time.perf_counter()
+            fill(part, first)
+            seconds += time.perf_counter() - start
+            report(part.nbytes)
+    return seconds
+
+
+def ours(law: Distribution, shape: tuple[int, ...], threads: int | None) -> Filler:
+    """Each slice is drawn alone, as the part it is of the whole tensor."""
+
+    def fill(part: Weights, first: int) -> None:
+        fill_(
+            part, law, seed=7, stream="demo", global_shape=shape, offset=(first, 0), threads=threads
+        )
+
+    return fill
+
+
+def numpys(law: Distribution) -> Filler:
+    """NumPy's fastest generator, in place, and the passes that bring its draws to scale."""
+    generator = np.random.Generator(np.random.SFC64(7))
+
+    def uniform(part: Weights, first: int) -> None:
+        generator.random(out=part, dtype=np.float32)
+        part -= np.float32(0.5)
+        part *= np.float32(law.bounds[1] - law.bounds[0])
+
+    def normal(part: Weights, first: int) -> None:
+        generator.standard_normal(out=part, dtype=np.float32)
+        part *= np.float32(law.std)
+
+    return uniform if isinstance(law, Uniform) else normal
+
+
+def memset(part: Weights, first: int) -> None:
+    """What the memory itself takes."""
+    part.fill(0)
+
+
+def moments(weights: Weights) -> tuple[float, float]:
+    """Mean and mean square, accumulated in double precision."""
+    total = squares = 0.0
+    for row in weights.reshape(-1, COLUMNS):
+        wide = row.astype(np.float64)
+        total += float(wide.sum())
+        squares += float(wide @ wide)
+    return total / weights.size, squares / weights.size
+
+
+def check(law: Distribution, weights: Weights) -> tuple[str, ...]:
+    """Target against measured: the row of a table."""
+    mean, square = moments(weights)
+    n = weights.size
+    kurtosis = 3.0 if isinstance(law, Normal) else 1.8
+    mean_error = law.std / math.sqrt(n)
+    square_error = law.variance * math.sqrt((kurtosis - 1) / n)
+    return (
+        f"{law.mean:.3e}",
+        f"{mean:+.3e}",
+        f"{(mean - law.mean) / mean_error:+.2f}",
+        f"{law.std:.9f}",
+        f"{math.sqrt(square - mean * mean):.9f}",
+        f"{(square - law.variance) / square_error:+.2f}",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Fill, time and check; print two tables."""
+    print(info())
+    rows = max(1, round(options.gib * (1 << 30) / (4 * COLUMNS)))
+    weights = np.empty((rows, COLUMNS), np.float32)
+    fans = COLUMNS, rows
+    laws = {"Glorot uniform": glorot_uniform(*fans), "Glorot normal": glorot_normal(*fans)}
+    by_slices(weights, memset, "first touch of the memory")
+
+    speeds, checks = [], []
+    for name, law in laws.items():
+        fillers = {
+            "memset": memset,
+            "NumPy": numpys(law),
+            "fastxavier": ours(law, weights.shape, options.threads),
+        }
+        best = dict.fromkeys(fillers, math.inf)
+        for turn in range(ROUNDS):
+            for who, fill in fillers.items():
+                if who == "NumPy" and turn:
+                    continue  # once is long enough
+                best[who] = min(best[who], by_slices(weights, fill, f"{name}, {who}"))
+        speed = {who: weights.nbytes / seconds / 1e9 for who, seconds in best.items()}
+        speeds.append(
+            (
+                name,
+                *(f"{speed[who]:.2f}" for who in fillers),
+                f"{speed['fastxavier'] / speed['NumPy']:.0f}",
+                f"{speed['fastxavier'] / speed['memset']:.2f}",
+            )
+        )
+        checks.append((name, *check(law, weights)))
+
+    size = f"{weights.nbytes / (1 << 30):.3g} GiB of float32 weights, shape {weights.shape}"
+    table(
+        f"\n{size}, filled in place (best of {ROUNDS}, NumPy once)",
+        ("GB/s", "memset", "NumPy", "fastxavier", "times NumPy", "times memset"),
+        speeds,
+    )
+    table(
+        "\nWhat stands in the array, and how many standard errors that is from the target",
+        ("law", "mean", "measured", "z", "std", "measured", "z"),
+        checks,
+    )
+    return 0

@@ -1,0 +1,23 @@
+"""fastxavier info: what this build is and what it runs on."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from fastxavier.information import info
+
+
+def add_to(commands: Any) -> None:
+    """Add the command to the parser's."""
+    parser = commands.add_parser("info", help="version, CPU, instruction set, threads")
+    parser.add_argument("--json", action="store_true", help="for machines")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print what `fastxavier.info` finds."""
+    found = info()
+    print(json.dumps(found.asdict()) if options.json else found)
+    return 0

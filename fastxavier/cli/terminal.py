@@ -1,0 +1,54 @@
+"""Tables and progress bars: rich's on a terminal, plain lines without it or into a pipe."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+
+@contextmanager
+def progress(description: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show how much of `total` bytes is done; yields the function to report more of it with."""
+    try:
+        from rich import progress as bars
+    except ImportError:
+        bars = None  # type: ignore[assignment]
+    if bars is None or not sys.stdout.isatty():
+        yield lambda done: None
+        return
+    columns = (
+        bars.TextColumn("{task.description:30}"),
+        bars.BarColumn(),
+        bars.DownloadColumn(binary_units=True),
+        bars.TransferSpeedColumn(),
+    )
+    with bars.Progress(*columns, transient=True) as shown:
+        task = shown.add_task(description, total=total)
+        yield lambda done: shown.update(task, advance=done)
+
+
+def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table: its first column to the left, numbers to the right."""
+    try:
+        from rich.console import Console
+        from rich.table import Table
+    except ImportError:
+        pass
+    else:
+        if sys.stdout.isatty():
+            shown = Table(title=title, title_justify="left")
+            for i, name in enumerate(head):
+                shown.add_column(name, justify="left" if i == 0 else "right")
+            for row in rows:
+                shown.add_row(*row)
+            Console().print(shown)
+            return
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    print(title)
+    for row in (head, *rows):
+        first, *rest = (
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        print("  ".join((first, *rest)))
