@@ -73,6 +73,8 @@ static INLINE R(v) R(truncated)(vint word, const R(constants) *c)
     const vint n = vint_or(word, R(iset)(1));
     R(v) x[2];
     R(split)(n, x);
+    x[0] = R(mul)(x[0], R(set)(c->step));
+    x[1] = R(mul)(x[1], R(set)(c->step));
     const R(v) rest = R(small_terms)(x, c, R(set)(c->middle[1]));
     const R(v) p = R(fma)(x[0], R(set)(c->width[0]), R(add)(rest, R(set)(c->middle[0])));
     const R(v) a = R(distance)(n);

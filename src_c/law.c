@@ -15,6 +15,9 @@ static const double FARTHEST_CUT = 37;
 /* One that begins beyond this has its own tail's numbers scaled, which else leave float's range. */
 static const double FAR_CUT = 7;
 
+/* A cut of less probability times 2^(1-B) would leave float's normal numbers. */
+static const double NARROW = 0x1p-60;
+
 /* ---- making laws --------------------------------------------------------------------------- */
 
 fx_status fx_uniform(fx_law *law, double low, double high)
@@ -63,17 +66,33 @@ static wide above(double x)
     return x < 0 ? wide_sub(wide_from(1), normal_tail(-x, 0)) : normal_tail(x, 0);
 }
 
+/* Moments in an interval narrow beside the density's own scale: about its centre c the density is
+   proportional to exp(-c t - t^2/2) = sum a_k t^k, whose terms are integrated one by one. */
+static void moments_of_narrow(fx_law *law, double centre, double half)
+{
+    enum { TERMS = 24 };
+    double sums[3] = {0}, term = 1, before = 0; /* term is a_k half^k */
+    for (int k = 0; k < TERMS; k++) {
+        for (int j = k % 2; j < 3; j += 2) /* integrals of odd powers vanish */
+            sums[j] += term / (k + j + 1);
+        const double next = -(centre * half * term + half * half * before) / (k + 1);
+        before = term;
+        term = next;
+    }
+    const double shift = sums[1] / sums[0] * half;
+    law->mean = centre + shift;
+    law->variance = sums[2] / sums[0] * half * half - shift * shift;
+}
+
 /* Mean and variance of the standard normal within (low, high), from
    m = (density(low) - density(high)) / width and
-   v = 1 + (low density(low) - high density(high)) / width - m^2.
-   In an interval too narrow for those differences the density is a straight line. */
+   v = 1 + (low density(low) - high density(high)) / width - m^2. */
 static void moments(fx_law *law, wide width)
 {
-    const double low = law->low, high = law->high, extent = high - low;
-    if (extent < 1e-7) {
-        const double centre = low / 2 + high / 2;
-        law->mean = centre - centre * extent * extent / 12;
-        law->variance = extent * extent / 12;
+    const double low = law->low, high = law->high;
+    const double centre = low / 2 + high / 2, half = high / 2 - low / 2;
+    if (half * fmax(1, fabs(centre)) < 0.5) {
+        moments_of_narrow(law, centre, half);
         return;
     }
     const wide at_low = normal_density(fabs(low), law->exponent);
@@ -249,15 +268,18 @@ static fx_status prepare_cut(const fx_law *law, const precision *p, f64_constant
     c->near_slope[0] = upper_width * step;
     c->far_base[0] = law->lower[1];
     c->far_slope[0] = -lower_width * step;
-    c->width[0] = law->width[0] * step;
-    c->width[1] = ((law->width[0] - computed(law->width[0], p)) + law->width[1]) * step;
+    const int core = law->low == -law->high && law->high <= 2 && law->width[0] >= NARROW;
+    const double unit = core ? step : 1; /* which truncated_core leaves out, truncated puts in */
+    c->step = step;
+    c->width[0] = law->width[0] * unit;
+    c->width[1] = ((law->width[0] - computed(law->width[0], p)) + law->width[1]) * unit;
     c->middle[0] = law->middle[0];
     c->middle[1] = (law->middle[0] - computed(law->middle[0], p)) + law->middle[1];
     c->tail_below = law->exponent ? INFINITY : 0.045;
     c->shift = ldexp(law->exponent, p->is_float ? 23 : 52);
     c->low = computed_up(law->low, p);
     c->high = -computed_up(-law->high, p);
-    *kernel_law = law->low == -law->high && law->high <= 2 ? LAW_truncated_core : LAW_truncated;
+    *kernel_law = core ? LAW_truncated_core : LAW_truncated;
     return c->low <= c->high ? FX_OK : FX_ERROR_EMPTY;
 }
 

@@ -1,0 +1,79 @@
+"""Print data/golden.txt: python tests/golden.py > tests/data/golden.txt.
+
+The file belongs to the stream: lines may be added to it, for a new law or dtype. None that is
+there may change, short of a new version of the stream.
+"""
+
+import hashlib
+import math
+
+import cases
+import numpy as np
+
+import fastxavier as fx
+
+SEED = 0x5EED_0123_4567_89AB
+STREAM = "layers.0.weight"
+COUNT = (3 << 16) + 5
+FIRST_VALUES = 4
+
+_KINDS = {"uniform": fx.Uniform, "normal": fx.Normal, "truncated_normal": fx.TruncatedNormal}
+
+HEAD = f"""\
+# Golden values of stream version 1. Lines may only be added; one that is here never changes.
+# Seed {SEED:#x}, the stream named "{STREAM}", indices 0 to {COUNT - 1}.
+# Columns: name; dtype; kind of law; its parameters, as C's %a writes numbers (uniform: low, high;
+# normal: mean, std; truncated_normal: mean and std of the parent, low, high); BLAKE2b of the bytes
+# of all values, each value little-endian, digest of 16 bytes; the bit patterns of the first
+# {FIRST_VALUES} values, as hexadecimal numbers.
+# Written by tests/golden.py."""
+
+
+def parameters(law):
+    """Kind and parameters of a distribution, as the file has them."""
+    if isinstance(law, fx.Uniform):
+        return "uniform", law.bounds
+    if isinstance(law, fx.Normal):
+        return "normal", (law.mean, law.std)
+    return "truncated_normal", (law.parent.mean, law.parent.std, law.low, law.high)
+
+
+def digest(values):
+    """BLAKE2b of the bytes in little-endian order."""
+    data = cases.patterns(values).astype(f"<u{values.dtype.itemsize}").tobytes()
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def first_patterns(values):
+    """The bit patterns of the first values, in hexadecimal."""
+    digits = 2 * values.dtype.itemsize
+    return [f"{pattern:0{digits}x}" for pattern in cases.patterns(values)[:FIRST_VALUES].tolist()]
+
+
+def line(name, dtype):
+    """The line of one law and dtype."""
+    law = cases.laws(dtype)[name]
+    kind, numbers = parameters(law)
+    values = fx.fill_(np.empty(COUNT, cases.DTYPES[dtype]), law, seed=SEED, stream=STREAM)
+    written = ",".join(
+        number.hex() if math.isfinite(number) else repr(number) for number in numbers
+    )
+    return " ".join([name, dtype, kind, written, digest(values), *first_patterns(values)])
+
+
+def parsed(text):
+    """The lines of the file: (name, dtype) to (distribution, digest, patterns)."""
+    lines = {}
+    for row in text.splitlines():
+        if row.startswith("#"):
+            continue
+        name, dtype, kind, numbers, expected, *first = row.split()
+        if (name, dtype) in lines:
+            raise ValueError(f"two lines for {name} {dtype}")
+        law = _KINDS[kind](*map(float.fromhex, numbers.split(",")))
+        lines[name, dtype] = law, expected, first
+    return lines
+
+
+if __name__ == "__main__":
+    print(HEAD, *(line(*case) for case in cases.ALL), sep="\n")
