@@ -3,7 +3,6 @@
 
 cimport numpy as cnp
 from cpython.buffer cimport PyObject_CheckBuffer
-from cpython.exc cimport PyErr_CheckSignals
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_IsValid, PyCapsule_SetName
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
@@ -139,6 +138,7 @@ cdef enum:
     DL_FLOAT = 2
     DL_BFLOAT = 4
     DL_READ_ONLY = 1
+    DL_IS_COPIED = 2
     MAX_DIMS = 64
 
 
@@ -241,6 +241,8 @@ cdef int from_dlpack(Target target, array) except -1:
             raise BufferError(f"array speaks DLPack version {target.versioned.major}; 1 is known")
         if target.versioned.flags & DL_READ_ONLY:
             raise ValueError("array is read-only; it must be writable")
+        if target.versioned.flags & DL_IS_COPIED:
+            raise BufferError("array exports a copy of its memory; it must export the memory itself")
         return from_dl_tensor(target, &target.versioned.tensor)
     target.managed = <dl_managed *>PyCapsule_GetPointer(capsule, "dltensor")
     PyCapsule_SetName(capsule, "used_dltensor")
@@ -251,9 +253,11 @@ cdef Target target_of(array):
     cdef Target target = Target.__new__(Target)
     if isinstance(array, cnp.ndarray):
         from_numpy(target, array)
-    elif PyObject_CheckBuffer(array) or hasattr(type(array), "__array_interface__"):
+    elif isinstance(array, np.generic):
+        raise TypeError(f"array is the scalar {array!r}, which cannot be written to")
+    elif PyObject_CheckBuffer(array) or hasattr(array, "__array_interface__"):
         from_numpy(target, np.asarray(array))
-    elif hasattr(type(array), "__dlpack__"):
+    elif hasattr(array, "__dlpack__"):
         from_dlpack(target, array)
     else:
         raise TypeError(
@@ -286,10 +290,15 @@ cdef int place_in(Target target, str name, value, int64_t *out) except -1:
 # ---- filling ---------------------------------------------------------------------------------
 
 
+cdef extern from "Python.h":
+    # Declared to raise nothing: what a signal handler raises is left set for raise_pending.
+    int run_signal_handlers "PyErr_CheckSignals"() noexcept
+
+
 cdef int poll_signals(void *argument) noexcept nogil:
     cdef int stop
     with gil:
-        stop = PyErr_CheckSignals()
+        stop = run_signal_handlers()
     return stop
 
 
@@ -315,7 +324,9 @@ cdef int refused(c.fx_status status, Target target, Law law, global_shape, offse
             f"{global_shape!r}"
         )
     elif status == c.FX_ERROR_SHAPE:
-        message = f"global_shape {global_shape or shape!r} has more than 2**62 elements"
+        if global_shape is not None:
+            shape = global_shape
+        message = f"global_shape {shape!r} has more than 2**62 elements"
     elif status == c.FX_ERROR_RANGE:
         name = ["float32", "float64", "float16", "bfloat16"][target.array.dtype]
         message = f"{law!r} reaches values beyond the largest {name}; a smaller scale is needed"

@@ -21,6 +21,9 @@ class Distribution(_core.Law):
 
     __slots__ = ()
 
+    def __new__(cls, *arguments: Any) -> Distribution:
+        raise TypeError(f"{cls.__name__} is no law; use Uniform, Normal or TruncatedNormal")
+
     @property
     def mean(self) -> float:
         """The expected value."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+from fractions import Fraction
 from typing import Any, Literal, SupportsFloat
 
 from fastxavier import _core
@@ -36,23 +37,39 @@ def _scale(ratio: int, fan_in: Any, fan_out: Any, gain: Any, mode: str) -> float
         gain = real("gain", gain)
     if gain < 0:
         raise ValueError(f"gain is {gain}; it must not be negative")
+    fans: tuple[Any, ...]
     if mode == "fan_avg":
-        ratio, fan = 2 * ratio, fan_in + fan_out
+        ratio, fans = 2 * ratio, (fan_in, fan_out)
     elif mode == "fan_in":
-        fan = fan_in
+        fans = (fan_in,)
     elif mode == "fan_out":
-        fan = fan_out
+        fans = (fan_out,)
     else:
         raise ValueError(f"mode is {mode!r}; it must be 'fan_avg', 'fan_in' or 'fan_out'")
-    if fan == 0:
+    if not any(fans):
         raise ValueError(
             f"fan_in is {fan_in} and fan_out is {fan_out}: mode {mode!r} has nothing to divide by"
         )
     with _core.round_to_nearest():
-        scale: float = gain * math.sqrt(ratio / fan)
+        try:
+            quotient = ratio / sum(fans)
+        except OverflowError:  # an integer beyond the floats beside a float
+            quotient = 0.0
+        root = math.sqrt(quotient) if quotient > _LEAST_QUOTIENT else _exact_root(ratio, fans)
+        scale: float = gain * root
     if scale == math.inf:
-        raise ValueError(f"gain {gain} over a fan of {fan} is beyond the largest float")
+        raise ValueError(f"gain {gain} with fans of {fans} gives a scale beyond the largest float")
     return scale
+
+
+_LEAST_QUOTIENT = 1e-290  # below it a quotient is on its way to losing digits
+
+
+def _exact_root(ratio: int, fans: tuple[Any, ...]) -> float:
+    """sqrt(ratio / sum(fans)) for fans whose sum, or its inverse, leaves the floats."""
+    fan = sum(map(Fraction, fans), Fraction(0))
+    halvings = max(0, fan.numerator.bit_length() - fan.denominator.bit_length()) // 2
+    return math.ldexp(math.sqrt(ratio * 4**halvings / fan), -halvings)
 
 
 def glorot_uniform(

@@ -242,10 +242,11 @@ static fx_status prepare_uniform(const fx_law *law, const precision *p, f64_cons
 
 static fx_status prepare_scaling(const fx_law *law, const precision *p, f64_constants *c)
 {
-    /* A draw from a half-open tail goes no further than the normal's own reach past the cut. */
+    /* At the far end of an open tail that begins at z the probability is 2^-B of the tail's, which
+       the normal's own reach, added to z in squares, more than covers. */
     const double past_low = fmin(law->high, 0), past_high = fmax(law->low, 0);
-    const double lowest = fmax(law->low, -sqrt(past_low * past_low + p->reach * p->reach + 2));
-    const double highest = fmin(law->high, sqrt(past_high * past_high + p->reach * p->reach + 2));
+    const double lowest = fmax(law->low, -sqrt(past_low * past_low + p->reach * p->reach));
+    const double highest = fmin(law->high, sqrt(past_high * past_high + p->reach * p->reach));
     const double from = law->location + lowest * law->scale, to = law->location + highest * law->scale;
     c->mean = law->location + 0.0;
     c->scale = law->scale + 0.0;

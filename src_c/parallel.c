@@ -15,7 +15,7 @@
 #ifdef _OPENMP
 #include <omp.h>
 #endif
-#if !defined(_WIN32)
+#if !defined(_WIN32) && defined(__GNUC__)
 #include <pthread.h>
 #define HAVE_PTHREADS 1
 #endif
@@ -120,18 +120,13 @@ static int idle_cpus(void)
 
 #if HAVE_PTHREADS
 
-/* libgomp's threads do not survive a fork and its next region would wait for them for ever: a
-   child process fills on one thread. */
+/* libgomp's threads, ours or another library's, do not survive a fork, and the next region would
+   wait for them for ever: a child process fills on one thread. Watched for from loading on. */
 static atomic_int forked;
 static void mark_forked(void) { atomic_store(&forked, 1); }
-static void watch_forks(void) { pthread_atfork(NULL, NULL, mark_forked); }
-static pthread_once_t watching = PTHREAD_ONCE_INIT;
+__attribute__((constructor)) static void watch_forks(void) { pthread_atfork(NULL, NULL, mark_forked); }
 
-static int may_use_threads(void)
-{
-    pthread_once(&watching, watch_forks);
-    return !atomic_load(&forked);
-}
+static int may_use_threads(void) { return !atomic_load(&forked); }
 
 typedef struct {
     pthread_mutex_t gate;

@@ -1,0 +1,318 @@
+"""Distributions: values that cannot change, and that know the law they stand for."""
+
+import copy
+import math
+import pickle
+from fractions import Fraction
+
+import mpmath
+import numpy as np
+import pytest
+
+import fastxavier as fx
+
+inf, nan = math.inf, math.nan
+
+EXAMPLES = [
+    fx.Uniform(-1.0, 1.0),
+    fx.Uniform(-0.25, 3.0),
+    fx.Uniform(2.0, 2.0),
+    fx.Normal(),
+    fx.Normal(0.5, 0.02),
+    fx.Normal(1.0, 0.0),
+    fx.TruncatedNormal(),
+    fx.TruncatedNormal(0.5, 0.02),
+    fx.TruncatedNormal(0.0, 1.0, -1.0, 3.0),
+    fx.TruncatedNormal(0.0, 1.0, 0.0, inf),
+    fx.TruncatedNormal(3.0, 2.0, -inf, inf),
+    fx.TruncatedNormal(0.0, 1.0, 5.0, 6.0),
+]
+every_example = pytest.mark.parametrize("law", EXAMPLES, ids=repr)
+
+
+# ---- values --------------------------------------------------------------------------------------
+
+
+@every_example
+def test_repr_rebuilds_it(law):
+    """The repr is the call that makes it."""
+    rebuilt = eval(repr(law), {**vars(fx), "inf": inf})
+    assert rebuilt == law
+    assert repr(rebuilt) == repr(law)
+
+
+@every_example
+def test_equality_and_hash(law):
+    """By value and by class, never with anything else."""
+    again = pickle.loads(pickle.dumps(law))
+    assert again == law
+    assert again == law
+    assert hash(again) == hash(law)
+    assert law not in [other for other in EXAMPLES if other is not law]
+    assert law != repr(law)
+    assert law != law.bounds
+    assert {law: 1}[again] == 1
+
+
+def test_different_parameters_differ():
+    """Each parameter counts, and so does the class."""
+    laws = [
+        fx.Uniform(0, 1),
+        fx.Uniform(0, 2),
+        fx.Uniform(-1, 1),
+        fx.Normal(0, 1),
+        fx.Normal(1, 1),
+        fx.Normal(0, 2),
+        fx.TruncatedNormal(0, 1),
+        fx.TruncatedNormal(1, 1),
+        fx.TruncatedNormal(0, 2),
+        fx.TruncatedNormal(0, 1, -1, 2),
+        fx.TruncatedNormal(0, 1, -2, 1),
+        fx.TruncatedNormal(0, 1, -inf, inf),
+    ]
+    assert len(set(laws)) == len(laws)
+
+
+def test_numbers_of_any_kind_are_floats_inside():
+    """Integers, NumPy scalars and fractions make the same value."""
+    laws = {
+        fx.Uniform(0, 2),
+        fx.Uniform(0.0, 2.0),
+        fx.Uniform(np.float32(0), np.int8(2)),
+        fx.Uniform(low=Fraction(0), high=Fraction(4, 2)),
+    }
+    assert len(laws) == 1
+    assert all(type(value) is float for law in EXAMPLES for value in law.bounds)
+    assert all(type(law.mean) is type(law.std) is type(law.variance) is float for law in EXAMPLES)
+
+
+@every_example
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_pickle(law, protocol):
+    """Every protocol gives back an equal value that draws the same."""
+    again = pickle.loads(pickle.dumps(law, protocol))
+    assert type(again) is type(law)
+    assert again == law
+    drawn = [fx.fill_(np.empty(50), each, seed=1).tobytes() for each in (law, again)]
+    assert drawn[0] == drawn[1]
+
+
+@every_example
+@pytest.mark.parametrize("copier", [copy.copy, copy.deepcopy])
+def test_copy(law, copier):
+    """Copies are equal."""
+    assert copier(law) == law
+
+
+@every_example
+def test_immutable(law):
+    """No attribute can be set, added or deleted; calling __init__ again changes nothing."""
+    before = repr(law), hash(law), law.bounds, law.mean, law.std
+    names = [name for name in dir(law) if not name.startswith("__")]
+    assert {"mean", "std", "variance", "bounds"} <= set(names)
+    for name in [*names, "anything", "__dict__"]:
+        with pytest.raises((AttributeError, TypeError)):
+            setattr(law, name, 1.0)
+        with pytest.raises((AttributeError, TypeError)):
+            object.__setattr__(law, name, 1.0)
+        with pytest.raises((AttributeError, TypeError)):
+            delattr(law, name)
+    assert before == (repr(law), hash(law), law.bounds, law.mean, law.std)
+
+
+def test_classes():
+    """The three are Distributions; the base itself is no law that could be drawn from."""
+    assert all(isinstance(law, fx.Distribution) for law in EXAMPLES)
+    w = np.ones(4)
+    with pytest.raises(TypeError):
+        fx.fill_(w, fx.Distribution(), seed=1)
+    assert (w == 1).all()
+
+
+# ---- moments -------------------------------------------------------------------------------------
+
+CUTS = [
+    (-2.0, 2.0),
+    (-1.0, 3.0),
+    (-0.5, 0.5),
+    (0.0, inf),
+    (-inf, 1.5),
+    (-inf, inf),
+    (3.0, 4.0),
+    (-8.0, -6.5),
+    (20.0, inf),
+    (-inf, -30.0),
+    (1.0, 1.001),
+    (0.3, 0.3 + 1e-9),
+]
+
+
+def exact_moments(low, high):
+    """Mean and variance of the standard normal within a cut, by quadrature at 50 digits."""
+    with mpmath.workdps(50):
+        near = min(abs(low), abs(high)) if low * high > 0 else 0
+        # Past 40 deviations from the nearer end nothing is left that a double could hold.
+        low, high = max(low, -near - 40), min(high, near + 40)
+        places = mpmath.linspace(mpmath.mpf(low), mpmath.mpf(high), 41)
+
+        def moment(of):
+            return mpmath.quad(lambda x: of(x) * mpmath.exp((near**2 - x * x) / 2), places)
+
+        mass = moment(lambda x: 1)
+        mean = moment(lambda x: x) / mass
+        return mean, moment(lambda x: (x - mean) ** 2) / mass
+
+
+@pytest.mark.parametrize(("low", "high"), CUTS)
+def test_truncated_moments(low, high):
+    """Mean, variance and std of the truncated law, not of its parent; far cuts included."""
+    mean, variance = exact_moments(low, high)
+    law = fx.TruncatedNormal(0.0, 1.0, low, high)
+    assert law.mean == pytest.approx(float(mean), rel=1e-13, abs=1e-15)
+    assert law.variance == pytest.approx(float(variance), rel=1e-9, abs=0)
+    assert law.std == pytest.approx(float(mpmath.sqrt(variance)), rel=1e-9, abs=0)
+    moved = fx.TruncatedNormal(-3.0, 0.5, low, high)
+    assert moved.mean == pytest.approx(float(-3 + mean / 2), rel=1e-13, abs=0)
+    assert moved.variance == pytest.approx(float(variance / 4), rel=1e-9, abs=0)
+    assert moved.std == pytest.approx(float(mpmath.sqrt(variance) / 2), rel=1e-9, abs=0)
+
+
+def test_standard_cut():
+    """The constant by which Glorot's truncated law is corrected."""
+    assert fx.TruncatedNormal().std == pytest.approx(0.87962566103423978, rel=1e-15, abs=0)
+    assert fx.TruncatedNormal().mean == 0
+
+
+@pytest.mark.parametrize("law", EXAMPLES, ids=repr)
+def test_drawn_values_have_the_moments(law):
+    """Mean and std of 400,000 draws: within 5 standard errors; bounds kept."""
+    count = 400_000
+    w = fx.fill_(np.empty(count), law, seed=1234, stream=56)
+    assert law.bounds[0] <= w.min() <= w.max() <= law.bounds[1]
+    if law.std == 0:
+        assert (w == law.mean).all()
+        return
+    assert abs(w.mean() - law.mean) < 5 * law.std / math.sqrt(count)
+    kurtosis = ((w - law.mean) ** 4).mean() / law.variance**2
+    error = law.variance * math.sqrt((kurtosis - 1) / count)
+    assert abs(((w - law.mean) ** 2).mean() - law.variance) < 5 * error
+
+
+def test_uniform_attributes():
+    """Moments and bounds of U[low, high], also where their sum would overflow."""
+    law = fx.Uniform(-1.0, 3.0)
+    assert (law.low, law.high, law.bounds) == (-1, 3, (-1, 3))
+    assert law.mean == 1
+    assert law.variance == pytest.approx(16 / 12, rel=1e-15, abs=0)
+    assert law.std == pytest.approx(4 / math.sqrt(12), rel=1e-15, abs=0)
+    wide = fx.Uniform(1e308, 1.5e308)
+    assert wide.mean == pytest.approx(1.25e308, rel=1e-15, abs=0)
+    assert wide.std == pytest.approx(0.5e308 / math.sqrt(12), rel=1e-15, abs=0)
+    assert fx.Uniform(-1.7e308, 1.7e308).std == pytest.approx(
+        1.7e308 / math.sqrt(3), rel=1e-15, abs=0
+    )
+
+
+def test_normal_attributes():
+    """Moments and bounds of the normal."""
+    law = fx.Normal(0.5, 0.25)
+    assert (law.mean, law.std, law.variance, law.bounds) == (0.5, 0.25, 0.0625, (-inf, inf))
+    assert fx.Normal(0.5, 0).bounds == (0.5, 0.5)
+
+
+def test_truncated_attributes():
+    """Parent, cut, and bounds in the parent's units; `mean` and `std` are the law's own."""
+    law = fx.TruncatedNormal(1.0, 0.5, -1.0, 3.0)
+    assert (law.low, law.high, law.bounds) == (-1, 3, (0.5, 2.5))
+    assert law.parent == fx.Normal(1.0, 0.5)
+    assert type(law.parent) is fx.Normal
+    assert law.mean != 1.0
+    assert law.std < 0.5
+    assert fx.TruncatedNormal().bounds == (-2, 2)
+    assert fx.TruncatedNormal(1.0, 2.0, 0.0).bounds == (1, 5)
+    assert fx.TruncatedNormal(1.0, 0.0).bounds == (1, 1)
+    assert fx.TruncatedNormal(0.0, 1.0, -inf, inf).std == pytest.approx(1, rel=1e-15, abs=0)
+
+
+# ---- refusals ------------------------------------------------------------------------------------
+
+NOT_NUMBERS = ["1", None, 1j, [1.0], True, np.True_, b"1", np.array([1.0, 2.0])]
+SLOTS = [
+    (lambda x: fx.Uniform(x, 1), "low"),
+    (lambda x: fx.Uniform(0, x), "high"),
+    (lambda x: fx.Normal(x, 1), "mean"),
+    (lambda x: fx.Normal(0, x), "std"),
+    (lambda x: fx.TruncatedNormal(x, 1), "mean"),
+    (lambda x: fx.TruncatedNormal(0, x), "std"),
+    (lambda x: fx.TruncatedNormal(0, 1, x, 2), "low"),
+    (lambda x: fx.TruncatedNormal(0, 1, -2, x), "high"),
+]
+
+
+@pytest.mark.parametrize("slot", range(len(SLOTS)))
+@pytest.mark.parametrize("value", NOT_NUMBERS, ids=repr)
+def test_parameter_that_is_no_number(slot, value):
+    """TypeError, naming the parameter and the value."""
+    make, name = SLOTS[slot]
+    with pytest.raises(TypeError, match=rf"\b{name} is ") as raised:
+        make(value)
+    assert repr(value) in str(raised.value)
+
+
+@pytest.mark.parametrize("slot", range(len(SLOTS)))
+@pytest.mark.parametrize(
+    "value", [nan, -nan, inf, -inf, 10**400], ids=["nan", "-nan", "inf", "-inf", "huge"]
+)
+def test_parameter_that_is_not_finite(slot, value):
+    """ValueError, naming the parameter; only a cut may be infinite."""
+    make, name = SLOTS[slot]
+    if slot >= 6 and value in (-inf, inf) and (value < 0) == (name == "low"):
+        make(value)
+        return
+    with pytest.raises(ValueError, match=rf"\b{name}\b") as raised:
+        make(value)
+    assert str(value)[:50] in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("make", "parts"),
+    [
+        (lambda: fx.Uniform(1, 0), ["low", "1.0", "high", "0.0"]),
+        (lambda: fx.Uniform(1 + 2**-52, 1), ["low", "high"]),
+        (lambda: fx.Normal(0, -1), ["std", "-1.0"]),
+        (lambda: fx.Normal(0, -5e-324), ["std", "-5e-324"]),
+        (lambda: fx.TruncatedNormal(0, -0.5), ["std", "-0.5"]),
+        (lambda: fx.TruncatedNormal(0, 1, 2, 2), ["low", "high", "2.0", "empty"]),
+        (lambda: fx.TruncatedNormal(0, 1, 2, -2), ["low", "high", "2.0", "-2.0"]),
+        (lambda: fx.TruncatedNormal(0, 1, inf, inf), ["low", "high", "inf"]),
+        (lambda: fx.TruncatedNormal(0, 1, -inf, -inf), ["low", "high", "-inf"]),
+        (lambda: fx.TruncatedNormal(0, 1, 38, 40), ["low", "high", "38"]),
+        (lambda: fx.TruncatedNormal(0, 1, -inf, -37.5), ["low", "high", "-37.5"]),
+    ],
+)
+def test_parameters_that_contradict(make, parts):
+    """ValueError with both names and values."""
+    with pytest.raises(ValueError, match=r"low|std") as raised:
+        make()
+    for part in parts:
+        assert part in str(raised.value)
+
+
+def test_std_of_zero_and_equal_bounds_are_fine():
+    """Degenerate laws hold their one value."""
+    for law in (fx.Uniform(0.75, 0.75), fx.Normal(0.75, 0), fx.TruncatedNormal(0.75, 0)):
+        w = fx.fill_(np.empty(100, np.float32), law, seed=1)
+        assert (w == 0.75).all()
+        assert (law.mean, law.std, law.variance, law.bounds) == (0.75, 0, 0, (0.75, 0.75))
+
+
+def test_law_beyond_the_cut_of_a_dtype():
+    """An interval within which the dtype has no number is refused at the fill."""
+    law = fx.TruncatedNormal(0, 1, 1 + 1e-12, 1 + 2e-12)
+    assert ((w := fx.fill_(np.empty(100), law, seed=1)) >= law.low).all()
+    assert (w <= law.high).all()
+    w = np.full(3, 0.5, np.float32)
+    with pytest.raises(ValueError, match="TruncatedNormal") as raised:
+        fx.fill_(w, law, seed=1)
+    assert "dtype" in str(raised.value) or "float32" in str(raised.value)
+    assert (w == 0.5).all()

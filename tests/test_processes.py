@@ -1,0 +1,588 @@
+"""What needs a process of its own: signals, forks, limits, floating-point modes, environment."""
+
+import os
+import pathlib
+import platform
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+import textwrap
+import time
+
+import pytest
+
+from fastxavier import _core
+
+PACKAGE = str(pathlib.Path(_core.__file__).resolve().parents[1])
+TIMEOUT = 120  # seconds after which a script is taken to hang
+
+posix = pytest.mark.skipif(os.name != "posix", reason="needs fork, signals or resource limits")
+linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+with_openmp = pytest.mark.skipif(
+    _core.openmp_version() == 0, reason="built without OpenMP: there is one thread"
+)
+
+# What every script begins with. `digest` names the bits of some fills, small and large.
+PRELUDE = """
+import hashlib, os, signal, sys, threading, time
+import numpy as np
+import fastxavier as fx
+from fastxavier import _core
+
+def digest(threads=None, count=400_000):
+    h = hashlib.sha256()
+    for n in (10, count):
+        for fill in (fx.uniform_, fx.normal_, fx.truncated_normal_):
+            for dtype in (np.float32, np.float64, np.float16):
+                w = np.empty((n // 10, 10), dtype).T
+                h.update(fill(w, 30, 40, seed=1, stream="process", threads=threads).tobytes())
+    return h.hexdigest()
+
+def wait_for(pid, seconds=20):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.005)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    return "hung"
+"""
+
+
+def source(*parts):
+    return "\n".join(textwrap.dedent(part) for part in (PRELUDE, *parts))
+
+
+def environment(**changes):
+    """This one, in which a script finds the package that is under test."""
+    path = os.pathsep.join([PACKAGE, *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {**os.environ, "PYTHONPATH": path, **changes}
+
+
+def run(*parts, arguments=(), **changes):
+    """The lines a script prints; it ends with status 0 and nothing on stderr."""
+    completed = subprocess.run(
+        [sys.executable, "-c", source(*parts), *map(str, arguments)],
+        env=environment(**changes),
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+    )
+    assert (completed.returncode, completed.stderr) == (0, ""), completed.stdout
+    return completed.stdout.splitlines()
+
+
+@pytest.fixture(scope="module")
+def digest():
+    """The bits that every process has to come to."""
+    return run("print(digest(threads=1))")[0]
+
+
+@pytest.fixture(scope="module")
+def helper(tmp_path_factory):
+    """A C library: modes of the floating-point unit, and somebody else's OpenMP region."""
+    folder = tmp_path_factory.mktemp("helper")
+    source, library = folder / "helper.c", folder / "helper.so"
+    source.write_text(HELPER)
+    compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
+    compiler = os.environ.get("CC") or shutil.which(compiler) or "cc"
+    flags = ["-fopenmp"] if _core.openmp_version() else []
+    subprocess.run(
+        [
+            *compiler.split(),
+            "-O1",
+            "-shared",
+            "-fPIC",
+            *flags,
+            str(source),
+            "-o",
+            str(library),
+            "-lm",
+        ],
+        check=True,
+        timeout=TIMEOUT,
+    )
+    return library
+
+
+HELPER = """
+#include <fenv.h>
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+static unsigned long get(void) { return _mm_getcsr(); }
+static void set(unsigned long mode) { _mm_setcsr((unsigned)mode); }
+enum { FLUSH = 0x8040, STICKY = 0x3F };
+#elif defined(__aarch64__)
+static unsigned long get(void)
+{
+    unsigned long mode;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(mode));
+    return mode;
+}
+static void set(unsigned long mode) { __asm__ volatile("msr fpcr, %0" : : "r"(mode)); }
+enum { FLUSH = 1 << 24, STICKY = 0 };
+#else
+static unsigned long get(void) { return 0; }
+static void set(unsigned long mode) { (void)mode; }
+enum { FLUSH = 0, STICKY = 0 };
+#endif
+
+/* Mode without sticky flags, and the rounding that <fenv.h> sees. */
+unsigned long control(void)
+{
+    return (get() & ~(unsigned long)STICKY) << 16 | (unsigned long)fegetround();
+}
+int rounding(int which)
+{
+    const int modes[] = {FE_TONEAREST, FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO};
+    return fesetround(modes[which]);
+}
+void flush(int on) { set(on ? get() | FLUSH : get() & ~(unsigned long)FLUSH); }
+
+int region(int threads)
+{
+    int sum = 0;
+#pragma omp parallel num_threads(threads) reduction(+ : sum)
+    sum += 1;
+    return sum;
+}
+"""
+
+
+# ---- signals -------------------------------------------------------------------------------------
+
+LONG_FILL = """
+    _core.force_isa("scalar")
+    threads = int(sys.argv[1])
+    short = np.empty(2_000_000)
+    fx.truncated_normal_(short, 3, 4, seed=1, threads=threads)
+    begin = time.monotonic()
+    fx.truncated_normal_(short, 3, 4, seed=1, threads=threads)
+    rate = short.size / (time.monotonic() - begin)
+    w = np.empty(int(5 * rate))  # five seconds of work; its pages are not touched before
+"""
+
+
+@posix
+@pytest.mark.parametrize("threads", [1, 2])
+def test_interrupt(threads):
+    """Ctrl-C ends a fill of five seconds early, with KeyboardInterrupt and nothing else."""
+    script = """
+        print("ready", flush=True)
+        begin = time.monotonic()
+        try:
+            fx.truncated_normal_(w, 3, 4, seed=1, threads=threads)
+            print("completed", flush=True)
+        except KeyboardInterrupt:
+            print(time.monotonic() - begin, flush=True)
+        again = fx.truncated_normal_(w[:2_000_000], 3, 4, seed=1, threads=threads)
+        print((again == short).all())
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-c", source(LONG_FILL, script), str(threads)],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            assert process.stdout.readline() == "ready\n"
+            time.sleep(0.5)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=TIMEOUT)
+        finally:
+            process.kill()
+    assert (process.returncode, err) == (0, "")
+    elapsed, again = out.split()
+    assert elapsed != "completed"
+    assert 0.2 < float(elapsed) < 2.5
+    assert again == "True"
+
+
+@posix
+@pytest.mark.parametrize("threads", [1, 2])
+def test_handlers_run_during_a_fill(threads):
+    """Python's handlers run while a fill does; one that raises stops it, one that does not
+    changes no bit."""
+    script = """
+        w = w[: w.size // 4]
+        class Stop(Exception):
+            pass
+        calls = []
+        def handler(number, frame):
+            calls.append(time.monotonic())
+            if stop:
+                raise Stop
+        signal.signal(signal.SIGALRM, handler)
+        stop = False
+        signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
+        begin = time.monotonic()
+        fx.truncated_normal_(w, 3, 4, seed=1, threads=threads)
+        end = time.monotonic()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        print(sum(begin < call < end - 0.02 for call in calls) >= 3)
+        print((w[: short.size] == short).all())
+        stop = True
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        try:
+            fx.truncated_normal_(w, 3, 4, seed=1, threads=threads)
+        except Stop:
+            print("stopped")
+    """
+    assert run(LONG_FILL, script, arguments=[threads]) == ["True", "True", "stopped"]
+
+
+@posix
+def test_interrupt_takes_one_stream():
+    """A fill that was begun and then stopped has taken its stream; the next takes the next."""
+    script = """
+        fx.manual_seed(3)
+        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+        try:
+            fx.truncated_normal_(w, 3, 4, threads=1)
+        except KeyboardInterrupt:
+            next_one = fx.normal_(np.empty(9), 1, 1)
+            print((next_one == fx.normal_(np.empty(9), 1, 1, seed=3, stream=1)).all())
+    """
+    assert run(LONG_FILL, script, arguments=[1]) == ["True"]
+
+
+def test_exit_while_a_daemon_thread_fills():
+    """The interpreter ends at once and cleanly, wherever the fill is."""
+    script = """
+        fill = lambda: fx.truncated_normal_(w, 3, 4, seed=1, threads=threads)
+        threading.Thread(target=fill, daemon=True).start()
+        time.sleep(0.3)
+        print("leaving")
+    """
+    for threads in (1, 2):
+        assert run(LONG_FILL, script, arguments=[threads]) == ["leaving"]
+
+
+# ---- forks ---------------------------------------------------------------------------------------
+
+CHILD = """
+    import warnings
+    warnings.simplefilter("ignore", DeprecationWarning)  # of forking a process with threads
+    def child(*all_threads):
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                code = 0 if all(digest(threads) == expected for threads in all_threads) else 3
+            finally:
+                os._exit(code)
+        return wait_for(pid)
+    expected = sys.argv[1]
+"""
+
+
+@posix
+def test_fork_after_a_parallel_fill(digest):
+    """The child has none of OpenMP's threads; it fills all the same, and so does its own child."""
+    script = """
+        assert digest(threads=2) == expected
+        print(child(None, 2, 1, 7))
+        print(child(2, None))
+        assert digest(threads=3) == expected
+        pid = os.fork()
+        if pid == 0:
+            os._exit(0 if child(2, None) == 0 == child(3) else 1)
+        print(wait_for(pid))
+        print(digest(threads=2) == expected)
+    """
+    assert run(CHILD, script, arguments=[digest]) == ["0", "0", "0", "True"]
+
+
+@posix
+def test_fork_before_any_fill(digest):
+    """Only imported in the parent: the child may use threads."""
+    script = """
+        print(child(None, 2))
+        print(child(3, 1))
+        print(digest(threads=2) == expected)
+    """
+    assert run(CHILD, script, arguments=[digest]) == ["0", "0", "True"]
+
+
+@posix
+def test_fork_after_a_fill_on_one_thread(digest):
+    """A fill that started no thread leaves the child as free as none."""
+    script = """
+        assert digest(threads=1) == expected
+        print(child(2, None))
+    """
+    assert run(CHILD, script, arguments=[digest]) == ["0"]
+
+
+@posix
+def test_fork_while_another_thread_fills(digest):
+    """Ten forks in the midst of parallel fills; parent and children come to the same bits."""
+    script = """
+        stop, results = threading.Event(), []
+        def fill():
+            while not stop.is_set():
+                results.append(digest(threads=2))
+        threads = [threading.Thread(target=fill) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        codes = {child(None, 2) for _ in range(10)}
+        stop.set()
+        for thread in threads:
+            thread.join()
+        print(codes, set(results) == {expected}, digest(threads=2) == expected)
+    """
+    assert run(CHILD, script, arguments=[digest]) == ["{0} True True"]
+
+
+@posix
+@with_openmp
+@pytest.mark.parametrize("fills_first", [False, True])
+def test_fork_after_the_openmp_region_of_another_library(digest, helper, fills_first):
+    """All libraries of a process share OpenMP's threads: it need not be us who started them."""
+    script = """
+        import ctypes
+        region = ctypes.CDLL(sys.argv[2]).region
+        if sys.argv[3] == "True":
+            assert digest(threads=1) == expected
+        region(2)
+        print(child(2, None))
+        print(child(3))
+    """
+    assert run(CHILD, script, arguments=[digest, helper, fills_first]) == ["0", "0"]
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_multiprocessing(tmp_path, digest, method):
+    """Pools of either start method, before and after a parallel fill in the parent."""
+    if os.name != "posix" and method != "spawn":
+        pytest.skip("this system only spawns")
+    script = f"""
+        import multiprocessing, warnings
+        if __name__ == "__main__":
+            warnings.simplefilter("ignore", DeprecationWarning)
+            context = multiprocessing.get_context("{method}")
+            results = set()
+            for _ in range(2):
+                with context.Pool(2) as pool:
+                    results.update(pool.map_async(digest, [None, 2, 1, 3]).get(90))
+                results.add(digest(threads=2))
+            print(*results)
+    """
+    path = tmp_path / "pool.py"
+    path.write_text(source(script))
+    completed = subprocess.run(
+        [sys.executable, str(path)],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+    )
+    assert (completed.returncode, completed.stderr) == (0, "")
+    assert completed.stdout.split() == [digest]
+
+
+# ---- limits --------------------------------------------------------------------------------------
+
+
+@linux
+@pytest.mark.parametrize("room", [0, 1, 3, 8])
+@pytest.mark.parametrize("grown", [False, True], ids=["no pool yet", "pool of two"])
+def test_no_memory_for_threads(digest, room, grown):
+    """Address space for the stacks of `room` threads: the fill uses what it can get."""
+    script = """
+        import resource
+        expected, room, grown = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "True"
+        assert digest(threads=2 if grown else 1) == expected
+        arrays = [np.empty(2_000_000) for _ in range(3)]
+        with open("/proc/self/status") as lines:
+            size = next(int(line.split()[1]) for line in lines if line.startswith("VmSize"))
+        stack = resource.getrlimit(resource.RLIMIT_STACK)[0]
+        stack = 8 << 20 if stack in (resource.RLIM_INFINITY, -1) else stack
+        limit = size * 1024 + (256 << 10) + room * (stack + (64 << 10))
+        usual = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (limit, usual[1]))
+        for w, threads in zip(arrays, (6, None, 9)):
+            fx.normal_(w, 3, 4, seed=1, threads=threads)
+        started = 0
+        try:
+            while started < 9:
+                threading.Thread(target=time.sleep, args=(0.2,)).start()
+                started += 1
+        except RuntimeError:
+            pass
+        resource.setrlimit(resource.RLIMIT_AS, usual)
+        print(started < 9)  # the limit was one
+        expected = fx.normal_(np.empty(2_000_000), 3, 4, seed=1, threads=1)
+        print(all((w == expected).all() for w in arrays))
+    """
+    assert run(script, arguments=[digest, room, grown], OMP_NUM_THREADS="5") == ["True", "True"]
+
+
+@posix
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS does not count threads as processes")
+@pytest.mark.parametrize("grown", [False, True], ids=["no pool yet", "pool of two"])
+def test_no_more_threads(digest, grown):
+    """A limit on processes refuses every thread; the script sees that it does."""
+    script = """
+        import resource
+        expected, grown = sys.argv[1], sys.argv[2] == "True"
+        assert digest(threads=2 if grown else 1) == expected
+        if os.geteuid() == 0:
+            os.setgroups([])
+            os.setresgid(65534, 65534, 65534)
+            os.setresuid(65534, 65534, 65534)
+        resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+        thread = threading.Thread(target=int)
+        try:
+            thread.start()
+            print("a thread could be started")
+        except RuntimeError:
+            print("refused")
+        print(digest(threads=6) == digest(threads=2) == digest() == expected)
+    """
+    assert run(script, arguments=[digest, grown], OMP_NUM_THREADS="5") == ["refused", "True"]
+
+
+# ---- floating-point modes ------------------------------------------------------------------------
+
+MODES = {
+    "nearest": (0, 0),
+    "up": (1, 0),
+    "down": (2, 0),
+    "towards zero": (3, 0),
+}
+if platform.machine().lower() in ("x86_64", "amd64", "aarch64", "arm64"):
+    MODES |= {"flush": (0, 1), "flush, up": (1, 1)}
+
+MODE_SCRIPT = """
+    import ctypes
+    library, rounding, flush = ctypes.CDLL(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    library.control.restype = ctypes.c_ulong
+    fans = [(3, 7), (0.1, 0.2), (0.7, 1.1), (1e15 + 0.3, 1e-3), (10**30 + 1, 3)]
+    dtypes = [np.float64, np.float32, np.float16]
+    arrays = [np.empty((301, 223), dtype) for dtype in dtypes]
+    fills = (fx.uniform_, fx.normal_, fx.truncated_normal_)
+    schemes = (fx.glorot_uniform, fx.glorot_normal, fx.glorot_truncated_normal)
+    h, lines = hashlib.sha256(), []
+
+    def note(key):
+        global h
+        lines.append((key, h.hexdigest()))
+        h = hashlib.sha256()
+
+    def all_fills(isa):
+        before = library.control()
+        for threads in (1, 2, None):
+            for number, w in enumerate(arrays):
+                for fill in fills:
+                    for fan_in, fan_out in fans[number:]:
+                        fill(w.T, fan_in, fan_out, 1.1, seed=1, threads=threads)
+                        h.update(w)
+                    tiny = (1e-310, 1e-40, 1e-6)[number]  # subnormal weights
+                    fill(w, 3, 4, tiny, seed=1, threads=threads)
+                    h.update(w.tobytes())
+                note((isa, "schemes", threads, number))
+                fx.fill_(w, fx.TruncatedNormal(0.1, 0.3, -1.3, 2.7), seed=2, threads=threads)
+                h.update(w)
+                fx.fill_(w, fx.TruncatedNormal(0.1, 0.3, 8.1, 9.7), seed=2, threads=threads)
+                h.update(w)
+                fx.fill_(w, fx.Uniform(0.1, 0.7), seed=2, threads=threads)
+                h.update(w)
+                note((isa, "laws", threads, number))
+        lines.append(("mode as it was", isa, before == library.control()))
+
+    library.rounding(rounding)
+    library.flush(flush)
+    set_mode = library.control()
+    all_fills(_core.check_isa())
+    for isa in _core.available_isas():
+        _core.force_isa(isa)
+        all_fills(isa)
+    laws = [make(a, b, 1.1, mode) for make in schemes for a, b in fans
+            for mode in ("fan_avg", "fan_in", "fan_out")]
+    still_set = library.control() == set_mode
+    # OpenMP's threads were born in that mode; the caller leaves it.
+    library.flush(0)
+    library.rounding(0)
+    all_fills("after")
+    print(still_set)
+    print(*lines, sep="\\n")
+    print(hashlib.sha256(repr(laws).encode()).hexdigest())
+    print(set_mode)
+"""
+
+
+@posix
+@pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "nearest"])
+def test_floating_point_mode_of_the_caller(helper, mode, nearest):
+    """Whatever the caller has set changes no bit of laws and values and is found as it was left."""
+    *lines, set_mode = run(MODE_SCRIPT, arguments=[helper, *MODES[mode]])
+    *expected, usual_mode = nearest
+    assert set_mode != usual_mode
+    assert lines[0] == "True"
+    assert lines == expected
+
+
+@pytest.fixture(scope="module")
+def nearest(helper):
+    """What the script prints in the usual mode."""
+    lines = run(MODE_SCRIPT, arguments=[helper, *MODES["nearest"]])
+    assert not [line for line in lines if "False" in line]
+    digests = {re.search("[0-9a-f]{64}", line).group() for line in lines if "schemes" in line}
+    assert len(digests) == 3  # one for each dtype
+    return lines
+
+
+# ---- environment ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("isa", _core.available_isas())
+def test_forced_by_the_environment(digest, isa):
+    """FASTXAVIER_ISA names what runs, and the bits are the same."""
+    script = "print(_core.check_isa(), digest())"
+    assert run(script, FASTXAVIER_ISA=isa) == [f"{isa} {digest}"]
+
+
+def test_empty_environment_is_the_best(digest):
+    """An empty value asks for nothing."""
+    script = "print(_core.check_isa(), digest())"
+    best = _core.available_isas()[0]
+    assert run(script, FASTXAVIER_ISA="") == [f"{best} {digest}"]
+
+
+FOREIGN = next(name for name in ("neon", "avx2") if name not in _core.available_isas())
+
+
+@pytest.mark.parametrize("name", ["sse9", FOREIGN, "SCALAR", "scalar ", "avx", "None", "0", "ä"])
+def test_unknown_in_the_environment(name):
+    """RuntimeError at every fill, with the value and what there is; never another one instead."""
+    script = """
+        fx.manual_seed(5)
+        for fill in (lambda w: fx.fill_(w, fx.Normal()), lambda w: fx.uniform_(w, 1, 1, threads=2)):
+            for shape in ((3,), (300_000,)):
+                w = np.ones(shape, np.float32)
+                try:
+                    fill(w)
+                    print("filled")
+                except RuntimeError as error:
+                    print(ascii(str(error)), (w == 1).all())
+        _core.force_isa("scalar")
+        w = fx.fill_(np.empty(9), fx.Normal())
+        print((w == fx.fill_(np.empty(9), fx.Normal(), seed=5, stream=0)).all())
+    """
+    *refusals, first_stream = run(script, FASTXAVIER_ISA=name)
+    assert len(refusals) == 4
+    for line in refusals:
+        assert "RuntimeError" not in line
+        assert "FASTXAVIER_ISA" in line
+        assert ascii(name).strip("'") in line
+        assert all(available in line for available in _core.available_isas())
+        assert line.endswith("True")
+    assert first_stream == "True"
