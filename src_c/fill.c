@@ -287,10 +287,9 @@ static fx_status prepare(const fx_array *array, const fx_law *law, const fx_opti
         return status;
     f->data = array->data;
     f->store = use->store[kernel_law][array->dtype];
-    f->stream = f->l.count * (int64_t)f->itemsize >= STREAM_BYTES && use->stream_align > 1
-                    ? use->stream[kernel_law][array->dtype]
-                    : NULL;
-    f->stream_align = use->stream_align;
+    f->stream = f->l.count * (int64_t)f->itemsize >= STREAM_BYTES ? use->stream[kernel_law][array->dtype]
+                                                                  : NULL;
+    f->stream_align = array->dtype == FX_FLOAT64 ? sizeof(double) : use->stream_align;
     return FX_OK;
 }
 

@@ -4,4 +4,4 @@
 #include "vec_scalar.h"
 #include "kernels.inc.h"
 const isa isa_scalar = {
-    .name = "scalar", .runs_here = cpu_has_scalar, .stream_align = 1, KERNEL_TABLES};
+    .name = "scalar", .runs_here = cpu_has_scalar, KERNEL_TABLES};

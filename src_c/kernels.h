@@ -65,9 +65,10 @@ typedef void kernel(const kernel_job *job, uint32_t block, void *dst, size_t uni
 typedef struct {
     const char *name;
     int (*runs_here)(void);
-    size_t stream_align; /* of dst for the streaming kernels */
     kernel *store[LAW_COUNT][DTYPE_COUNT];
+    /* Past the caches, or NULL: dst a multiple of stream_align, of doubles one of 8 bytes. */
     kernel *stream[LAW_COUNT][DTYPE_COUNT];
+    size_t stream_align;
 } isa;
 
 /* The implementation in use, or NULL when FASTXAVIER_ISA names none that runs here. */

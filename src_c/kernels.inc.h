@@ -107,8 +107,37 @@ static INLINE void f64_values(int law, const f64_constants *c, const vint words[
     f64_transpose(v, out);
 }
 
-static INLINE void write_groups(int law, int dtype, int streaming, const kernel_job *job,
-                                vint counters, int groups, char *dst)
+/* What streams of doubles carry from one vector to the next. A stream wants whole cache lines, and
+   an array of doubles rarely begins at one; nor does a block of four fit its place then, as one of
+   floats always can. So each line is spliced from the vectors on its two sides. */
+typedef struct {
+    f64_v before;
+    vint index;
+    ptrdiff_t shift; /* bytes from a line's beginning to its second vector's */
+    int begun;
+} f64_splicing;
+
+#if HAS_STREAMS
+static INLINE void f64_stream(f64_splicing *s, char *dst, const f64_v v[4])
+{
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+        f64_stream_one(dst + (size_t)i * LANES * 8 - s->shift, f64_splice(s->before, v[i], s->index));
+        s->before = v[i];
+    }
+}
+#define STREAM_OR_STORE(name) (streaming ? name##_stream : name##_store)
+#else
+static INLINE void f64_stream(f64_splicing *s, char *dst, const f64_v v[4])
+{
+    (void)s;
+    f64_store(dst, v);
+}
+#define STREAM_OR_STORE(name) name##_store
+#endif
+
+static INLINE void write_groups(int law, int dtype, int streaming, f64_splicing *splicing,
+                                const kernel_job *job, vint counters, int groups, char *dst)
 {
     vint pair01[GROUPS], pair23[GROUPS];
     philox_pairs(&job->words, counters, groups, pair01, pair23);
@@ -120,9 +149,16 @@ static INLINE void write_groups(int law, int dtype, int streaming, const kernel_
             const vint words[4] = {
                 vint_join_low(more01[g], pair01[g]), vint_join_high(more01[g], pair01[g]),
                 vint_join_low(more23[g], pair23[g]), vint_join_high(more23[g], pair23[g])};
+            char *to = dst + (size_t)g * LANES * BLOCK * 8;
             f64_v v[4];
             f64_values(law, &job->f64, words, v);
-            (streaming ? f64_stream : f64_store)(dst + (size_t)g * LANES * BLOCK * 8, v);
+            if (streaming && splicing->begun) {
+                f64_stream(splicing, to, v);
+            } else {
+                f64_store(to, v);
+                splicing->before = v[3];
+                splicing->begun = 1;
+            }
         }
         return;
     }
@@ -131,11 +167,11 @@ static INLINE void write_groups(int law, int dtype, int streaming, const kernel_
         f32_v v[2];
         f32_values(law, &job->f32, pair01[g], pair23[g], v);
         if (dtype == FX_FLOAT32)
-            (streaming ? f32_stream : f32_store)(dst + (size_t)g * LANES * BLOCK * 4, v);
+            STREAM_OR_STORE(f32)(dst + (size_t)g * LANES * BLOCK * 4, v);
         else if (dtype == FX_FLOAT16)
-            (streaming ? f16_stream : f16_store)(dst + (size_t)g * LANES * BLOCK * 2, v);
+            STREAM_OR_STORE(f16)(dst + (size_t)g * LANES * BLOCK * 2, v);
         else
-            (streaming ? bf16_stream : bf16_store)(dst + (size_t)g * LANES * BLOCK * 2, v);
+            STREAM_OR_STORE(bf16)(dst + (size_t)g * LANES * BLOCK * 2, v);
     }
 }
 
@@ -145,34 +181,58 @@ static INLINE void run(int law, int dtype, int size, int streaming, const kernel
     const size_t step = (size_t)LANES * BLOCK * (size_t)size;
     size_t groups = units * (UNIT_BLOCKS / LANES);
     vint counters = vint_counters(block);
+    f64_splicing splicing = {.begun = 0};
+#if HAS_STREAMS
+    if (streaming) {
+        splicing.shift = (ptrdiff_t)((uintptr_t)dst % (LANES * 8));
+        splicing.index = f64_splice_index((int)(splicing.shift / 8));
+    }
+#endif
     for (; groups >= GROUPS; groups -= GROUPS) {
-        write_groups(law, dtype, streaming, job, counters, GROUPS, dst);
+        write_groups(law, dtype, streaming, &splicing, job, counters, GROUPS, dst);
         counters = vint_advance(counters, vint_set(LANES * GROUPS));
         dst += GROUPS * step;
     }
     for (; groups; groups--) {
-        write_groups(law, dtype, streaming, job, counters, 1, dst);
+        write_groups(law, dtype, streaming, &splicing, job, counters, 1, dst);
         counters = vint_advance(counters, vint_set(LANES));
         dst += step;
     }
-    if (streaming)
+#if HAS_STREAMS
+    if (streaming) {
+        if (dtype == FX_FLOAT64 && splicing.begun)
+            f64_store_last(dst - LANES * 8, splicing.before);
         stream_fence();
+    }
+#endif
 }
 
+#if HAS_STREAMS
+#define KERNEL_STREAM(law, DTYPE, name, size)                                                   \
+    static void law##_##name##_stream(const kernel_job *j, uint32_t b, void *d, size_t n)       \
+    {                                                                                           \
+        run(LAW_##law, FX_##DTYPE, size, 1, j, b, d, n);                                        \
+    }
+#else
+#define KERNEL_STREAM(law, DTYPE, name, size)
+#endif
 #define KERNEL(law, DTYPE, name, size)                                                          \
     static void law##_##name##_store(const kernel_job *j, uint32_t b, void *d, size_t n)        \
     {                                                                                           \
         run(LAW_##law, FX_##DTYPE, size, 0, j, b, d, n);                                        \
     }                                                                                           \
-    static void law##_##name##_stream(const kernel_job *j, uint32_t b, void *d, size_t n)       \
-    {                                                                                           \
-        run(LAW_##law, FX_##DTYPE, size, 1, j, b, d, n);                                        \
-    }
+    KERNEL_STREAM(law, DTYPE, name, size)
 #define KERNELS_OF(law) \
     KERNEL(law, FLOAT32, f32, 4) KERNEL(law, FLOAT64, f64, 8) \
     KERNEL(law, FLOAT16, f16, 2) KERNEL(law, BFLOAT16, bf16, 2)
 FX_LAWS(KERNELS_OF)
 
-#define STORES_OF(law) [LAW_##law] = {law##_f32_store, law##_f64_store, law##_f16_store, law##_bf16_store},
-#define STREAMS_OF(law) [LAW_##law] = {law##_f32_stream, law##_f64_stream, law##_f16_stream, law##_bf16_stream},
+#define STORES_OF(law) \
+    [LAW_##law] = {law##_f32_store, law##_f64_store, law##_f16_store, law##_bf16_store},
+#if HAS_STREAMS
+#define STREAMS_OF(law) \
+    [LAW_##law] = {law##_f32_stream, law##_f64_stream, law##_f16_stream, law##_bf16_stream},
 #define KERNEL_TABLES .store = {FX_LAWS(STORES_OF)}, .stream = {FX_LAWS(STREAMS_OF)}
+#else
+#define KERNEL_TABLES .store = {FX_LAWS(STORES_OF)}
+#endif

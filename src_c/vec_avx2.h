@@ -8,6 +8,7 @@ typedef __m256d f64_v;
 
 #define LANES 4
 #define GROUPS 6
+#define HAS_STREAMS 1
 
 /* integers */
 static INLINE vint vint_counters(uint32_t first)
@@ -138,10 +139,19 @@ static INLINE void f64_store(void *p, const f64_v v[4])
     for (int i = 0; i < 4; i++)
         _mm256_storeu_pd((double *)p + 4 * i, v[i]);
 }
-static INLINE void f64_stream(void *p, const f64_v v[4])
+static INLINE void f64_store_last(void *p, f64_v v) { _mm256_storeu_pd(p, v); }
+static INLINE void f64_stream_one(void *p, f64_v v) { _mm256_stream_pd(p, v); }
+/* For each half of a lane its place in (before, after); bit 3 of the place picks the vector. */
+static INLINE vint f64_splice_index(int lanes)
 {
-    for (int i = 0; i < 4; i++)
-        _mm256_stream_pd((double *)p + 4 * i, v[i]);
+    return _mm256_add_epi32(_mm256_set1_epi32(8 - 2 * lanes), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+static INLINE f64_v f64_splice(f64_v before, f64_v after, vint index)
+{
+    const __m256 x = _mm256_permutevar8x32_ps(_mm256_castpd_ps(before), index);
+    const __m256 y = _mm256_permutevar8x32_ps(_mm256_castpd_ps(after), index);
+    const __m256 in_after = _mm256_castsi256_ps(_mm256_slli_epi32(index, 28));
+    return _mm256_castps_pd(_mm256_blendv_ps(x, y, in_after));
 }
 static INLINE vint f16_pack(const f32_v v[2])
 {

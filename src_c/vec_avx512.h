@@ -8,6 +8,7 @@ typedef __m512d f64_v;
 
 #define LANES 8
 #define GROUPS 6
+#define HAS_STREAMS 1
 
 /* integers */
 static INLINE vint vint_counters(uint32_t first)
@@ -133,10 +134,15 @@ static INLINE void f64_store(void *p, const f64_v v[4])
     for (int i = 0; i < 4; i++)
         _mm512_storeu_pd((double *)p + 8 * i, v[i]);
 }
-static INLINE void f64_stream(void *p, const f64_v v[4])
+static INLINE void f64_store_last(void *p, f64_v v) { _mm512_storeu_pd(p, v); }
+static INLINE void f64_stream_one(void *p, f64_v v) { _mm512_stream_pd(p, v); }
+static INLINE vint f64_splice_index(int lanes)
 {
-    for (int i = 0; i < 4; i++)
-        _mm512_stream_pd((double *)p + 8 * i, v[i]);
+    return _mm512_add_epi64(_mm512_set1_epi64(8 - lanes), _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7));
+}
+static INLINE f64_v f64_splice(f64_v before, f64_v after, vint index)
+{
+    return _mm512_permutex2var_pd(before, index, after);
 }
 static INLINE vint f16_pack(const f32_v v[2])
 {

@@ -8,6 +8,7 @@ typedef float64x2_t f64_v;
 
 #define LANES 2
 #define GROUPS 4
+#define HAS_STREAMS 0
 
 #define I32(a) vreinterpretq_s32_u64(a)
 #define U32(a) vreinterpretq_u32_u64(a)
@@ -114,7 +115,7 @@ static INLINE void f64_transpose(const f64_v in[4], f64_v out[4])
     out[3] = vzip2q_f64(in[2], in[3]);
 }
 
-/* memory: any address, so stores go by bytes; AArch64 has no streaming store worth the name */
+/* memory: any address, so stores go by bytes */
 static INLINE void f32_store(void *p, const f32_v v[2])
 {
     vst1q_u8(p, vreinterpretq_u8_f32(v[0]));
@@ -140,8 +141,3 @@ static INLINE void bf16_store(void *p, const f32_v v[2])
 {
     vst1q_u8(p, vreinterpretq_u8_u16(vcombine_u16(bf16_round(v[0]), bf16_round(v[1]))));
 }
-#define f32_stream f32_store
-#define f64_stream f64_store
-#define f16_stream f16_store
-#define bf16_stream bf16_store
-static INLINE void stream_fence(void) {}

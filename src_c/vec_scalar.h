@@ -11,6 +11,7 @@ typedef double f64_v;
 
 #define LANES 1
 #define GROUPS 1
+#define HAS_STREAMS 0
 
 static INLINE uint32_t low_half(vint a) { return (uint32_t)a; }
 static INLINE uint32_t high_half(vint a) { return (uint32_t)(a >> 32); }
@@ -142,7 +143,7 @@ static INLINE void f64_transpose(const f64_v in[4], f64_v out[4])
         out[i] = in[i];
 }
 
-/* memory: any address, so stores go by bytes; plain C has no streaming store */
+/* memory: any address, so stores go by bytes */
 static INLINE uint16_t f16_round(float x)
 {
     const uint32_t bits = float_bits(x), sign = bits >> 16 & 0x8000u, size = bits & 0x7FFFFFFFu;
@@ -178,8 +179,3 @@ static INLINE void bf16_store(void *p, const f32_v v[2])
                               bf16_round(v[1].high)};
     memcpy(p, four, sizeof four);
 }
-#define f32_stream f32_store
-#define f64_stream f64_store
-#define f16_stream f16_store
-#define bf16_stream bf16_store
-static INLINE void stream_fence(void) {}
