@@ -22,6 +22,8 @@
 #if defined(__linux__)
 #include <fcntl.h>
 #include <sched.h>
+#include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #endif
 
@@ -29,7 +31,7 @@
    holds a core also the wait for the thread that core owes us, some 4 to 8 milliseconds, since a
    region ends when all its threads have come. So less work than WORTH_WAKING stays on one thread,
    and less than WORTH_WAITING as well while no core is idle. Seconds, of one thread's work. */
-static const double WORTH_WAKING = 150e-6;
+static const double WORTH_WAKING = 100e-6;
 static const double WORTH_WAITING = 30e-3;
 
 /* How often the caller may ask us to stop, and how often we look again for idle cores. */
@@ -93,30 +95,61 @@ static int affine_cpus(void)
     return omp_get_num_procs();
 }
 
-/* Cores that nobody runs on, this thread's own counted in: the kernel's count of running threads
-   stands in /proc/loadavg. Where it cannot be read all are taken to be idle. */
-static int idle_cpus(void)
-{
-    const int mine = affine_cpus();
 #if defined(__linux__)
-    char text[128];
-    const int file = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
+
+/* The threads of this thread's last team. libgomp keeps them spinning for some milliseconds. */
+enum { TEAM_KNOWN = 64 };
+static _Thread_local struct {
+    int count;
+    pid_t ids[TEAM_KNOWN];
+} team_mates;
+
+static int read_file(const char *path, char *text, size_t size)
+{
+    const int file = open(path, O_RDONLY | O_CLOEXEC);
     if (file < 0)
-        return mine;
-    const ssize_t length = read(file, text, sizeof text - 1);
+        return 0;
+    const ssize_t length = read(file, text, size - 1);
     close(file);
-    if (length <= 0)
-        return mine;
-    text[length] = 0;
-    int running;
-    if (sscanf(text, "%*s %*s %*s %d/", &running) != 1)
-        return mine;
-    const int idle = (int)sysconf(_SC_NPROCESSORS_ONLN) - running + 1;
-    return idle < mine ? idle : mine;
-#else
-    return mine;
-#endif
+    text[length > 0 ? length : 0] = 0;
+    return length > 0;
 }
+
+static int spinning_mates(void)
+{
+    int spinning = 0;
+    for (int i = 0; i < team_mates.count; i++) {
+        char path[64], text[128];
+        snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)team_mates.ids[i]);
+        const char *name_end = read_file(path, text, sizeof text) ? strrchr(text, ')') : NULL;
+        spinning += name_end && name_end[1] == ' ' && name_end[2] == 'R';
+    }
+    return spinning;
+}
+
+/* Cores that nobody else runs on, this thread's own counted in, up to `most`. The kernel's count
+   of running threads stands in /proc/loadavg; where it cannot be read all cores are taken to be
+   idle, as they are on other systems. */
+static int idle_cpus(int most)
+{
+    char text[128];
+    int running;
+    if (!read_file("/proc/loadavg", text, sizeof text) ||
+        sscanf(text, "%*s %*s %*s %d/", &running) != 1)
+        return most;
+    const int mine = affine_cpus();
+    int idle = (int)sysconf(_SC_NPROCESSORS_ONLN) - running + 1;
+    if (idle < most && idle < mine)
+        idle += spinning_mates();
+    idle = idle < mine ? idle : mine;
+    return idle < most ? idle : most;
+}
+
+#else
+
+static int idle_cpus(int most) { return most; }
+
+#endif
 
 #if HAVE_PTHREADS
 
@@ -177,10 +210,18 @@ static int grown_team(int team) { return team; }
 
 static void run_team(work *w, int team, fp_state callers)
 {
+#if defined(__linux__)
+    pid_t *const mates = team_mates.ids;
+    team_mates.count = team - 1 < TEAM_KNOWN ? team - 1 : TEAM_KNOWN;
+#endif
 #pragma omp parallel num_threads(team)
     {
         const int calling = omp_get_thread_num() == 0;
         const fp_state workers = fp_enter();
+#if defined(__linux__)
+        if (!calling && omp_get_thread_num() <= TEAM_KNOWN)
+            mates[omp_get_thread_num() - 1] = (pid_t)syscall(SYS_gettid);
+#endif
         while (take(w))
             if (calling)
                 poll_caller(w, seconds(), callers);
@@ -219,9 +260,9 @@ static int run_alone(work *w, int most, fp_state callers)
         const double rest = (now - start) / (double)done * (double)(w->count - done);
         if (most == 1 || rest < WORTH_WAKING || now < next_look)
             continue;
-        const int idle = rest < WORTH_WAITING ? idle_cpus() : most;
+        const int idle = rest < WORTH_WAITING ? idle_cpus(most) : most;
         if (idle > 1)
-            return idle < most ? idle : most;
+            return idle;
         next_look = seconds() + LOOK_INTERVAL;
 #endif
     }
