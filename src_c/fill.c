@@ -9,10 +9,9 @@
 #include "parallel.h"
 
 enum {
-    TASK = 1 << 15,       /* values a thread takes at a time */
-    TILE_BYTES = 1 << 14, /* what a thread draws before scattering it: fits the first-level cache */
+    TASK_BYTES = 1 << 17, /* what a thread takes at a time */
+    TILE_BYTES = 1 << 14, /* what it draws before scattering it: fits the first-level cache */
     TILE_COLUMNS = 128,
-    LINE = 64,
 };
 
 /* From here on an array is not going to be found in a cache: past them with it. */
@@ -224,7 +223,7 @@ static void plan(fill *f)
 {
     const layout *l = &f->l;
     const int n = l->naxes;
-    const int64_t buffer = TILE_BYTES / (int64_t)f->itemsize;
+    const int64_t task = TASK_BYTES / (int64_t)f->itemsize, buffer = TILE_BYTES / (int64_t)f->itemsize;
     int fastest = n - 1;
     for (int i = n - 1; i >= 0; i--) {
         const int64_t stride = l->axes[i].stride, best = l->axes[fastest].stride;
@@ -249,7 +248,7 @@ static void plan(fill *f)
     }
     if (n == 0 || (in_place && f->inner == n - 1)) {
         f->tile_rows = 1;
-        f->tile_columns = TASK;
+        f->tile_columns = task;
     } else {
         f->tile_columns = f->row < 0 ? buffer : TILE_COLUMNS;
         f->tile_columns = smaller(f->tile_columns, f->columns);
@@ -261,7 +260,7 @@ static void plan(fill *f)
     const int64_t places = l->count / (f->rows * f->columns);
     f->tiles = places * f->row_tiles * f->column_tiles;
     const int64_t tile = smaller(f->rows, f->tile_rows) * smaller(f->columns, f->tile_columns);
-    f->tiles_per_task = tile < TASK ? TASK / tile : 1;
+    f->tiles_per_task = tile < task ? task / tile : 1;
 }
 
 static const fx_options NO_OPTIONS = {0};
