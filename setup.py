@@ -14,23 +14,19 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-CORE = ["cpu", "dispatch", "fill", "law", "layout", "normal_cdf", "parallel"]
+CORE = ["cpu", "dispatch", "fill", "law", "layout", "load", "names", "normal_cdf", "parallel"]
 KERNELS = ["isa_avx512", "isa_avx2", "isa_neon", "isa_scalar"]
 
 # No instruction-set flag: kernels open their own target regions and are chosen at run time.
 # The others come after the user's CFLAGS, because bit identity forbids what these switch off.
 EXACT = ["-O3", "-ffp-contract=off", "-fno-fast-math", "-fno-associative-math"]
-EXACT_MSVC = ["/O2", "/fp:strict", "/std:c11", "/experimental:c11atomics"]
 
 
 def openmp_flags(compiler):
     """The compile and link flags with which a program using OpenMP builds, or nothing."""
     if os.environ.get("FASTXAVIER_OPENMP") == "0":
         return [], []
-    if compiler.compiler_type == "msvc":
-        candidates = [(["/openmp"], [])]
-    else:
-        candidates = [(["-fopenmp"], ["-fopenmp"]), (["-Xpreprocessor", "-fopenmp"], ["-lomp"])]
+    candidates = [(["-fopenmp"], ["-fopenmp"]), (["-Xpreprocessor", "-fopenmp"], ["-lomp"])]
     folder = tempfile.mkdtemp()
     try:
         source = pathlib.Path(folder, "openmp.c")
@@ -56,12 +52,11 @@ def openmp_flags(compiler):
 
 class BuildCore(build_ext):
     def build_extensions(self):
-        msvc = self.compiler.compiler_type == "msvc"
         compile_flags, link_flags = openmp_flags(self.compiler)
         for extension in self.extensions:
-            extension.extra_compile_args = (EXACT_MSVC if msvc else EXACT) + compile_flags
+            extension.extra_compile_args = EXACT + compile_flags
             extension.extra_link_args = link_flags
-            extension.libraries = [] if msvc else ["m"]
+            extension.libraries = ["m"]
         super().build_extensions()
 
 

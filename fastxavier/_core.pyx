@@ -139,17 +139,16 @@ cdef enum:
     DL_BFLOAT = 4
     DL_READ_ONLY = 1
     DL_IS_COPIED = 2
-    MAX_DIMS = 64
 
 
 cdef class Target:
     """Where a fill writes: an fx_array, and whoever keeps its memory alive."""
 
     cdef c.fx_array array
-    cdef int64_t shape[MAX_DIMS]
-    cdef int64_t strides[MAX_DIMS]
-    cdef int64_t global_shape[MAX_DIMS]
-    cdef int64_t offset[MAX_DIMS]
+    cdef int64_t shape[c.FX_MAX_DIMS]
+    cdef int64_t strides[c.FX_MAX_DIMS]
+    cdef int64_t global_shape[c.FX_MAX_DIMS]
+    cdef int64_t offset[c.FX_MAX_DIMS]
     cdef object owner
     cdef dl_managed *managed
     cdef dl_versioned *versioned
@@ -214,8 +213,8 @@ cdef int from_dl_tensor(Target target, dl_tensor *tensor) except -1:
         raise TypeError(
             f"array has DLPack dtype code {code} of {bits} bits; it must be {dtype_names}"
         )
-    if tensor.ndim > MAX_DIMS:
-        raise ValueError(f"array has {tensor.ndim} axes; it must have at most {MAX_DIMS}")
+    if tensor.ndim > c.FX_MAX_DIMS:
+        raise ValueError(f"array has {tensor.ndim} axes; it must have at most {c.FX_MAX_DIMS}")
     target.array.dtype = known[code, bits]
     target.array.data = <char *>tensor.data + tensor.byte_offset
     target.array.ndim = tensor.ndim
@@ -307,7 +306,7 @@ cdef int raise_pending() except -1:
     return -1
 
 
-cdef int refused(c.fx_status status, Target target, Law law, global_shape, offset, threads) except -1:
+cdef int refused(c.fx_status status, Target target, Law law, global_shape, offset) except -1:
     message = c.fx_message(status).decode()
     shape = tuple(target.shape[i] for i in range(target.array.ndim))
     if status == c.FX_ERROR_ISA:
@@ -324,9 +323,10 @@ cdef int refused(c.fx_status status, Target target, Law law, global_shape, offse
             f"{global_shape!r}"
         )
     elif status == c.FX_ERROR_SHAPE:
-        if global_shape is not None:
-            shape = global_shape
-        message = f"global_shape {shape!r} has more than 2**62 elements"
+        message = (
+            f"array of shape {shape} in global_shape {global_shape!r} has more than 2**62 elements, or "
+            "spans more bytes than there can be"
+        )
     elif status == c.FX_ERROR_RANGE:
         name = ["float32", "float64", "float16", "bfloat16"][target.array.dtype]
         message = f"{law!r} reaches values beyond the largest {name}; a smaller scale is needed"
@@ -343,9 +343,10 @@ cdef int thread_count(threads) except -1:
         return 0
     if isinstance(threads, (bool, np.bool_)) or not hasattr(threads, "__index__"):
         raise TypeError(f"threads is {threads!r}; it must be an integer from 1 up, or None")
-    if threads < 1:
-        raise ValueError(f"threads is {threads}; it must be an integer from 1 up, or None")
-    return min(threads.__index__(), 1 << 16)
+    number = threads.__index__()
+    if number < 1:
+        raise ValueError(f"threads is {number}; it must be an integer from 1 up, or None")
+    return min(number, 1 << 16)
 
 
 def fill(array, law_, key, global_shape, offset, threads):
@@ -375,7 +376,7 @@ def fill(array, law_, key, global_shape, offset, threads):
     if type(key) is not tuple:
         status = c.fx_check(&target.array, &law.law, &options)
         if status != c.FX_OK:
-            refused(status, target, law, global_shape, offset, threads)
+            refused(status, target, law, global_shape, offset)
         key = key()
     seed, stream = key
     for i in range(target.array.ndim):
@@ -390,7 +391,7 @@ def fill(array, law_, key, global_shape, offset, threads):
     if status == c.FX_INTERRUPTED:
         raise_pending()
     if status != c.FX_OK:
-        refused(status, target, law, global_shape, offset, threads)
+        refused(status, target, law, global_shape, offset)
 
 
 # ---- what runs -------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from libc.stdint cimport int64_t, uint64_t
 cdef extern from "fastxavier.h" nogil:
     const char *FX_VERSION
     int FX_STREAM_VERSION
-    int FX_MAX_DIMS
+    enum: FX_MAX_DIMS
 
     ctypedef enum fx_status:
         FX_OK
@@ -19,6 +19,7 @@ cdef extern from "fastxavier.h" nogil:
         FX_ERROR_EMPTY
         FX_ERROR_RANGE
         FX_ERROR_THREADS
+        FX_ERROR_LAW
     const char *fx_message(fx_status status)
 
     ctypedef enum fx_dtype:

@@ -213,7 +213,7 @@ class TruncatedNormal(Distribution):
     parent : Normal
         The normal before the cut.
     low, high : float
-        The cut.
+        The cut, in units of the parent's std, where `bounds` is in those of the values.
 
     Raises
     ------
@@ -267,8 +267,10 @@ class TruncatedNormal(Distribution):
 @lru_cache(maxsize=256)
 def _standard_cut(low: float, high: float) -> _core.Law:
     """The standard normal within (low, high); measuring a cut costs more than a small fill."""
-    if not low < high:
-        raise ValueError(f"the cut from low={low} to high={high} is empty; low must be less")
-    if low > 37 or high < -37:
-        raise ValueError(f"the cut from low={low} to high={high} begins beyond 37 std")
-    return _core.truncated_normal_law(_core.Law, 0.0, 1.0, low, high)
+    try:
+        return _core.truncated_normal_law(_core.Law, 0.0, 1.0, low, high)
+    except ValueError:
+        raise ValueError(
+            f"low is {low} and high is {high}: the cut is empty; low must be less than high, and "
+            "the cut begin within 37 std of the mean"
+        ) from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-import sys
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -41,7 +41,7 @@ class Info:
 
 
 def _cpu_name() -> str:
-    if sys.platform == "linux":
+    with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()

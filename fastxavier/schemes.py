@@ -113,4 +113,5 @@ def glorot_truncated_normal(
 
 
 _STANDARD_CUT = TruncatedNormal(0.0, 1.0)
-_STANDARD_CUT_STD = _STANDARD_CUT.std
+with _core.round_to_nearest():
+    _STANDARD_CUT_STD = _STANDARD_CUT.std

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import operator
+import os
 import secrets
 import threading
 from collections.abc import Callable
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final, SupportsIndex
 
@@ -22,6 +24,11 @@ class ModuleDefault:
 
 
 MODULE_DEFAULT: Final = ModuleDefault()
+
+
+@lru_cache(maxsize=4096)
+def _named(name: str) -> int:
+    return _hashed(name.encode()) | 1 << 63
 
 
 def _hashed(data: bytes) -> int:
@@ -58,7 +65,7 @@ def stream_number(stream: SupportsIndex | str) -> int:
     if type(stream) is int and 0 <= stream < 1 << 63:
         return stream
     if isinstance(stream, str):
-        return _hashed(stream.encode()) | 1 << 63
+        return _named(stream)
     number = _integer("stream", stream, "an integer below 2**63 or a name")
     if number >> 63:
         raise ValueError(f"stream is {number}; it must be an integer below 2**63 or a name")
@@ -69,15 +76,20 @@ class _Default:
     """The module's own seed and the streams it has handed out, each of them once."""
 
     def __init__(self) -> None:
+        self.after_fork_in_child()
+
+    def after_fork_in_child(self) -> None:
+        """A lock that no thread of the parent holds, and entropy of one's own."""
         self._lock = threading.Lock()
-        self._seed = seed_number(None)
-        self._next = 0
+        if not getattr(self, "_chosen", False):
+            self._set(None)
+
+    def _set(self, seed: SupportsIndex | None) -> None:
+        self._seed, self._next, self._chosen = seed_number(seed), 0, seed is not None
 
     def reseed(self, seed: SupportsIndex | None) -> None:
-        number = seed_number(seed)
         with self._lock:
-            self._seed = number
-            self._next = 0
+            self._set(seed)
 
     def take(self) -> Key:
         with self._lock:
@@ -91,6 +103,8 @@ class _Default:
 
 
 _default = _Default()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_default.after_fork_in_child)
 
 
 def manual_seed(seed: SupportsIndex | None) -> None:
@@ -117,7 +131,9 @@ def manual_seed(seed: SupportsIndex | None) -> None:
     Notes
     -----
     Threads share the module default and no stream is handed out twice, but which of them takes
-    which stream is then a matter of chance: name the streams where that matters.
+    which stream is then a matter of chance: name the streams where that matters. A forked child
+    goes on with the seed set here and the same next stream as its parent; one whose seed was
+    entropy takes fresh entropy.
     """
     _default.reseed(seed)
 

@@ -21,7 +21,8 @@ static const isa *const ALL[] = {
 };
 enum { COUNT = sizeof ALL / sizeof *ALL };
 
-static _Atomic(const isa *) chosen;
+static _Atomic(const isa *) chosen; /* NULL until it is first needed */
+static const isa none;              /* chosen when the environment names none that runs here */
 
 static const isa *find(const char *name)
 {
@@ -33,13 +34,16 @@ static const isa *find(const char *name)
 
 const isa *isa_chosen(void)
 {
-    const isa *use = atomic_load_explicit(&chosen, memory_order_acquire);
+    const isa *use = atomic_load(&chosen);
     if (!use) {
         const char *name = getenv("FASTXAVIER_ISA");
-        use = find(name && *name ? name : NULL);
-        atomic_store_explicit(&chosen, use, memory_order_release);
+        const isa *found = find(name && *name ? name : NULL);
+        if (!found)
+            found = &none;
+        if (atomic_compare_exchange_strong(&chosen, &use, found))
+            use = found;
     }
-    return use;
+    return use == &none ? NULL : use;
 }
 
 const char *fx_isa_available(int i)
@@ -61,6 +65,6 @@ fx_status fx_force_isa(const char *name)
     const isa *use = name ? find(name) : NULL;
     if (name && !use)
         return FX_ERROR_ISA;
-    atomic_store_explicit(&chosen, use, memory_order_release);
+    atomic_store(&chosen, use);
     return FX_OK;
 }

@@ -8,6 +8,8 @@
    - The caller owns all memory. Nothing is allocated that outlives a call, nothing is printed,
      nothing aborts; a call that returns an error other than FX_INTERRUPTED has written nothing.
    - Any thread may call at any time; two calls may run at once on memory that does not overlap.
+   - Build src_c with -ffp-contract=off (gcc contracts by default) and without -ffast-math: either
+     would change bits.
    - The floating-point environment of the caller (rounding, flush-to-zero, sticky flags) changes no
      bit of the result and is left as it was. */
 #ifndef FASTXAVIER_H
@@ -30,14 +32,15 @@ typedef enum {
     FX_INTERRUPTED,        /* poll asked to stop: what the array holds is undefined */
     FX_ERROR_ISA,          /* FASTXAVIER_ISA or fx_force_isa names none that runs here */
     FX_ERROR_DTYPE,        /* not an fx_dtype */
-    FX_ERROR_SHAPE,        /* a negative extent, too many axes, or beyond FX_MAX_INDEX */
+    FX_ERROR_SHAPE,        /* a negative extent, too many axes, or beyond FX_MAX_INDEX or memory */
     FX_ERROR_SHARD,        /* the array does not lie inside the global tensor */
     FX_ERROR_OVERLAP,      /* two elements share memory */
     FX_ERROR_NOT_FINITE,   /* a parameter is NaN or, where that has no meaning, infinite */
     FX_ERROR_ORDER,        /* low above high, or a negative standard deviation */
     FX_ERROR_EMPTY,        /* a truncation interval that no draw can be told apart in */
     FX_ERROR_RANGE,        /* the law reaches values that the dtype cannot hold */
-    FX_ERROR_THREADS       /* fewer than one thread */
+    FX_ERROR_THREADS,      /* fewer than one thread */
+    FX_ERROR_LAW           /* an fx_law that none of the functions below has made, or no normal */
 } fx_status;
 
 /* One line in English for a status; never NULL. */
@@ -76,7 +79,8 @@ fx_status fx_normal(fx_law *law, double mean, double std);
    use fx_rescaled for other means and deviations. */
 fx_status fx_truncated_normal(fx_law *law, double mean, double std, double low, double high);
 
-/* A normal or truncated normal with another mean and std: FX_ERROR_NOT_FINITE, FX_ERROR_ORDER. */
+/* A normal or truncated normal with another mean and std: FX_ERROR_LAW, FX_ERROR_NOT_FINITE,
+   FX_ERROR_ORDER. */
 fx_status fx_rescaled(fx_law *law, double mean, double std);
 
 /* ---- filling ------------------------------------------------------------------------------- */

@@ -113,18 +113,27 @@ static void write_run(const fill *f, int64_t first, int64_t count, char *dst, in
 }
 
 #define COPY_STRIDED(type)                                                              \
-    for (int64_t i = 0; i < count; i++)                                                 \
-        memcpy(dst + i * dst_stride, src + i * src_stride, sizeof(type))
+    if (dst_stride == sizeof(type)) { /* the common case, with the stride known */      \
+        for (int64_t i = 0; i < count; i++)                                             \
+            memcpy(dst + i * (int64_t)sizeof(type), src + i * src_stride, sizeof(type)); \
+    } else {                                                                            \
+        for (int64_t i = 0; i < count; i++)                                             \
+            memcpy(dst + i * dst_stride, src + i * src_stride, sizeof(type));           \
+    }
 
 static void copy_strided(char *dst, int64_t dst_stride, const char *src, int64_t src_stride,
                          int64_t count, size_t itemsize)
 {
-    if (itemsize == 2)
-        COPY_STRIDED(uint16_t);
-    else if (itemsize == 4)
-        COPY_STRIDED(uint32_t);
-    else
-        COPY_STRIDED(uint64_t);
+    switch (itemsize) {
+    case 2:
+        COPY_STRIDED(uint16_t)
+        break;
+    case 4:
+        COPY_STRIDED(uint32_t)
+        break;
+    default:
+        COPY_STRIDED(uint64_t)
+    }
 }
 
 /* Byte offset of position `at` of axes [from, to) taken together in C order. */
@@ -326,49 +335,4 @@ fx_status fx_fill_run(void *data, fx_dtype dtype, int64_t first, int64_t count, 
                             .global_shape = &whole,
                             .offset = &first};
     return fx_fill(&array, law, seed, stream, options);
-}
-
-size_t fx_itemsize(fx_dtype dtype)
-{
-    switch (dtype) {
-    case FX_FLOAT32:
-        return 4;
-    case FX_FLOAT64:
-        return 8;
-    case FX_FLOAT16:
-    case FX_BFLOAT16:
-        return 2;
-    }
-    return 0;
-}
-
-const char *fx_message(fx_status status)
-{
-    switch (status) {
-    case FX_OK:
-        return "no error";
-    case FX_INTERRUPTED:
-        return "stopped half-way, as asked";
-    case FX_ERROR_ISA:
-        return "the instruction set asked for is unknown or does not run on this machine";
-    case FX_ERROR_DTYPE:
-        return "not one of the dtypes float32, float64, float16, bfloat16";
-    case FX_ERROR_SHAPE:
-        return "a negative extent, more than 64 axes or more than 2^62 elements";
-    case FX_ERROR_SHARD:
-        return "the array does not lie inside the global tensor";
-    case FX_ERROR_OVERLAP:
-        return "two elements of the array share memory";
-    case FX_ERROR_NOT_FINITE:
-        return "a parameter of the law is NaN or infinite";
-    case FX_ERROR_ORDER:
-        return "low lies above high, or a standard deviation is negative";
-    case FX_ERROR_EMPTY:
-        return "the truncation interval holds nothing that can be drawn";
-    case FX_ERROR_RANGE:
-        return "the law reaches values that the dtype cannot hold";
-    case FX_ERROR_THREADS:
-        return "fewer than one thread";
-    }
-    return "not a status of fastxavier";
 }

@@ -17,6 +17,10 @@
 #error "fastxavier needs float and double evaluated as such: on 32-bit x86 add -msse2 -mfpmath=sse"
 #endif
 
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT OFF
+#endif
+
 #if defined(__GNUC__)
 #define INLINE inline __attribute__((always_inline))
 #else
@@ -25,11 +29,12 @@
 
 enum { BLOCK = 4, UNIT_BLOCKS = 8, UNIT = BLOCK * UNIT_BLOCKS };
 
-/* Adding a law or a dtype is adding its row. LAW(name); DTYPE(NAME, name, computed in). */
+/* The rows that tables and kernels are expanded from: LAW(name), and for a dtype
+   ROW(law, NAME, name, bytes) in the order of fx_dtype. */
 #define FX_LAWS(LAW) \
     LAW(uniform) LAW(uniform_tiny) LAW(normal) LAW(truncated_core) LAW(truncated)
-#define FX_DTYPES(DTYPE) \
-    DTYPE(FLOAT32, f32, f32) DTYPE(FLOAT64, f64, f64) DTYPE(FLOAT16, f16, f32) DTYPE(BFLOAT16, bf16, f32)
+#define FX_DTYPES(ROW, law) \
+    ROW(law, FLOAT32, f32, 4) ROW(law, FLOAT64, f64, 8) ROW(law, FLOAT16, f16, 2) ROW(law, BFLOAT16, bf16, 2)
 
 #define ROW(name) LAW_##name,
 enum { FX_LAWS(ROW) LAW_COUNT };
@@ -59,7 +64,8 @@ typedef struct {
 } kernel_job;
 
 /* Write units * UNIT values, the first being word 0 of the block whose low counter word is
-   `block`; the blocks do not cross a multiple of 2^32. `dst` may have any alignment. */
+   `block`; values of blocks past a multiple of 2^32 are not the stream's. `dst` may have any
+   alignment. */
 typedef void kernel(const kernel_job *job, uint32_t block, void *dst, size_t units);
 
 typedef struct {

@@ -108,8 +108,8 @@ static INLINE void f64_values(int law, const f64_constants *c, const vint words[
 }
 
 /* What streams of doubles carry from one vector to the next. A stream wants whole cache lines, and
-   an array of doubles rarely begins at one; nor does a block of four fit its place then, as one of
-   floats always can. So each line is spliced from the vectors on its two sides. */
+   memory for an array usually begins 16 bytes past one. A block of four floats is that long, so
+   a unit can begin at a line; one of doubles is longer. So each of their lines is spliced from the vectors on its two sides. */
 typedef struct {
     f64_v before;
     vint index;
@@ -222,16 +222,14 @@ static INLINE void run(int law, int dtype, int size, int streaming, const kernel
         run(LAW_##law, FX_##DTYPE, size, 0, j, b, d, n);                                        \
     }                                                                                           \
     KERNEL_STREAM(law, DTYPE, name, size)
-#define KERNELS_OF(law) \
-    KERNEL(law, FLOAT32, f32, 4) KERNEL(law, FLOAT64, f64, 8) \
-    KERNEL(law, FLOAT16, f16, 2) KERNEL(law, BFLOAT16, bf16, 2)
+#define KERNELS_OF(law) FX_DTYPES(KERNEL, law)
 FX_LAWS(KERNELS_OF)
 
-#define STORES_OF(law) \
-    [LAW_##law] = {law##_f32_store, law##_f64_store, law##_f16_store, law##_bf16_store},
+#define STORE(law, DTYPE, name, size) [FX_##DTYPE] = law##_##name##_store,
+#define STORES_OF(law) [LAW_##law] = {FX_DTYPES(STORE, law)},
 #if HAS_STREAMS
-#define STREAMS_OF(law) \
-    [LAW_##law] = {law##_f32_stream, law##_f64_stream, law##_f16_stream, law##_bf16_stream},
+#define STREAM(law, DTYPE, name, size) [FX_##DTYPE] = law##_##name##_stream,
+#define STREAMS_OF(law) [LAW_##law] = {FX_DTYPES(STREAM, law)},
 #define KERNEL_TABLES .store = {FX_LAWS(STORES_OF)}, .stream = {FX_LAWS(STREAMS_OF)}
 #else
 #define KERNEL_TABLES .store = {FX_LAWS(STORES_OF)}

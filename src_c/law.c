@@ -40,6 +40,8 @@ fx_status fx_uniform(fx_law *law, double low, double high)
 
 fx_status fx_rescaled(fx_law *law, double mean, double std)
 {
+    if (law->kind != NORMAL && law->kind != TRUNCATED)
+        return FX_ERROR_LAW;
     if (!isfinite(mean) || !isfinite(std))
         return FX_ERROR_NOT_FINITE;
     if (std < 0)
@@ -299,10 +301,10 @@ fx_status law_prepare(const fx_law *law, fx_dtype dtype, kernel_job *job, int *k
     const precision *p = &PRECISIONS[dtype];
     f64_constants c;
     memset(&c, 0, sizeof c);
-    fx_status status;
+    fx_status status = FX_ERROR_LAW;
     if (law->kind == UNIFORM) {
         status = prepare_uniform(law, p, &c, kernel_law);
-    } else {
+    } else if (law->kind == NORMAL || law->kind == TRUNCATED) {
         *kernel_law = LAW_normal;
         status = prepare_scaling(law, p, &c);
         if (status == FX_OK && law->kind == TRUNCATED)

@@ -1,7 +1,11 @@
 /* Arrays to axes: checks, index arithmetic, merging, overlap. Knows no value and no thread. */
 #include "layout.h"
 
+#include <math.h>
 #include <stdlib.h>
+
+/* The bytes that an array may span: offsets within it, and sums of two of them, stay in int64_t. */
+static const double MOST_BYTES = 0x1p61;
 
 static int64_t magnitude(int64_t x) { return x < 0 ? -x : x; }
 
@@ -92,6 +96,7 @@ fx_status layout_of(const fx_array *array, layout *l)
     const int64_t *global = array->global_shape ? array->global_shape : array->shape;
     int64_t stride = (int64_t)fx_itemsize(array->dtype), step = 1, total = 1;
     int empty = 0;
+    double span = (double)stride;
     for (int i = n - 1; i >= 0; i--) {
         const int64_t extent = array->shape[i], start = array->offset ? array->offset[i] : 0;
         if (extent < 0 || global[i] < 0)
@@ -102,6 +107,10 @@ fx_status layout_of(const fx_array *array, layout *l)
         l->axes[i] = (axis){extent, array->strides ? array->strides[i] : stride, step};
         if (empty)
             continue;
+        if (extent > 1)
+            span += fabs((double)l->axes[i].stride) * (double)(extent - 1);
+        if (span > MOST_BYTES)
+            return FX_ERROR_SHAPE;
         if (global[i] > FX_MAX_INDEX / total)
             return FX_ERROR_SHAPE;
         total *= global[i];

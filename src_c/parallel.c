@@ -1,16 +1,11 @@
-/* Threads: the only file that knows OpenMP, fork, the clock and how busy the machine is. It knows
-   no array and no law. */
-#if defined(__linux__)
-#define _GNU_SOURCE /* sched_getaffinity */
-#endif
+/* Threads: the only file that knows OpenMP, fork and the clock. It knows no array and no law. */
 #include "parallel.h"
 
 #include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
 
 #include "fpenv.h"
+#include "load.h"
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -18,13 +13,6 @@
 #if !defined(_WIN32) && defined(__GNUC__)
 #include <pthread.h>
 #define HAVE_PTHREADS 1
-#endif
-#if defined(__linux__)
-#include <fcntl.h>
-#include <sched.h>
-#include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 #endif
 
 /* A parallel region costs its threads' waking, some 50 microseconds, and where another process
@@ -83,73 +71,10 @@ static void poll_caller(work *w, double now, fp_state callers)
     w->next_poll = seconds() + POLL_INTERVAL;
 }
 
+/* libgomp keeps a pool of threads for each thread that calls: this is the calling one's. */
+static _Thread_local load_team last_mates;
+
 #ifdef _OPENMP
-
-static int affine_cpus(void)
-{
-#if defined(__linux__)
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) == 0)
-        return CPU_COUNT(&set);
-#endif
-    return omp_get_num_procs();
-}
-
-#if defined(__linux__)
-
-/* The threads of this thread's last team. libgomp keeps them spinning for some milliseconds. */
-enum { TEAM_KNOWN = 64 };
-static _Thread_local struct {
-    int count;
-    pid_t ids[TEAM_KNOWN];
-} team_mates;
-
-static int read_file(const char *path, char *text, size_t size)
-{
-    const int file = open(path, O_RDONLY | O_CLOEXEC);
-    if (file < 0)
-        return 0;
-    const ssize_t length = read(file, text, size - 1);
-    close(file);
-    text[length > 0 ? length : 0] = 0;
-    return length > 0;
-}
-
-static int spinning_mates(void)
-{
-    int spinning = 0;
-    for (int i = 0; i < team_mates.count; i++) {
-        char path[64], text[128];
-        snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)team_mates.ids[i]);
-        const char *name_end = read_file(path, text, sizeof text) ? strrchr(text, ')') : NULL;
-        spinning += name_end && name_end[1] == ' ' && name_end[2] == 'R';
-    }
-    return spinning;
-}
-
-/* Cores that nobody else runs on, this thread's own counted in, up to `most`. The kernel's count
-   of running threads stands in /proc/loadavg; where it cannot be read all cores are taken to be
-   idle, as they are on other systems. */
-static int idle_cpus(int most)
-{
-    char text[128];
-    int running;
-    if (!read_file("/proc/loadavg", text, sizeof text) ||
-        sscanf(text, "%*s %*s %*s %d/", &running) != 1)
-        return most;
-    const int mine = affine_cpus();
-    int idle = (int)sysconf(_SC_NPROCESSORS_ONLN) - running + 1;
-    if (idle < most && idle < mine)
-        idle += spinning_mates();
-    idle = idle < mine ? idle : mine;
-    return idle < most ? idle : most;
-}
-
-#else
-
-static int idle_cpus(int most) { return most; }
-
-#endif
 
 #if HAVE_PTHREADS
 
@@ -195,7 +120,7 @@ static int creatable(int team)
 
 static int grown_team(int team)
 {
-    static _Thread_local int last_team = 1; /* libgomp keeps a pool for each calling thread */
+    static _Thread_local int last_team = 1;
     if (team > last_team)
         team = creatable(team);
     if (team > 1)
@@ -210,44 +135,36 @@ static int grown_team(int team) { return team; }
 
 static void run_team(work *w, int team, fp_state callers)
 {
-#if defined(__linux__)
-    pid_t *const mates = team_mates.ids;
-    team_mates.count = team - 1 < TEAM_KNOWN ? team - 1 : TEAM_KNOWN;
-#endif
+    load_team *const mates = &last_mates;
+    mates->count = team - 1 < LOAD_TEAM ? team - 1 : LOAD_TEAM;
 #pragma omp parallel num_threads(team)
     {
-        const int calling = omp_get_thread_num() == 0;
+        const int number = omp_get_thread_num();
         const fp_state workers = fp_enter();
-#if defined(__linux__)
-        if (!calling && omp_get_thread_num() <= TEAM_KNOWN)
-            mates[omp_get_thread_num() - 1] = (pid_t)syscall(SYS_gettid);
-#endif
+        if (number > 0 && number <= LOAD_TEAM)
+            mates->threads[number - 1] = load_thread();
         while (take(w))
-            if (calling)
+            if (number == 0)
                 poll_caller(w, seconds(), callers);
         fp_leave(workers);
     }
 }
 
-int fx_threads(void)
-{
-    if (!may_use_threads())
-        return 1;
-    const int threads = omp_get_max_threads(), cpus = affine_cpus();
-    return getenv("OMP_NUM_THREADS") || threads < cpus ? threads : cpus;
-}
-
+int fx_threads(void) { return may_use_threads() ? omp_get_max_threads() : 1; }
 int fx_openmp(void) { return _OPENMP; }
 
 #else
 
+static int may_use_threads(void) { return 0; }
+static int grown_team(int team) { return team; }
+static void run_team(work *w, int team, fp_state callers) { (void)w, (void)team, (void)callers; }
 int fx_threads(void) { return 1; }
 int fx_openmp(void) { return 0; }
 
 #endif
 
-/* One task after the other, until nothing is left or, where the number of threads is ours to
-   choose, the rest is seen to be worth more than one. Returns how many. */
+/* One task after the other, until nothing is left or the rest is seen to be worth up to `most`
+   threads. Returns how many. */
 static int run_alone(work *w, int most, fp_state callers)
 {
     const double start = seconds();
@@ -255,16 +172,14 @@ static int run_alone(work *w, int most, fp_state callers)
     while (take(w)) {
         const double now = seconds();
         poll_caller(w, now, callers);
-#ifdef _OPENMP
         const int64_t done = atomic_load(&w->next);
         const double rest = (now - start) / (double)done * (double)(w->count - done);
         if (most == 1 || rest < WORTH_WAKING || now < next_look)
             continue;
-        const int idle = rest < WORTH_WAITING ? idle_cpus(most) : most;
+        const int idle = rest < WORTH_WAITING ? load_idle_cpus(most, &last_mates) : most;
         if (idle > 1)
             return idle;
         next_look = seconds() + LOOK_INTERVAL;
-#endif
     }
     return 1;
 }
@@ -273,22 +188,19 @@ fx_status parallel_run(parallel_task *task, void *context, int64_t count, const 
 {
     work w = {.task = task, .context = context, .count = count, .options = options};
     const fp_state callers = fp_enter();
-    int team = 1;
     if (options->poll)
         w.next_poll = seconds() + POLL_INTERVAL;
-#ifdef _OPENMP
-    if (count > 1 && options->threads != 1 && may_use_threads()) {
+    int team = 1;
+    if (count > 1 && options->threads != 1 && may_use_threads())
         team = options->threads ? options->threads : run_alone(&w, fx_threads(), callers);
-        const int64_t rest = count - atomic_load(&w.next);
-        if (team > rest)
-            team = (int)(rest > 1 ? rest : 1);
-        if (team > 1)
-            team = grown_team(team);
-        if (team > 1)
-            run_team(&w, team, callers);
-    }
-#endif
-    if (team == 1)
+    const int64_t rest = count - atomic_load(&w.next);
+    if (team > rest)
+        team = rest > 1 ? (int)rest : 1;
+    if (team > 1)
+        team = grown_team(team);
+    if (team > 1)
+        run_team(&w, team, callers);
+    else
         run_alone(&w, 1, callers);
     fp_leave(callers);
     return atomic_load(&w.stopped) ? FX_INTERRUPTED : FX_OK;

@@ -153,11 +153,11 @@ static INLINE f64_v f64_splice(f64_v before, f64_v after, vint index)
     const __m256 in_after = _mm256_castsi256_ps(_mm256_slli_epi32(index, 28));
     return _mm256_castps_pd(_mm256_blendv_ps(x, y, in_after));
 }
+enum { NEAREST = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC };
 static INLINE vint f16_pack(const f32_v v[2])
 {
-    const int nearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
-    return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm256_cvtps_ph(v[0], nearest)),
-                                   _mm256_cvtps_ph(v[1], nearest), 1);
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm256_cvtps_ph(v[0], NEAREST)),
+                                   _mm256_cvtps_ph(v[1], NEAREST), 1);
 }
 static INLINE void f16_store(void *p, const f32_v v[2]) { _mm256_storeu_si256(p, f16_pack(v)); }
 static INLINE void f16_stream(void *p, const f32_v v[2]) { _mm256_stream_si256(p, f16_pack(v)); }

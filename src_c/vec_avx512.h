@@ -144,11 +144,11 @@ static INLINE f64_v f64_splice(f64_v before, f64_v after, vint index)
 {
     return _mm512_permutex2var_pd(before, index, after);
 }
+enum { NEAREST = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC };
 static INLINE vint f16_pack(const f32_v v[2])
 {
-    const int nearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
-    return _mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtps_ph(v[0], nearest)),
-                              _mm512_cvtps_ph(v[1], nearest), 1);
+    return _mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtps_ph(v[0], NEAREST)),
+                              _mm512_cvtps_ph(v[1], NEAREST), 1);
 }
 static INLINE void f16_store(void *p, const f32_v v[2]) { _mm512_storeu_si512(p, f16_pack(v)); }
 static INLINE void f16_stream(void *p, const f32_v v[2]) { _mm512_stream_si512(p, f16_pack(v)); }

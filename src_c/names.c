@@ -1,0 +1,47 @@
+/* What statuses and dtypes are called and how large they are. */
+#include "kernels.h"
+
+size_t fx_itemsize(fx_dtype dtype)
+{
+#define SIZE(law, DTYPE, name, size) \
+    case FX_##DTYPE: \
+        return size;
+    switch (dtype) {
+        FX_DTYPES(SIZE, )
+    }
+#undef SIZE
+    return 0;
+}
+
+const char *fx_message(fx_status status)
+{
+    switch (status) {
+    case FX_OK:
+        return "no error";
+    case FX_INTERRUPTED:
+        return "stopped half-way, as asked";
+    case FX_ERROR_ISA:
+        return "the instruction set asked for is unknown or does not run on this machine";
+    case FX_ERROR_DTYPE:
+        return "not one of the dtypes float32, float64, float16, bfloat16";
+    case FX_ERROR_SHAPE:
+        return "a negative extent, more than 64 axes, more than 2^62 elements or more bytes than memory";
+    case FX_ERROR_SHARD:
+        return "the array does not lie inside the global tensor";
+    case FX_ERROR_OVERLAP:
+        return "two elements of the array share memory";
+    case FX_ERROR_NOT_FINITE:
+        return "a parameter of the law is NaN or infinite";
+    case FX_ERROR_ORDER:
+        return "low lies above high, or a standard deviation is negative";
+    case FX_ERROR_EMPTY:
+        return "the truncation interval holds nothing that can be drawn";
+    case FX_ERROR_RANGE:
+        return "the law reaches values that the dtype cannot hold";
+    case FX_ERROR_THREADS:
+        return "fewer than one thread";
+    case FX_ERROR_LAW:
+        return "not a law made by fx_uniform, fx_normal or fx_truncated_normal, or not a normal one";
+    }
+    return "not a status of fastxavier";
+}
