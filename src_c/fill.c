@@ -167,10 +167,10 @@ static void scatter_row(const fill *f, char *dst, int64_t at, const char *src, i
 static void fill_tile(const fill *f, int64_t tile)
 {
     const layout *l = &f->l;
+    const int64_t row = tile % f->row_tiles * f->tile_rows; /* neighbours in memory come first */
+    tile /= f->row_tiles;
     const int64_t column = tile % f->column_tiles * f->tile_columns;
     tile /= f->column_tiles;
-    const int64_t row = tile % f->row_tiles * f->tile_rows;
-    tile /= f->row_tiles;
     const int64_t rows = f->rows - row < f->tile_rows ? f->rows - row : f->tile_rows;
     const int64_t columns = f->columns - column < f->tile_columns ? f->columns - column : f->tile_columns;
 
@@ -207,10 +207,15 @@ static void fill_tile(const fill *f, int64_t tile)
         scatter_row(f, dst, column, values, columns);
         return;
     }
+    const axis along = f->inner < l->naxes ? *last : (axis){1, 0, 0};
+    char *to = dst;
     for (int64_t c = 0; c < columns; c++) {
         int64_t ignored = 0;
-        copy_strided(dst + offset_of(l, f->inner, l->naxes, column + c, &ignored),
-                     l->axes[f->row].stride, values + c * (int64_t)f->itemsize, pitch, rows,
+        if (c == 0 || (column + c) % along.extent == 0)
+            to = dst + offset_of(l, f->inner, l->naxes, column + c, &ignored);
+        else
+            to += along.stride;
+        copy_strided(to, l->axes[f->row].stride, values + c * (int64_t)f->itemsize, pitch, rows,
                      f->itemsize);
     }
 }
