@@ -168,18 +168,15 @@ LONG_FILL = """
 """
 
 
-@posix
-@pytest.mark.parametrize("threads", [1, 2])
-def test_interrupt(threads):
-    """Ctrl-C ends a fill of five seconds early, with KeyboardInterrupt and nothing else."""
+def interrupted(threads):
+    """Seconds from Ctrl-C, in the midst of a fill of five, to KeyboardInterrupt."""
     script = """
         print("ready", flush=True)
-        begin = time.monotonic()
         try:
             fx.truncated_normal_(w, 3, 4, seed=1, threads=threads)
             print("completed", flush=True)
         except KeyboardInterrupt:
-            print(time.monotonic() - begin, flush=True)
+            print(time.monotonic(), flush=True)
         again = fx.truncated_normal_(w[:2_000_000], 3, 4, seed=1, threads=threads)
         print((again == short).all())
     """
@@ -194,15 +191,24 @@ def test_interrupt(threads):
         try:
             assert process.stdout.readline() == "ready\n"
             time.sleep(0.5)
+            sent = time.monotonic()  # one clock for all processes
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=TIMEOUT)
         finally:
             process.kill()
     assert (process.returncode, err) == (0, "")
-    elapsed, again = out.split()
-    assert elapsed != "completed"
-    assert 0.2 < float(elapsed) < 2.5
+    raised, again = out.split()
+    assert raised != "completed"
     assert again == "True"
+    return float(raised) - sent
+
+
+@posix
+@pytest.mark.parametrize("threads", [1, 2])
+def test_interrupt(threads):
+    """Ctrl-C ends a long fill within about a tenth of a second, with KeyboardInterrupt and nothing
+    else. A busy machine may be late; four times of four it is not."""
+    assert any(interrupted(threads) < 0.1 for _ in range(4))
 
 
 @posix
@@ -530,6 +536,23 @@ def test_floating_point_mode_of_the_caller(helper, mode, nearest):
     assert lines == expected
 
 
+@pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "nearest"])
+def test_imported_in_the_mode_of_the_caller(helper, mode):
+    """What the modules work out on import does not depend on the mode either."""
+    script = """
+        import ctypes
+        for name in [name for name in sys.modules if name.partition(".")[0] == "fastxavier"]:
+            del sys.modules[name]
+        library, rounding, flush = ctypes.CDLL(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+        library.rounding(rounding)
+        library.flush(flush)
+        import fastxavier as fx
+        print(digest())
+    """
+    usual = run(script, arguments=[helper, *MODES["nearest"]])
+    assert run(script, arguments=[helper, *MODES[mode]]) == usual
+
+
 @pytest.fixture(scope="module")
 def nearest(helper):
     """What the script prints in the usual mode."""
@@ -538,6 +561,31 @@ def nearest(helper):
     digests = {re.search("[0-9a-f]{64}", line).group() for line in lines if "schemes" in line}
     assert len(digests) == 3  # one for each dtype
     return lines
+
+
+# ---- the module default --------------------------------------------------------------------------
+
+
+@posix
+def test_fork_of_the_module_default():
+    """A child draws entropy of its own, or goes on from the seed that was set; a lock that a thread
+    held at the fork does not hold it up."""
+    script = """
+        from fastxavier import streams
+        def child_draws():
+            reading, writing = os.pipe()
+            with streams._default._lock:
+                pid = os.fork()
+                if pid == 0:
+                    os.write(writing, fx.fill_(np.empty(1), fx.Normal()).tobytes())
+                    os._exit(0)
+            print(wait_for(pid), end=" ")
+            return np.frombuffer(os.read(reading, 8))[0]
+        print(child_draws() != fx.fill_(np.empty(1), fx.Normal())[0])
+        fx.manual_seed(3)
+        print(child_draws() == fx.fill_(np.empty(1), fx.Normal())[0])
+    """
+    assert run(script) == ["0 True", "0 True"]
 
 
 # ---- environment ---------------------------------------------------------------------------------

@@ -180,7 +180,14 @@ static void refusals(void)
     expect(memcmp(memory, before, sizeof memory) == 0, "a refused fill", "wrote");
     REFUSED(FX_OK, fx_fill(&array, &uniform, 0, 0, NULL));
     expect(memcmp(memory, before, sizeof memory) != 0, "an accepted fill", "wrote nothing");
-    for (int s = FX_OK; s <= FX_ERROR_THREADS; s++)
+    const int64_t far_apart[2] = {INT64_C(1) << 62, 4};
+    array.strides = far_apart;
+    REFUSED(FX_ERROR_SHAPE, fx_fill(&array, &uniform, 0, 0, NULL));
+    memset(&law, 0, sizeof law);
+    array.strides = NULL;
+    REFUSED(FX_ERROR_LAW, fx_fill(&array, &law, 0, 0, NULL));
+    REFUSED(FX_ERROR_LAW, fx_rescaled(&uniform, 0, 1));
+    for (int s = FX_OK; s <= FX_ERROR_LAW; s++)
         expect(strlen(fx_message((fx_status)s)) > 5, "no message", "");
 }
 

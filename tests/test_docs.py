@@ -1,0 +1,113 @@
+"""What the documentation shows is what the code does: docstrings, README, docs/stream.md."""
+
+import doctest
+import importlib
+import pathlib
+import re
+
+import cases
+import numpy as np
+import pytest
+import reference
+
+import fastxavier as fx
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+STREAM = (ROOT / "docs" / "stream.md").read_text()
+
+
+@pytest.mark.parametrize("name", ["distributions", "fill"])
+def test_docstrings(name):
+    """The examples of the docstrings print what they show."""
+    failed, tried = doctest.testmod(importlib.import_module(f"fastxavier.{name}"))
+    assert tried
+    assert not failed
+
+
+def test_readme_example(monkeypatch):
+    """The README's Python runs, block after block."""
+    blocks = re.findall(r"^ *```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S | re.M)
+    assert len(blocks) == 2
+    names = {}
+    for block in blocks:
+        exec(re.sub(r"^  ", "", block, flags=re.M) if block.startswith("  ") else block, names)
+    assert names["w"].shape == (4096, 1024)
+    whole = fx.uniform_(
+        np.empty((4096, 1024), np.float32), 1024, 4096, seed=7, stream="layers.0.weight"
+    )
+    assert (names["part"] == whole[2048:]).all()
+
+
+MINUS = "\N{MINUS SIGN}"
+
+
+def rows(heading):
+    """The cells of the table under a row of headings."""
+    lines = STREAM.splitlines()
+    start = lines.index(heading) + 2
+    for line in lines[start:]:
+        if not line.startswith("|"):
+            return
+        cells = line.replace(r"\|", "!").split("|")[1:-1]
+        yield [cell.strip().strip("`").replace(MINUS, "-") for cell in cells]
+
+
+def test_words():
+    """The table of words."""
+    table = list(rows(r"| i | W(i) | L(i) | X \| 1 signed, B = 32 |"))
+    assert len(table) == 8
+    for i, word, low, signed in table:
+        assert reference.words(7, 3, [int(i)])[0] == int(word, 16)
+        assert reference.low_words(7, 3, [int(i)])[0] == int(low, 16)
+        assert np.uint32(int(word, 16) | 1).view(np.int32) == int(signed)
+
+
+def test_uniform_values():
+    """The table of uniform values, in each dtype."""
+    table = list(rows("| i | float32 | float64 | float16 | bfloat16 |"))
+    for column, (name, dtype) in enumerate(
+        (name, cases.DTYPES[name]) for name in ("float32", "float64", "float16", "bfloat16")
+    ):
+        drawn = fx.fill_(np.empty(len(table), dtype), fx.Uniform(-1, 1), seed=7, stream=3)
+        assert [float(v) for v in drawn] == [float.fromhex(row[column + 1]) for row in table], name
+
+
+def test_normal_values():
+    """The table of normal and truncated normal values, to 4 ulp."""
+    table = list(
+        rows("| i | normal, B = 32 | normal, B = 64 | cut to ±2, B = 32 | cut to ±2, B = 64 |")
+    )
+    assert len(table) == 4
+    laws = [fx.Normal(), fx.Normal(), fx.TruncatedNormal(), fx.TruncatedNormal()]
+    for column, law in enumerate(laws):
+        dtype = (np.float32, np.float64)[column % 2]
+        drawn = fx.fill_(np.empty(len(table), dtype), law, seed=7, stream=3)
+        shown = np.array([float(row[column + 1]) for row in table])
+        assert (np.abs(drawn - shown) <= 4 * np.spacing(np.abs(drawn))).all()
+
+
+def test_shard():
+    """The corner of a matrix."""
+    shown = [
+        float.fromhex(number)
+        for number in re.findall(r"(?<=[\[ ])-?0x1\.\w+p[-+]\d+(?=[,\]])", STREAM)
+    ]
+    part = np.empty((2, 2), np.float32)
+    fx.fill_(part, fx.Uniform(-1, 1), seed=7, stream=3, global_shape=(4, 8), offset=(2, 2))
+    assert shown == part.ravel().tolist()
+
+
+def test_names_and_seeds():
+    """Names, long seeds and the ends of the index."""
+    numbers = dict(rows("| | |"))
+    name = int(numbers['stream number of `"layers.0.weight"'], 16)
+    assert reference.stream_to_u64("layers.0.weight") == name
+    assert int(numbers["seed 2^64 (nine bytes, the last one 1)"].split("`")[1], 16) == (
+        reference.seed_to_u64(2**64)
+    )
+    first = " ".join(f"{w:08x}" for w in reference.words(7, "layers.0.weight", range(4)))
+    assert numbers["its first words with seed 7"] == first
+    first = " ".join(f"{w:08x}" for w in reference.words(2**64, 0, range(4)))
+    assert numbers["its first words with stream 0"] == first
+    assert f"`{reference.words(7, 3, [2**34])[0]:08x}`" in STREAM
+    assert f"`{reference.words(7, 3, [2**62 - 1])[0]:08x}`" in STREAM
