@@ -8,6 +8,14 @@
 
 #include "fastxavier.h"
 
+#if defined(__x86_64__)
+#define ADD "add $1, %0\n\t"
+#elif defined(__aarch64__)
+#define ADD "add %0, %0, #1\n\t"
+#else
+#error "no chain of additions is written for this machine"
+#endif
+
 enum { BYTES = 256 << 10, RUNS = 100, REPEATS = 4 };
 
 static double seconds(void)
@@ -23,9 +31,7 @@ static double seconds_per_cycle(void)
     const double start = seconds();
     uint64_t x = 0;
     for (long i = 0; i < STEPS; i++)
-        __asm__ volatile("add $1, %0\n\tadd $1, %0\n\tadd $1, %0\n\tadd $1, %0\n\t"
-                         "add $1, %0\n\tadd $1, %0\n\tadd $1, %0\n\tadd $1, %0"
-                         : "+r"(x));
+        __asm__ volatile(ADD ADD ADD ADD ADD ADD ADD ADD : "+r"(x));
     return (seconds() - start) / (8.0 * STEPS);
 }
 
@@ -35,6 +41,8 @@ int main(void)
     static const char *const LAWS[] = {"uniform", "normal", "truncated +-2", "truncated +-3"};
     const fx_options one = {.threads = 1};
     char *data = aligned_alloc(4096, BYTES);
+    if (!data)
+        return 1;
     fx_law laws[4];
     fx_uniform(&laws[0], -0.05, 0.05);
     fx_normal(&laws[1], 0, 0.02);

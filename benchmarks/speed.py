@@ -98,7 +98,7 @@ def plot(results, path, machine):
 
     rows = [(law, dtype) for law, dtype, size in results if size == "1 GiB"]
     figure, axes = plt.subplots(figsize=(8, 0.55 * len(rows) + 1.2), layout="constrained")
-    colours = ("#c9c9c9", "#e8a33d", "#7fb7e6", "#1f6fb2")
+    blues = mpl.colormaps["Blues"]
     for y, (law, dtype) in enumerate(rows):
         result = results[law, dtype, "1 GiB"]
         ours = [name for name in result if name.startswith("fastxavier")]
@@ -108,7 +108,7 @@ def plot(results, path, machine):
                 y + 0.27 * (i - 1),
                 speed,
                 0.25,
-                color=colours[1 + i],
+                color=blues(0.4 + 0.5 * i / len(ours)) if i else "#e8a33d",
                 label=None if y else name + (" thread(s)" if i else ""),
             )
             axes.text(speed, y + 0.27 * (i - 1), f" {speed:.1f}", va="center", fontsize=7)

@@ -27,8 +27,10 @@ def _fan(name: str, value: Any) -> Any:
     return value
 
 
-def _scale(ratio: int, fan_in: Any, fan_out: Any, gain: Any, mode: str) -> float:
-    """gain * sqrt(ratio / fan), the fan being what `mode` says."""
+def _scale(
+    ratio: int, fan_in: Any, fan_out: Any, gain: Any, mode: str, kept_std: float = 1.0
+) -> float:
+    """gain * sqrt(ratio / fan) / kept_std, the fan being what `mode` says."""
     if type(fan_in) is not int or fan_in < 0:
         fan_in = _fan("fan_in", fan_in)
     if type(fan_out) is not int or fan_out < 0:
@@ -37,26 +39,26 @@ def _scale(ratio: int, fan_in: Any, fan_out: Any, gain: Any, mode: str) -> float
         gain = real("gain", gain)
     if gain < 0:
         raise ValueError(f"gain is {gain}; it must not be negative")
-    fans: tuple[Any, ...]
     if mode == "fan_avg":
         ratio, fans = 2 * ratio, (fan_in, fan_out)
     elif mode == "fan_in":
-        fans = (fan_in,)
+        fans = (fan_in, 0)
     elif mode == "fan_out":
-        fans = (fan_out,)
+        fans = (0, fan_out)
     else:
         raise ValueError(f"mode is {mode!r}; it must be 'fan_avg', 'fan_in' or 'fan_out'")
-    if not any(fans):
-        raise ValueError(
-            f"fan_in is {fan_in} and fan_out is {fan_out}: mode {mode!r} has nothing to divide by"
-        )
     with _core.round_to_nearest():
         try:
-            quotient = ratio / sum(fans)
+            quotient = ratio / (fans[0] + fans[1])
+        except ZeroDivisionError:
+            raise ValueError(
+                f"fan_in is {fan_in} and fan_out is {fan_out}: mode {mode!r} divides by their sum, "
+                "or by the one it names, which must not be 0"
+            ) from None
         except OverflowError:  # an integer beyond the floats beside a float
             quotient = 0.0
         root = math.sqrt(quotient) if quotient > _LEAST_QUOTIENT else _exact_root(ratio, fans)
-        scale: float = gain * root
+        scale: float = gain * root / kept_std
     if scale == math.inf:
         raise ValueError(f"gain {gain} with fans of {fans} gives a scale beyond the largest float")
     return scale
@@ -65,7 +67,7 @@ def _scale(ratio: int, fan_in: Any, fan_out: Any, gain: Any, mode: str) -> float
 _LEAST_QUOTIENT = 1e-290  # below it a quotient is on its way to losing digits
 
 
-def _exact_root(ratio: int, fans: tuple[Any, ...]) -> float:
+def _exact_root(ratio: int, fans: tuple[Any, Any]) -> float:
     """sqrt(ratio / sum(fans)) for fans whose sum, or its inverse, leaves the floats."""
     fan = sum(map(Fraction, fans), Fraction(0))
     halvings = max(0, fan.numerator.bit_length() - fan.denominator.bit_length()) // 2
@@ -106,9 +108,7 @@ def glorot_truncated_normal(
     the cut has the target variance. The law of ``glorot_normal`` in JAX and Keras. See
     `truncated_normal_` for parameters and errors.
     """
-    std = _scale(1, fan_in, fan_out, gain, mode)
-    with _core.round_to_nearest():
-        parent_std = std / _STANDARD_CUT_STD
+    parent_std = _scale(1, fan_in, fan_out, gain, mode, _STANDARD_CUT_STD)
     return _core.rescaled_law(TruncatedNormal, _STANDARD_CUT, 0.0, parent_std)
 
 
