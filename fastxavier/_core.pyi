@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -29,10 +28,17 @@ class round_to_nearest:  # noqa: N801
         traceback: TracebackType | None,
     ) -> None: ...
 
+class Streams:
+    def __init__(self, seed: int) -> None: ...
+    def restart(self, seed: int) -> None: ...
+    def take(self) -> tuple[int, int]: ...
+    @property
+    def seed(self) -> int: ...
+
 def fill(
     array: Any,
     law_: Law,
-    key: tuple[int, int] | Callable[[], tuple[int, int]],
+    key: tuple[int, int] | Streams,
     global_shape: Any,
     offset: Any,
     threads: Any,

@@ -1,6 +1,7 @@
 # cython: language_level=3, freethreading_compatible=True, boundscheck=False, wraparound=False
 """The binding: an array is checked, the GIL dropped, one C function called, its status raised."""
 
+cimport cython
 cimport numpy as cnp
 from cpython.buffer cimport PyObject_CheckBuffer
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_IsValid, PyCapsule_SetName
@@ -91,6 +92,34 @@ cdef class round_to_nearest:
 
     def __exit__(self, *exception):
         fp_leave(self.callers)
+
+
+# ---- streams ---------------------------------------------------------------------------------
+
+
+cdef class Streams:
+    """A seed and its numbered streams, each of them handed out once, whatever the threads."""
+
+    cdef uint64_t _seed, _next
+
+    def __init__(self, uint64_t seed):
+        self.restart(seed)
+
+    def restart(self, uint64_t seed):
+        with cython.critical_section(self):
+            self._seed = seed
+            self._next = 0
+
+    def take(self):
+        """The seed and its next stream."""
+        with cython.critical_section(self):
+            seed, stream = self._seed, self._next
+            self._next += 1
+        return seed, stream
+
+    @property
+    def seed(self):
+        return self._seed
 
 
 # ---- arrays ----------------------------------------------------------------------------------
@@ -350,7 +379,7 @@ cdef int thread_count(threads) except -1:
 
 
 def fill(array, law_, key, global_shape, offset, threads):
-    """Fill `array`; `key` is (seed, stream) or, called once all checks have passed, returns it."""
+    """Fill `array`; `key` is (seed, stream), or Streams to take one of once all checks have passed."""
     if not isinstance(law_, Law):
         raise TypeError(
             f"distribution is {law_!r}; it must be a Uniform, Normal or TruncatedNormal"
@@ -373,11 +402,11 @@ def fill(array, law_, key, global_shape, offset, threads):
     options.threads = thread_count(threads)
     options.poll = poll_signals
     options.poll_argument = NULL
-    if type(key) is not tuple:
+    if isinstance(key, Streams):
         status = c.fx_check(&target.array, &law.law, &options)
         if status != c.FX_OK:
             refused(status, target, law, global_shape, offset)
-        key = key()
+        key = (<Streams>key).take()
     seed, stream = key
     for i in range(target.array.ndim):
         bytes_ *= target.shape[i]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import operator
 import os
 import secrets
-import threading
-from collections.abc import Callable
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final, SupportsIndex
+
+from fastxavier import _core
 
 __all__ = ["manual_seed"]
 
@@ -72,39 +72,17 @@ def stream_number(stream: SupportsIndex | str) -> int:
     return number
 
 
-class _Default:
-    """The module's own seed and the streams it has handed out, each of them once."""
-
-    def __init__(self) -> None:
-        self.after_fork_in_child()
-
-    def after_fork_in_child(self) -> None:
-        """A lock that no thread of the parent holds, and entropy of one's own."""
-        self._lock = threading.Lock()
-        if not getattr(self, "_chosen", False):
-            self._set(None)
-
-    def _set(self, seed: SupportsIndex | None) -> None:
-        self._seed, self._next, self._chosen = seed_number(seed), 0, seed is not None
-
-    def reseed(self, seed: SupportsIndex | None) -> None:
-        with self._lock:
-            self._set(seed)
-
-    def take(self) -> Key:
-        with self._lock:
-            stream = self._next
-            self._next += 1
-            return self._seed, stream
-
-    @property
-    def seed(self) -> int:
-        return self._seed
+_default = _core.Streams(seed_number(None))
+_seeded = False  # by manual_seed, rather than by entropy
 
 
-_default = _Default()
+def _after_fork_in_child() -> None:
+    if not _seeded:
+        _default.restart(seed_number(None))
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_default.after_fork_in_child)
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def manual_seed(seed: SupportsIndex | None) -> None:
@@ -135,13 +113,15 @@ def manual_seed(seed: SupportsIndex | None) -> None:
     goes on with the seed set here and the same next stream as its parent; one whose seed was
     entropy takes fresh entropy.
     """
-    _default.reseed(seed)
+    global _seeded
+    _default.restart(seed_number(seed))
+    _seeded = seed is not None
 
 
 def resolve(
     seed: SupportsIndex | ModuleDefault | None, stream: SupportsIndex | str | None
-) -> Key | Callable[[], Key]:
-    """The key of a fill, or what takes it from the module default once the fill is sure."""
+) -> Key | _core.Streams:
+    """The key of a fill, or the streams to take one of once the fill is sure."""
     if isinstance(seed, ModuleDefault):
-        return _default.take if stream is None else (_default.seed, stream_number(stream))
+        return _default if stream is None else (_default.seed, stream_number(stream))
     return seed_number(seed), 0 if stream is None else stream_number(stream)
