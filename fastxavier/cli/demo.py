@@ -98,11 +98,11 @@ def check(law: Distribution, weights: Weights) -> tuple[str, ...]:
     mean_error = law.std / math.sqrt(n)
     square_error = law.variance * math.sqrt((kurtosis - 1) / n)
     return (
-        f"{law.mean:.3e}",
+        f"{law.mean:.0f}",
         f"{mean:+.3e}",
         f"{(mean - law.mean) / mean_error:+.2f}",
-        f"{law.std:.9f}",
-        f"{math.sqrt(square - mean * mean):.9f}",
+        f"{law.std:.7f}",
+        f"{math.sqrt(square - mean * mean):.7f}",
         f"{(square - law.variance) / square_error:+.2f}",
     )
 
