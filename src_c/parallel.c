@@ -22,6 +22,8 @@
 static const double WORTH_WAKING = 100e-6;
 static const double WORTH_WAITING = 30e-3;
 
+enum { LARGEST_TEAM = 257 };
+
 /* How often the caller may ask us to stop, and how often we look again for idle cores. */
 static const double POLL_INTERVAL = 20e-3;
 static const double LOOK_INTERVAL = 2e-3;
@@ -37,25 +39,39 @@ static double seconds(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
+/* The tasks that a thread takes first: neighbours, so that what it wrote last time lies in its own
+   core's cache, and pages of fresh memory are its alone. Each share has a cache line to itself. */
+typedef struct {
+    _Alignas(64) _Atomic int64_t next;
+    int64_t end;
+} share;
+
 typedef struct {
     parallel_task *task;
     void *context;
-    int64_t count;
     const fx_options *options;
-    _Atomic int64_t next;
+    share *shares; /* one for each of the team */
+    int team;
     atomic_int stopped;
     double next_poll; /* the calling thread's alone */
 } work;
 
-static int take(work *w)
+/* Run a task of thread `number`'s own share or, when that is done, of another's. */
+static int take(work *w, int number)
 {
     if (atomic_load_explicit(&w->stopped, memory_order_relaxed))
         return 0;
-    const int64_t task = atomic_fetch_add_explicit(&w->next, 1, memory_order_relaxed);
-    if (task >= w->count)
-        return 0;
-    w->task(w->context, task);
-    return 1;
+    for (int i = 0; i < w->team; i++) {
+        share *const s = &w->shares[(number + i) % w->team];
+        if (atomic_load_explicit(&s->next, memory_order_relaxed) >= s->end)
+            continue;
+        const int64_t task = atomic_fetch_add_explicit(&s->next, 1, memory_order_relaxed);
+        if (task < s->end) {
+            w->task(w->context, task);
+            return 1;
+        }
+    }
+    return 0;
 }
 
 /* The caller's own code runs in the caller's own floating-point environment. */
@@ -88,7 +104,7 @@ static int may_use_threads(void) { return !atomic_load(&forked); }
 
 typedef struct {
     pthread_mutex_t gate;
-    pthread_t threads[2 * 256];
+    pthread_t threads[2 * (LARGEST_TEAM - 1)];
 } trial;
 
 static void *wait_at_gate(void *argument)
@@ -105,7 +121,7 @@ static void *wait_at_gate(void *argument)
 static int creatable(int team)
 {
     trial t;
-    const int wanted = 2 * (team - 1) < 2 * 256 ? 2 * (team - 1) : 2 * 256;
+    const int wanted = 2 * (team - 1);
     int created = 0;
     pthread_mutex_init(&t.gate, NULL);
     pthread_mutex_lock(&t.gate);
@@ -143,7 +159,7 @@ static void run_team(work *w, int team, fp_state callers)
         const fp_state workers = fp_enter();
         if (number > 0 && number <= LOAD_TEAM)
             mates->threads[number - 1] = load_thread();
-        while (take(w))
+        while (take(w, number))
             if (number == 0)
                 poll_caller(w, seconds(), callers);
         fp_leave(workers);
@@ -167,13 +183,14 @@ int fx_openmp(void) { return 0; }
    threads. Returns how many. */
 static int run_alone(work *w, int most, fp_state callers)
 {
+    const share *const all = w->shares;
     const double start = seconds();
     double next_look = start;
-    while (take(w)) {
+    while (take(w, 0)) {
         const double now = seconds();
         poll_caller(w, now, callers);
-        const int64_t done = atomic_load(&w->next);
-        const double rest = (now - start) / (double)done * (double)(w->count - done);
+        const int64_t done = all->next;
+        const double rest = (now - start) / (double)done * (double)(all->end - done);
         if (most == 1 || rest < WORTH_WAKING || now < next_look)
             continue;
         const int idle = rest < WORTH_WAITING ? load_idle_cpus(most, &last_mates) : most;
@@ -184,24 +201,41 @@ static int run_alone(work *w, int most, fp_state callers)
     return 1;
 }
 
+/* Split what is left evenly among the team. */
+static void share_out(work *w, int64_t from, int64_t to, share *shares, int team)
+{
+    for (int i = 0; i < team; i++) {
+        shares[i].next = from + (to - from) / team * i + (to - from) % team * i / team;
+        if (i > 0)
+            shares[i - 1].end = shares[i].next;
+    }
+    shares[team - 1].end = to;
+    w->shares = shares;
+    w->team = team;
+}
+
 fx_status parallel_run(parallel_task *task, void *context, int64_t count, const fx_options *options)
 {
-    work w = {.task = task, .context = context, .count = count, .options = options};
+    share all, shares[LARGEST_TEAM];
+    work w = {.task = task, .context = context, .options = options};
+    share_out(&w, 0, count, &all, 1);
     const fp_state callers = fp_enter();
     if (options->poll)
         w.next_poll = seconds() + POLL_INTERVAL;
     int team = 1;
     if (count > 1 && options->threads != 1 && may_use_threads())
         team = options->threads ? options->threads : run_alone(&w, fx_threads(), callers);
-    const int64_t rest = count - atomic_load(&w.next);
+    const int64_t rest = count - all.next;
     if (team > rest)
         team = rest > 1 ? (int)rest : 1;
     if (team > 1)
-        team = grown_team(team);
-    if (team > 1)
+        team = grown_team(team < LARGEST_TEAM ? team : LARGEST_TEAM);
+    if (team > 1) {
+        share_out(&w, all.next, count, shares, team);
         run_team(&w, team, callers);
-    else
+    } else {
         run_alone(&w, 1, callers);
+    }
     fp_leave(callers);
     return atomic_load(&w.stopped) ? FX_INTERRUPTED : FX_OK;
 }
