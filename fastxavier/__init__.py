@@ -1,13 +1,22 @@
 """fastxavier: neural-network weights, filled in place, the same bits on every machine."""
 
 from fastxavier._core import version as __version__
-from fastxavier.distributions import Distribution, Normal, TruncatedNormal, Uniform
+from fastxavier.distributions import (
+    Constant,
+    Distribution,
+    Normal,
+    TruncatedNormal,
+    Uniform,
+    ones,
+    zeros,
+)
 from fastxavier.fill import fill_, normal_, truncated_normal_, uniform_
 from fastxavier.information import info
 from fastxavier.schemes import glorot_normal, glorot_truncated_normal, glorot_uniform
 from fastxavier.streams import manual_seed
 
 __all__ = [
+    "Constant",
     "Distribution",
     "Normal",
     "TruncatedNormal",
@@ -20,6 +29,8 @@ __all__ = [
     "info",
     "manual_seed",
     "normal_",
+    "ones",
     "truncated_normal_",
     "uniform_",
+    "zeros",
 ]

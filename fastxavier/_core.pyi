@@ -1,3 +1,4 @@
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ class Law:
 
 _L = TypeVar("_L", bound=Law)
 
+def constant_law(cls: type[_L], value: float) -> _L: ...
 def uniform_law(cls: type[_L], low: float, high: float) -> _L: ...
 def normal_law(cls: type[_L], mean: float, std: float) -> _L: ...
 def truncated_normal_law(cls: type[_L], mean: float, std: float, low: float, high: float) -> _L: ...
@@ -35,6 +37,30 @@ class Streams:
     @property
     def seed(self) -> int: ...
 
+DTYPE_NAMES: tuple[str, ...]
+
+class Target:
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def dtype(self) -> str: ...
+    @property
+    def nbytes(self) -> int: ...
+    @property
+    def __array_interface__(self) -> dict[str, Any]: ...
+    def numpy(self) -> Any: ...
+
+def target_of(array: Any) -> Target: ...
+def check_disjoint(names: Sequence[str], targets: Sequence[Target]) -> None: ...
+def fill_all(
+    names: Sequence[str],
+    targets: Sequence[Target],
+    laws: Sequence[Law],
+    seed: int,
+    streams: Sequence[int],
+    threads: Any,
+    progress: Callable[[float], object] | None,
+) -> None: ...
 def fill(
     array: Any,
     law_: Law,

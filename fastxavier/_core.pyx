@@ -4,11 +4,13 @@
 cimport cython
 cimport numpy as cnp
 from cpython.buffer cimport PyObject_CheckBuffer
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_IsValid, PyCapsule_SetName
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from fastxavier cimport c_fastxavier as c
 
+import math
 import os
 
 import numpy as np
@@ -26,7 +28,8 @@ cdef class Law:
 
     @property
     def _parameters(self):
-        """Location and scale: mean and std of the (parent) normal, low and high of a uniform."""
+        """Location and scale: mean and std of the (parent) normal, low and high of a uniform, a
+        constant and 0."""
         return self.law.location, self.law.scale
 
     @property
@@ -44,6 +47,12 @@ cdef int made(c.fx_status status) except -1:
     if status != c.FX_OK:
         raise ValueError(c.fx_message(status).decode())
     return 0
+
+
+def constant_law(cls, double value):
+    cdef Law self = Law.__new__(cls)
+    made(c.fx_constant(&self.law, value))
+    return self
 
 
 def uniform_law(cls, double low, double high):
@@ -174,13 +183,47 @@ cdef class Target:
     """Where a fill writes: an fx_array, and whoever keeps its memory alive."""
 
     cdef c.fx_array array
-    cdef int64_t shape[c.FX_MAX_DIMS]
+    cdef int64_t extents[c.FX_MAX_DIMS]
     cdef int64_t strides[c.FX_MAX_DIMS]
     cdef int64_t global_shape[c.FX_MAX_DIMS]
     cdef int64_t offset[c.FX_MAX_DIMS]
     cdef object owner
     cdef dl_managed *managed
     cdef dl_versioned *versioned
+
+    @property
+    def shape(self):
+        return tuple(self.extents[i] for i in range(self.array.ndim))
+
+    @property
+    def dtype(self):
+        return DTYPE_NAMES[self.array.dtype]
+
+    @property
+    def nbytes(self):
+        return math.prod(self.shape) * c.fx_itemsize(self.array.dtype)
+
+    @property
+    def __array_interface__(self):
+        strided = self.array.strides != NULL
+        return {
+            "version": 3,
+            "shape": self.shape,
+            "typestr": np.dtype(("f4", "f8", "f2", "u2")[self.array.dtype]).str,
+            "data": (<size_t>self.array.data, False),
+            "strides": tuple(self.strides[i] for i in range(self.array.ndim)) if strided else None,
+        }
+
+    def numpy(self):
+        """The memory as a NumPy array."""
+        if self.owner is not None:
+            return self.owner
+        array = np.asarray(self)
+        if self.array.dtype == c.FX_BFLOAT16:
+            import ml_dtypes
+
+            array = array.view(ml_dtypes.bfloat16)
+        return array
 
     def __dealloc__(self):
         if self.managed != NULL and self.managed.deleter != NULL:
@@ -189,6 +232,7 @@ cdef class Target:
             self.versioned.deleter(self.versioned)
 
 
+DTYPE_NAMES = ("float32", "float64", "float16", "bfloat16")  # in the order of fx_dtype
 cdef str dtype_names = "float32, float64, float16 or bfloat16"
 
 
@@ -218,9 +262,9 @@ cdef int from_numpy(Target target, cnp.ndarray array) except -1:
     target.array.data = cnp.PyArray_DATA(array)
     target.array.ndim = cnp.PyArray_NDIM(array)
     for i in range(target.array.ndim):
-        target.shape[i] = cnp.PyArray_DIM(array, i)
+        target.extents[i] = cnp.PyArray_DIM(array, i)
         target.strides[i] = cnp.PyArray_STRIDE(array, i)
-    target.array.shape = target.shape
+    target.array.shape = target.extents
     target.array.strides = target.strides
     return 0
 
@@ -249,10 +293,10 @@ cdef int from_dl_tensor(Target target, dl_tensor *tensor) except -1:
     target.array.ndim = tensor.ndim
     cdef int64_t itemsize = c.fx_itemsize(target.array.dtype)
     for i in range(tensor.ndim):
-        target.shape[i] = tensor.shape[i]
+        target.extents[i] = tensor.shape[i]
         if tensor.strides != NULL:
             target.strides[i] = tensor.strides[i] * itemsize
-    target.array.shape = target.shape
+    target.array.shape = target.extents
     target.array.strides = target.strides if tensor.strides != NULL else NULL
     return 0
 
@@ -277,7 +321,10 @@ cdef int from_dlpack(Target target, array) except -1:
     return from_dl_tensor(target, &target.managed.tensor)
 
 
-cdef Target target_of(array):
+cpdef Target target_of(array):
+    """Where a fill of `array` writes; TypeError or ValueError if it cannot be written to."""
+    if isinstance(array, Target):
+        return array
     cdef Target target = Target.__new__(Target)
     if isinstance(array, cnp.ndarray):
         from_numpy(target, array)
@@ -323,10 +370,26 @@ cdef extern from "Python.h":
     int run_signal_handlers "PyErr_CheckSignals"() noexcept
 
 
-cdef int poll_signals(void *argument) noexcept nogil:
+cdef class Watch:
+    """Who is told how far a fill has come, and what came of telling."""
+
+    cdef object progress, error
+
+    cdef int tell(self, double done) noexcept:
+        try:
+            self.progress(done)
+        except BaseException as error:
+            self.error = error
+            return 1
+        return 0
+
+
+cdef int poll_python(void *watch, double done) noexcept nogil:
     cdef int stop
     with gil:
         stop = run_signal_handlers()
+        if not stop and watch != NULL:
+            stop = (<Watch>watch).tell(done)
     return stop
 
 
@@ -337,7 +400,7 @@ cdef int raise_pending() except -1:
 
 cdef int refused(c.fx_status status, Target target, Law law, global_shape, offset) except -1:
     message = c.fx_message(status).decode()
-    shape = tuple(target.shape[i] for i in range(target.array.ndim))
+    shape = (<object>target).shape
     if status == c.FX_ERROR_ISA:
         check_isa()
     elif status == c.FX_ERROR_OVERLAP:
@@ -357,8 +420,10 @@ cdef int refused(c.fx_status status, Target target, Law law, global_shape, offse
             "spans more bytes than there can be"
         )
     elif status == c.FX_ERROR_RANGE:
-        name = ["float32", "float64", "float16", "bfloat16"][target.array.dtype]
-        message = f"{law!r} reaches values beyond the largest {name}; a smaller scale is needed"
+        message = (
+            f"{law!r} reaches values beyond the largest {DTYPE_NAMES[target.array.dtype]}; "
+            "a smaller scale is needed"
+        )
     elif status == c.FX_ERROR_EMPTY:
         message = f"{law!r} has no number of the array's dtype between its cuts"
     raise ValueError(message)
@@ -400,7 +465,7 @@ def fill(array, law_, key, global_shape, offset, threads):
         place_in(target, "offset", offset, target.offset)
         target.array.offset = target.offset
     options.threads = thread_count(threads)
-    options.poll = poll_signals
+    options.poll = poll_python
     options.poll_argument = NULL
     if isinstance(key, Streams):
         status = c.fx_check(&target.array, &law.law, &options)
@@ -409,7 +474,7 @@ def fill(array, law_, key, global_shape, offset, threads):
         key = (<Streams>key).take()
     seed, stream = key
     for i in range(target.array.ndim):
-        bytes_ *= target.shape[i]
+        bytes_ *= target.extents[i]
         if bytes_ > SMALL:
             break
     if bytes_ <= SMALL:
@@ -421,6 +486,91 @@ def fill(array, law_, key, global_shape, offset, threads):
         raise_pending()
     if status != c.FX_OK:
         refused(status, target, law, global_shape, offset)
+
+
+cdef int64_t span(Target target, int64_t *last) noexcept:
+    """The address of the first byte of an array; *last is one past the last, or the first if empty."""
+    cdef int64_t first = <int64_t>target.array.data, reach, extent
+    cdef int64_t itemsize = c.fx_itemsize(target.array.dtype), bytes_ = itemsize
+    cdef int i
+    last[0] = first + itemsize
+    for i in reversed(range(target.array.ndim)):
+        extent = target.extents[i]
+        if extent == 0:
+            last[0] = first = <int64_t>target.array.data
+            break
+        reach = (extent - 1) * (bytes_ if target.array.strides == NULL else target.strides[i])
+        bytes_ *= extent
+        if reach < 0:
+            first += reach
+        else:
+            last[0] += reach
+    return first
+
+
+cdef bint share_memory(Target one, Target other) except -1:
+    if one.owner is None or other.owner is None:
+        return True
+    return np.shares_memory(one.owner, other.owner)
+
+
+def check_disjoint(names, targets):
+    """ValueError, naming them, if two arrays share memory."""
+    cdef int64_t first, last
+    spans = []
+    for i, target in enumerate(targets):
+        first = span(target, &last)
+        if first < last:
+            spans.append((first, last, i))
+    spans.sort()
+    reaching = []
+    for first, last, i in spans:
+        reaching = [other for other in reaching if other[0] > first]
+        for _, j in reaching:
+            if share_memory(targets[i], targets[j]):
+                raise ValueError(
+                    f"tensors {names[j]!r} and {names[i]!r} share memory: give one of them, or each "
+                    "its own"
+                )
+        reaching.append((last, i))
+
+
+def fill_all(names, targets, laws, uint64_t seed, streams, threads, progress):
+    """Fill all targets in one parallel region; errors name the tensor, and then nothing is written."""
+    cdef c.fx_options options
+    cdef c.fx_status status
+    cdef int64_t failed = 0, count = len(names), i
+    cdef Target target
+    cdef Law law
+    cdef Watch watch = Watch.__new__(Watch)
+    cdef c.fx_request *requests
+    watch.progress = progress
+    options.threads = thread_count(threads)
+    options.poll = poll_python
+    options.poll_argument = NULL if progress is None else <void *>watch
+    requests = <c.fx_request *>PyMem_Malloc(max(count, 1) * sizeof(c.fx_request))
+    if requests == NULL:
+        raise MemoryError(f"no memory for the addresses of {count} tensors")
+    try:
+        for i in range(count):
+            target, law = targets[i], laws[i]
+            requests[i].array = &target.array
+            requests[i].law = &law.law
+            requests[i].seed = seed
+            requests[i].stream = streams[i]
+        with nogil:
+            status = c.fx_fill_all(requests, count, &options, &failed)
+    finally:
+        PyMem_Free(requests)
+    if status == c.FX_INTERRUPTED:
+        if watch.error is not None:
+            raise watch.error
+        raise_pending()
+    if status != c.FX_OK:
+        try:
+            refused(status, targets[failed], laws[failed], None, None)
+        except ValueError as error:
+            raise ValueError(f"tensor {names[failed]!r}: {error}") from None
 
 
 # ---- what runs -------------------------------------------------------------------------------

@@ -33,6 +33,7 @@ cdef extern from "fastxavier.h" nogil:
         double location, scale
         double mean, variance
         double low, high
+    fx_status fx_constant(fx_law *law, double value)
     fx_status fx_uniform(fx_law *law, double low, double high)
     fx_status fx_normal(fx_law *law, double mean, double std)
     fx_status fx_truncated_normal(fx_law *law, double mean, double std, double low, double high)
@@ -49,7 +50,7 @@ cdef extern from "fastxavier.h" nogil:
 
     ctypedef struct fx_options:
         int threads
-        int (*poll)(void *) noexcept
+        int (*poll)(void *, double) noexcept
         void *poll_argument
 
     fx_status fx_check(const fx_array *array, const fx_law *law, const fx_options *options)
@@ -58,6 +59,14 @@ cdef extern from "fastxavier.h" nogil:
     fx_status fx_fill_run(void *data, fx_dtype dtype, int64_t first, int64_t count,
                           const fx_law *law, uint64_t seed, uint64_t stream,
                           const fx_options *options)
+
+    ctypedef struct fx_request:
+        const fx_array *array
+        const fx_law *law
+        uint64_t seed
+        uint64_t stream
+    fx_status fx_fill_all(fx_request *requests, int64_t count, const fx_options *options,
+                          int64_t *failed)
 
     const char *fx_isa_available(int i)
     const char *fx_isa()

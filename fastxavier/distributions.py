@@ -9,11 +9,11 @@ from typing import Any, SupportsFloat
 from fastxavier import _core
 from fastxavier._numbers import real
 
-__all__ = ["Distribution", "Normal", "TruncatedNormal", "Uniform"]
+__all__ = ["Constant", "Distribution", "Normal", "TruncatedNormal", "Uniform", "ones", "zeros"]
 
 
 class Distribution(_core.Law):
-    """A law that `fill_` draws from: `Uniform`, `Normal` or `TruncatedNormal`.
+    """A law that `fill_` draws from: `Uniform`, `Normal`, `TruncatedNormal` or `Constant`.
 
     Immutable, hashable, compared by value. Each answers ``mean``, ``std``, ``variance`` and
     ``bounds`` for the law itself, truncation included.
@@ -22,7 +22,9 @@ class Distribution(_core.Law):
     __slots__ = ()
 
     def __new__(cls, *arguments: Any) -> Distribution:
-        raise TypeError(f"{cls.__name__} is no law; use Uniform, Normal or TruncatedNormal")
+        raise TypeError(
+            f"{cls.__name__} is no law; use Uniform, Normal, TruncatedNormal or Constant"
+        )
 
     @property
     def mean(self) -> float:
@@ -68,6 +70,55 @@ class Distribution(_core.Law):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), tuple(self._arguments().values())
+
+
+class Constant(Distribution):
+    """One value throughout, whatever seed and stream: biases, the scales of norms.
+
+    Parameters
+    ----------
+    value : float
+        Finite. An array's dtype sees it rounded; one of 16 bits through float32.
+
+    Attributes
+    ----------
+    mean : float
+        The value.
+    std, variance : float
+        0.
+    bounds : tuple of float
+        The value twice.
+
+    Raises
+    ------
+    TypeError
+        If the value is not a real number.
+    ValueError
+        If the value is not finite.
+
+    Examples
+    --------
+    >>> import numpy as np, fastxavier as fx
+    >>> fx.fill_(np.empty(3), fx.Constant(0.5))
+    array([0.5, 0.5, 0.5])
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, value: SupportsFloat) -> Constant:
+        return _core.constant_law(cls, real("value", value))
+
+    @property
+    def value(self) -> float:
+        """The value."""
+        return self._parameters[0]
+
+    def _arguments(self) -> dict[str, float]:
+        return {"value": self.value}
+
+
+zeros = Constant(0.0)
+ones = Constant(1.0)
 
 
 class Uniform(Distribution):

@@ -6,6 +6,8 @@ static INLINE R(v) R(scaled)(R(v) z, const R(constants) *c)
     return R(fma)(z, R(set)(c->scale), R(set)(c->mean));
 }
 
+static INLINE R(v) R(constant)(const R(constants) *c) { return R(set)(c->mean); }
+
 static INLINE R(v) R(uniform)(vint word, const R(constants) *c)
 {
     return R(scaled)(R(from_int)(vint_or(word, R(iset)(1))), c);

@@ -57,7 +57,8 @@ size_t fx_itemsize(fx_dtype dtype);
    the first group of fields. */
 typedef struct {
     int kind;
-    double location, scale; /* mean and std of the (parent) normal, or low and high of a uniform */
+    double location, scale; /* mean and std of the (parent) normal, low and high of a
+                               uniform, or a constant and 0 */
     double mean, variance;  /* of the law itself at location 0 and scale 1; uniform: of the law */
 
     double low, high;            /* the cut, in units of scale */
@@ -66,6 +67,9 @@ typedef struct {
     double width[2], middle[2];  /* cdf(high) - cdf(low), cdf(low) + cdf(high) - 1, in two parts */
     int exponent;                /* the tail that holds a far interval stands times 2^exponent */
 } fx_law;
+
+/* One value throughout: FX_ERROR_NOT_FINITE. */
+fx_status fx_constant(fx_law *law, double value);
 
 /* U[low, high]: FX_ERROR_NOT_FINITE, FX_ERROR_ORDER. */
 fx_status fx_uniform(fx_law *law, double low, double high);
@@ -100,8 +104,9 @@ typedef struct {
 typedef struct {
     int threads;        /* 0: as many as OpenMP would use, fewer where they would not pay;
                            otherwise at most this many */
-    int (*poll)(void *poll_argument); /* NULL, or called from the calling thread every 20 ms or so;
-                                         nonzero stops the fill with FX_INTERRUPTED */
+    /* NULL, or called from the calling thread every 20 ms or so with the part of the work that is
+       done, from 0 to 1; what is not zero stops the fill with FX_INTERRUPTED. */
+    int (*poll)(void *poll_argument, double done);
     void *poll_argument;
 } fx_options;
 
@@ -115,6 +120,19 @@ fx_status fx_fill(const fx_array *array, const fx_law *law, uint64_t seed, uint6
 /* The contiguous case: elements first .. first + count - 1 of the stream. */
 fx_status fx_fill_run(void *data, fx_dtype dtype, int64_t first, int64_t count, const fx_law *law,
                       uint64_t seed, uint64_t stream, const fx_options *options);
+
+/* One of many arrays. */
+typedef struct {
+    const fx_array *array;
+    const fx_law *law;
+    uint64_t seed, stream;
+    int64_t last_piece; /* the library's own, while it fills */
+} fx_request;
+
+/* Fill them all, as if one were large: the threads start once, and share the small arrays as well
+   as the parts of large ones. Arrays must not overlap. On an error nothing has been written and
+   *failed, unless `failed` is NULL, is the number of the request that was refused. */
+fx_status fx_fill_all(fx_request *requests, int64_t count, const fx_options *options, int64_t *failed);
 
 /* ---- implementations ----------------------------------------------------------------------- */
 

@@ -14,8 +14,11 @@ enum {
     TILE_COLUMNS = 128,
 };
 
-/* From here on an array is not going to be found in a cache: past them with it. */
+/* From here on what a call fills is not going to be found in a cache: past them with it. */
 static const int64_t STREAM_BYTES = INT64_C(32) << 20;
+
+static int64_t divided_up(int64_t a, int64_t b) { return a / b + (a % b != 0); }
+static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* A fill in progress. The tile is rows x columns elements: consecutive indices run along the last
    `inner` axes, memory along axis `row` where that is another one (else row is -1). */
@@ -220,17 +223,16 @@ static void fill_tile(const fill *f, int64_t tile)
     }
 }
 
-static void fill_task(void *context, int64_t task)
+static int64_t bytes_of(const fill *f) { return f->l.count * (int64_t)f->itemsize; }
+static int64_t pieces_of(const fill *f) { return divided_up(f->tiles, f->tiles_per_task); }
+
+static void fill_piece(const fill *f, int64_t task)
 {
-    const fill *f = context;
     const int64_t from = task * f->tiles_per_task;
     const int64_t to = f->tiles - from < f->tiles_per_task ? f->tiles : from + f->tiles_per_task;
     for (int64_t tile = from; tile < to; tile++)
         fill_tile(f, tile);
 }
-
-static int64_t divided_up(int64_t a, int64_t b) { return a / b + (a % b != 0); }
-static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* Choose the axes along which indices and memory run, and the tiles. */
 static void plan(fill *f)
@@ -300,8 +302,7 @@ static fx_status prepare(const fx_array *array, const fx_law *law, const fx_opti
         return status;
     f->data = array->data;
     f->store = use->store[kernel_law][array->dtype];
-    f->stream = f->l.count * (int64_t)f->itemsize >= STREAM_BYTES ? use->stream[kernel_law][array->dtype]
-                                                                  : NULL;
+    f->stream = use->stream[kernel_law][array->dtype];
     f->stream_align = array->dtype == FX_FLOAT64 ? sizeof(double) : use->stream_align;
     return FX_OK;
 }
@@ -312,6 +313,20 @@ fx_status fx_check(const fx_array *array, const fx_law *law, const fx_options *o
     return prepare(array, law, options ? options : &NO_OPTIONS, &f);
 }
 
+/* What is left to do once `prepare` has accepted it; `together` bytes are filled in this call. */
+static void begin(fill *f, uint64_t seed, uint64_t stream, int64_t together)
+{
+    if (together < STREAM_BYTES)
+        f->stream = NULL;
+    f->seed = seed;
+    f->stream_number = stream;
+    f->block_high = (uint32_t)((uint64_t)f->l.first / BLOCK >> 32);
+    prepare_words(&f->job, f->itemsize, seed, stream, f->block_high);
+    plan(f);
+}
+
+static void fill_task(void *context, int64_t task) { fill_piece(context, task); }
+
 fx_status fx_fill(const fx_array *array, const fx_law *law, uint64_t seed, uint64_t stream,
                   const fx_options *options)
 {
@@ -321,12 +336,79 @@ fx_status fx_fill(const fx_array *array, const fx_law *law, uint64_t seed, uint6
     const fx_status status = prepare(array, law, options, &f);
     if (status != FX_OK || f.l.count == 0)
         return status;
-    f.seed = seed;
-    f.stream_number = stream;
-    f.block_high = (uint32_t)((uint64_t)f.l.first / BLOCK >> 32);
-    prepare_words(&f.job, f.itemsize, seed, stream, f.block_high);
-    plan(&f);
-    return parallel_run(fill_task, &f, divided_up(f.tiles, f.tiles_per_task), options);
+    begin(&f, seed, stream, bytes_of(&f));
+    return parallel_run(fill_task, &f, pieces_of(&f), options);
+}
+
+/* Many fills as one sequence of pieces: request i has those from its predecessor's last_piece to
+   its own. A task is as many pieces as make TASK_BYTES on an average. */
+typedef struct {
+    fx_request *requests;
+    int64_t count, bytes, pieces, pieces_per_task;
+} fills;
+
+static int64_t first_piece(const fills *all, int64_t request)
+{
+    return request ? all->requests[request - 1].last_piece : 0;
+}
+
+/* The request that has this piece. */
+static int64_t request_of(const fills *all, int64_t piece)
+{
+    int64_t before = -1, at = all->count - 1;
+    while (at - before > 1) {
+        const int64_t middle = before + (at - before) / 2;
+        if (all->requests[middle].last_piece > piece)
+            at = middle;
+        else
+            before = middle;
+    }
+    return at;
+}
+
+static void fill_pieces(void *context, int64_t task)
+{
+    const fills *all = context;
+    int64_t piece = task * all->pieces_per_task;
+    const int64_t end = smaller(piece + all->pieces_per_task, all->pieces);
+    for (int64_t i = request_of(all, piece); piece < end; i++) {
+        const fx_request *r = &all->requests[i];
+        const int64_t first = first_piece(all, i), last = smaller(r->last_piece, end);
+        if (piece == last)
+            continue;
+        fill f;
+        prepare(r->array, r->law, &NO_OPTIONS, &f);
+        begin(&f, r->seed, r->stream, all->bytes);
+        for (; piece < last; piece++)
+            fill_piece(&f, piece - first);
+    }
+}
+
+fx_status fx_fill_all(fx_request *requests, int64_t count, const fx_options *options, int64_t *failed)
+{
+    fills all = {.requests = requests, .count = count};
+    if (!options)
+        options = &NO_OPTIONS;
+    for (int64_t i = 0; i < count; i++) {
+        fill f;
+        const fx_status status = prepare(requests[i].array, requests[i].law, options, &f);
+        if (status != FX_OK) {
+            if (failed)
+                *failed = i;
+            return status;
+        }
+        if (f.l.count) {
+            plan(&f);
+            all.pieces += pieces_of(&f);
+            all.bytes += bytes_of(&f);
+        }
+        requests[i].last_piece = all.pieces;
+    }
+    if (!all.pieces)
+        return FX_OK;
+    const int64_t fit = TASK_BYTES / divided_up(all.bytes, all.pieces);
+    all.pieces_per_task = fit > 1 ? fit : 1;
+    return parallel_run(fill_pieces, &all, divided_up(all.pieces, all.pieces_per_task), options);
 }
 
 fx_status fx_fill_run(void *data, fx_dtype dtype, int64_t first, int64_t count, const fx_law *law,

@@ -32,7 +32,7 @@ enum { BLOCK = 4, UNIT_BLOCKS = 8, UNIT = BLOCK * UNIT_BLOCKS };
 /* The rows that tables and kernels are expanded from: LAW(name), and for a dtype
    ROW(law, NAME, name, bytes) in the order of fx_dtype. */
 #define FX_LAWS(LAW) \
-    LAW(uniform) LAW(uniform_tiny) LAW(normal) LAW(truncated_core) LAW(truncated)
+    LAW(constant) LAW(uniform) LAW(uniform_tiny) LAW(normal) LAW(truncated_core) LAW(truncated)
 #define FX_DTYPES(ROW, law) \
     ROW(law, FLOAT32, f32, 4) ROW(law, FLOAT64, f64, 8) ROW(law, FLOAT16, f16, 2) ROW(law, BFLOAT16, bf16, 2)
 

@@ -73,6 +73,10 @@ static INLINE void philox_pairs(const philox_schedule *s, vint counters, int gro
 static INLINE void f32_values(int law, const f32_constants *c, vint pair01, vint pair23,
                               f32_v out[2])
 {
+    if (law == LAW_constant) {
+        out[0] = out[1] = f32_constant(c);
+        return;
+    }
     if (law == LAW_normal) {
         f32_v pair[2];
         f32_normal(vint_join_low(pair01, pair23), vint_join_high(pair01, pair23), c, pair);
@@ -93,6 +97,10 @@ static INLINE void f32_values(int law, const f32_constants *c, vint pair01, vint
 static INLINE void f64_values(int law, const f64_constants *c, const vint words[4], f64_v out[4])
 {
     f64_v v[4];
+    if (law == LAW_constant) {
+        out[0] = out[1] = out[2] = out[3] = f64_constant(c);
+        return;
+    }
     if (law == LAW_normal) {
         f64_normal(words[0], words[1], c, v);
         f64_normal(words[2], words[3], c, v + 2);

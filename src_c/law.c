@@ -7,7 +7,7 @@
 #include "fpenv.h"
 #include "normal_cdf.h"
 
-enum { UNIFORM = 1, NORMAL, TRUNCATED };
+enum { CONSTANT = 1, UNIFORM, NORMAL, TRUNCATED };
 
 /* An interval that begins further out is refused: a double ends where its probabilities do. */
 static const double FARTHEST_CUT = 37;
@@ -19,6 +19,14 @@ static const double FAR_CUT = 7;
 static const double NARROW = 0x1p-60;
 
 /* ---- making laws --------------------------------------------------------------------------- */
+
+fx_status fx_constant(fx_law *law, double value)
+{
+    if (!isfinite(value))
+        return FX_ERROR_NOT_FINITE;
+    *law = (fx_law){.kind = CONSTANT, .location = value};
+    return FX_OK;
+}
 
 fx_status fx_uniform(fx_law *law, double low, double high)
 {
@@ -223,6 +231,12 @@ static double widest(double low, double high, double mid, const precision *p)
     return from_pattern(fits, p);
 }
 
+static fx_status prepare_constant(const fx_law *law, const precision *p, f64_constants *c)
+{
+    c->mean = law->location;
+    return holds(c->mean, p) ? FX_OK : FX_ERROR_RANGE;
+}
+
 static fx_status prepare_uniform(const fx_law *law, const precision *p, f64_constants *c, int *kernel_law)
 {
     const double low = computed(law->location, p), high = computed(law->scale, p);
@@ -302,7 +316,10 @@ fx_status law_prepare(const fx_law *law, fx_dtype dtype, kernel_job *job, int *k
     f64_constants c;
     memset(&c, 0, sizeof c);
     fx_status status = FX_ERROR_LAW;
-    if (law->kind == UNIFORM) {
+    if (law->kind == CONSTANT) {
+        *kernel_law = LAW_constant;
+        status = prepare_constant(law, p, &c);
+    } else if (law->kind == UNIFORM) {
         status = prepare_uniform(law, p, &c, kernel_law);
     } else if (law->kind == NORMAL || law->kind == TRUNCATED) {
         *kernel_law = LAW_normal;

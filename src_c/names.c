@@ -41,7 +41,7 @@ const char *fx_message(fx_status status)
     case FX_ERROR_THREADS:
         return "fewer than one thread";
     case FX_ERROR_LAW:
-        return "not a law made by fx_uniform, fx_normal or fx_truncated_normal, or not a normal one";
+        return "not a law made by the functions that make laws, or not a normal one";
     }
     return "not a status of fastxavier";
 }

@@ -49,6 +49,7 @@ typedef struct {
 typedef struct {
     parallel_task *task;
     void *context;
+    int64_t count;
     const fx_options *options;
     share *shares; /* one for each of the team */
     int team;
@@ -74,13 +75,24 @@ static int take(work *w, int number)
     return 0;
 }
 
+/* The part of all tasks that has been taken. */
+static double done(const work *w)
+{
+    int64_t left = 0;
+    for (int i = 0; i < w->team; i++) {
+        const int64_t rest = w->shares[i].end - w->shares[i].next;
+        left += rest > 0 ? rest : 0;
+    }
+    return 1 - (double)left / (double)w->count;
+}
+
 /* The caller's own code runs in the caller's own floating-point environment. */
 static void poll_caller(work *w, double now, fp_state callers)
 {
     if (!w->options->poll || now < w->next_poll)
         return;
     fp_leave(callers);
-    const int stop = w->options->poll(w->options->poll_argument);
+    const int stop = w->options->poll(w->options->poll_argument, done(w));
     fp_enter();
     if (stop)
         atomic_store(&w->stopped, 1);
@@ -189,8 +201,8 @@ static int run_alone(work *w, int most, fp_state callers)
     while (take(w, 0)) {
         const double now = seconds();
         poll_caller(w, now, callers);
-        const int64_t done = all->next;
-        const double rest = (now - start) / (double)done * (double)(all->end - done);
+        const int64_t next = all->next;
+        const double rest = (now - start) / (double)next * (double)(all->end - next);
         if (most == 1 || rest < WORTH_WAKING || now < next_look)
             continue;
         const int idle = rest < WORTH_WAITING ? load_idle_cpus(most, &last_mates) : most;
@@ -217,7 +229,7 @@ static void share_out(work *w, int64_t from, int64_t to, share *shares, int team
 fx_status parallel_run(parallel_task *task, void *context, int64_t count, const fx_options *options)
 {
     share all, shares[LARGEST_TEAM];
-    work w = {.task = task, .context = context, .options = options};
+    work w = {.task = task, .context = context, .count = count, .options = options};
     share_out(&w, 0, count, &all, 1);
     const fp_state callers = fp_enter();
     if (options->poll)

@@ -4,7 +4,7 @@ import ml_dtypes
 import numpy as np
 
 import fastxavier as fx
-from fastxavier import Normal, TruncatedNormal, Uniform
+from fastxavier import Constant, Normal, TruncatedNormal, Uniform
 
 DTYPES = {
     "float32": np.dtype(np.float32),
@@ -34,6 +34,7 @@ def laws(dtype):
     """Name to distribution, for a dtype by name. A new law needs lines in data/golden.txt."""
     tiny = _TINY[WORD_BITS[dtype]]
     return {
+        "constant": Constant(0.1),
         "uniform": Uniform(-0.1, 0.1),
         "uniform_asymmetric": Uniform(-0.1, 0.3),
         "uniform_tiny": Uniform(-tiny, tiny),
@@ -48,6 +49,7 @@ def laws(dtype):
 
 
 ALL = [(law, dtype) for dtype in DTYPES for law in laws(dtype)]
+DRAWN = [(law, dtype) for law, dtype in ALL if laws(dtype)[law].variance > 0]
 
 WHOLE = (1 << 62,)
 

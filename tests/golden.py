@@ -17,20 +17,27 @@ STREAM = "layers.0.weight"
 COUNT = (3 << 16) + 5
 FIRST_VALUES = 4
 
-_KINDS = {"uniform": fx.Uniform, "normal": fx.Normal, "truncated_normal": fx.TruncatedNormal}
+_KINDS = {
+    "constant": fx.Constant,
+    "uniform": fx.Uniform,
+    "normal": fx.Normal,
+    "truncated_normal": fx.TruncatedNormal,
+}
 
 HEAD = f"""\
 # Golden values of stream version 1. Lines may only be added; one that is here never changes.
 # Seed {SEED:#x}, the stream named "{STREAM}", indices 0 to {COUNT - 1}.
-# Columns: name; dtype; kind of law; its parameters, as C's %a writes numbers (uniform: low, high;
-# normal: mean, std; truncated_normal: mean and std of the parent, low, high); BLAKE2b of the bytes
-# of all values, each value little-endian, digest of 16 bytes; the bit patterns of the first
-# {FIRST_VALUES} values, as hexadecimal numbers.
+# Columns: name; dtype; kind of law; its parameters, as C's %a writes numbers (constant: value;
+# uniform: low, high; normal: mean, std; truncated_normal: mean and std of the parent, low, high);
+# BLAKE2b of the bytes of all values, each value little-endian, digest of 16 bytes; the bit patterns
+# of the first {FIRST_VALUES} values, as hexadecimal numbers.
 # Written by tests/golden.py."""
 
 
 def parameters(law):
     """Kind and parameters of a distribution, as the file has them."""
+    if isinstance(law, fx.Constant):
+        return "constant", (law.value,)
     if isinstance(law, fx.Uniform):
         return "uniform", law.bounds
     if isinstance(law, fx.Normal):

@@ -133,6 +133,12 @@ def round_to(x, dtype):
     return info.dtype.type(np.copysign(value, -1 if x < 0 else 1))
 
 
+def constant(seed, stream, indices, value, dtype):
+    """The value, rounded as every other is: to float64, or to float32 and what is narrower."""
+    computed = FLOATS[_BITS[dtype]](value)
+    return np.full(len(indices), round_to(Fraction(float(computed)), dtype))
+
+
 def uniform_parameters(low, high, bits):
     """mid and h of U[low, high], scalars of float32 (32 bits) or float64."""
     dtype = FLOATS[bits]

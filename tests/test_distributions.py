@@ -14,6 +14,8 @@ import fastxavier as fx
 inf, nan = math.inf, math.nan
 
 EXAMPLES = [
+    fx.Constant(0.1),
+    fx.Constant(-3),
     fx.Uniform(-1.0, 1.0),
     fx.Uniform(-0.25, 3.0),
     fx.Uniform(2.0, 2.0),

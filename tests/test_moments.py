@@ -144,7 +144,7 @@ def check_moments(fill, law, dtype):
     assert abs(variance - second) <= STANDARD_ERRORS * variance_error + 1e-13 * second
 
 
-@pytest.mark.parametrize(("name", "dtype"), cases.ALL)
+@pytest.mark.parametrize(("name", "dtype"), cases.DRAWN)
 def test_moments_of_every_law(name, dtype):
     law = cases.laws(dtype)[name]
     check_moments(functools.partial(fx.fill_, distribution=law), law, dtype)
@@ -313,7 +313,7 @@ def sample(name, dtype):
     return np.unique(values, return_counts=True)
 
 
-@pytest.mark.parametrize(("name", "dtype"), cases.ALL)
+@pytest.mark.parametrize(("name", "dtype"), cases.DRAWN)
 def test_kolmogorov_smirnov(name, dtype):
     """The distance sqrt(n) D passes c in 2 exp(-2 c^2) of all samples: one in a million at 2.694.
 
@@ -339,7 +339,7 @@ def test_kolmogorov_smirnov(name, dtype):
     assert distance * math.sqrt(SAMPLE) <= 2.694
 
 
-@pytest.mark.parametrize(("name", "dtype"), [case for case in cases.ALL if "float16" in case[1]])
+@pytest.mark.parametrize(("name", "dtype"), [case for case in cases.DRAWN if "float16" in case[1]])
 def test_number_of_distinct_values_in_16_bits(name, dtype):
     """As many as the rounded law lets expect.
 

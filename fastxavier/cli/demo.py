@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastxavier.cli.terminal import progress, table
+from fastxavier.terminal import progress_bar, table
 from fastxavier.distributions import Distribution, Normal, Uniform
 from fastxavier.fill import fill_
 from fastxavier.information import info
@@ -37,14 +37,15 @@ def add_to(commands: Any) -> None:
 def by_slices(weights: Weights, fill: Filler, what: str) -> float:
     """Seconds that `fill` takes for all rows, a slice of them at a time."""
     rows = math.ceil(len(weights) / SLICES)
-    seconds = 0.0
-    with progress(what, weights.nbytes) as report:
+    seconds, done = 0.0, 0
+    with progress_bar(what, weights.nbytes) as report:
         for first in range(0, len(weights), rows):
             part = weights[first : first + rows]
             start = time.perf_counter()
             fill(part, first)
             seconds += time.perf_counter() - start
-            report(part.nbytes)
+            done += part.nbytes
+            report(done)
     return seconds
 
 

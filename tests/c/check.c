@@ -60,6 +60,8 @@ static fx_status law_of(const char *kind, char *numbers, fx_law *law)
         p[i] = strtod(numbers, &numbers);
         numbers += *numbers == ',';
     }
+    if (strcmp(kind, "constant") == 0)
+        return fx_constant(law, p[0]);
     if (strcmp(kind, "uniform") == 0)
         return fx_uniform(law, p[0], p[1]);
     if (strcmp(kind, "normal") == 0)
@@ -148,6 +150,7 @@ static void refusals(void)
 #define REFUSED(status, call) expect((call) == (status), #call, #status)
     REFUSED(FX_ERROR_NOT_FINITE, fx_uniform(&law, NAN, 1));
     REFUSED(FX_ERROR_ORDER, fx_uniform(&law, 1, -1));
+    REFUSED(FX_ERROR_NOT_FINITE, fx_constant(&law, INFINITY));
     REFUSED(FX_ERROR_NOT_FINITE, fx_normal(&law, 0, INFINITY));
     REFUSED(FX_ERROR_ORDER, fx_normal(&law, 0, -1));
     REFUSED(FX_ERROR_EMPTY, fx_truncated_normal(&law, 0, 1, 1, 1));
@@ -191,11 +194,54 @@ static void refusals(void)
         expect(strlen(fx_message((fx_status)s)) > 5, "no message", "");
 }
 
+/* Arrays of every size from 0 up, and one of many pieces, are as each is alone. */
+static void many(void)
+{
+    enum { COUNT = 400, LARGE = 1 << 20 };
+    static fx_array arrays[COUNT];
+    static fx_request requests[COUNT];
+    static int64_t shapes[COUNT];
+    static float *data[COUNT];
+    float *alone = malloc(LARGE * sizeof *alone);
+    fx_law uniform, normal;
+    int64_t failed = -1;
+    fx_uniform(&uniform, -1, 1);
+    fx_normal(&normal, 0, 1);
+    for (int i = 0; i < COUNT; i++) {
+        shapes[i] = i == 7 ? LARGE : i * 29 % 4001;
+        data[i] = calloc((size_t)shapes[i] + 1, sizeof(float));
+        arrays[i] = (fx_array){.data = data[i], .dtype = FX_FLOAT32, .ndim = 1, .shape = &shapes[i]};
+        requests[i] = (fx_request){&arrays[i], i % 2 ? &uniform : &normal, 5, (uint64_t)i, 0};
+    }
+    shapes[COUNT - 1] = -1;
+    expect(fx_fill_all(requests, COUNT, NULL, &failed) == FX_ERROR_SHAPE, "fx_fill_all", "accepted -1");
+    expect(failed == COUNT - 1, "fx_fill_all", "names another request");
+    expect(data[7][0] == 0 && data[7][LARGE - 1] == 0, "a refused fx_fill_all", "wrote");
+    shapes[COUNT - 1] = 3;
+    for (int threads = 0; threads < 4; threads++) {
+        const fx_options options = {.threads = threads};
+        expect(fx_fill_all(requests, COUNT, &options, NULL) == FX_OK, "fx_fill_all", "");
+        for (int i = 0; i < COUNT && alone; i++) {
+            const fx_array to = {.data = alone, .dtype = FX_FLOAT32, .ndim = 1, .shape = &shapes[i]};
+            fx_fill(&to, requests[i].law, 5, (uint64_t)i, NULL);
+            expect(memcmp(alone, data[i], (size_t)shapes[i] * sizeof(float)) == 0 &&
+                       data[i][shapes[i]] == 0,
+                   "fx_fill_all", "differs from fx_fill");
+            memset(data[i], 0, (size_t)shapes[i] * sizeof(float));
+        }
+    }
+    expect(fx_fill_all(NULL, 0, NULL, NULL) == FX_OK, "fx_fill_all", "refuses nothing at all");
+    for (int i = 0; i < COUNT; i++)
+        free(data[i]);
+    free(alone);
+}
+
 static int asked;
 
-static int stop_now(void *argument)
+static int stop_now(void *argument, double done)
 {
     (void)argument;
+    expect(done > 0 && done <= 1, "interruption", "part done out of range");
     asked++;
     return 1;
 }
@@ -225,6 +271,7 @@ int main(int count, char **arguments)
     known_answers(arguments[1]);
     golden_values(arguments[2]);
     refusals();
+    many();
     interruption();
     printf("implementations:");
     for (int i = 0; fx_isa_available(i); i++)

@@ -6,10 +6,12 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+Row = Sequence[str]
+
 
 @contextmanager
-def progress(description: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show how much of `total` bytes is done; yields the function to report more of it with."""
+def progress_bar(description: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show how much of `total` bytes is done; yields the function to tell so many bytes to."""
     try:
         from rich import progress as bars
     except ImportError:
@@ -17,19 +19,31 @@ def progress(description: str, total: int) -> Iterator[Callable[[int], None]]:
     if bars is None or not sys.stdout.isatty():
         yield lambda done: None
         return
-    columns = (
+    shown_columns = (
         bars.TextColumn("{task.description:30}"),
         bars.BarColumn(),
         bars.DownloadColumn(binary_units=True),
         bars.TransferSpeedColumn(),
     )
-    with bars.Progress(*columns, transient=True) as shown:
+    with bars.Progress(*shown_columns, transient=True) as shown:
         task = shown.add_task(description, total=total)
-        yield lambda done: shown.update(task, advance=done)
+        yield lambda done: shown.update(task, completed=done)
 
 
-def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table: its first column to the left, numbers to the right."""
+def columns(head: Row, rows: Sequence[Row]) -> list[str]:
+    """The lines of a plain table: its first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    return [
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in (head, *rows)
+    ]
+
+
+def table(title: str, head: Row, rows: Sequence[Row]) -> None:
+    """Print a table: its first column to the left, the others to the right."""
     try:
         from rich.console import Console
         from rich.table import Table
@@ -44,11 +58,4 @@ def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Non
                 shown.add_row(*row)
             Console().print(shown)
             return
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    print(title)
-    for row in (head, *rows):
-        first, *rest = (
-            cell.ljust(width) if i == 0 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        print("  ".join((first, *rest)))
+    print(title, *columns(head, rows), sep="\n")
