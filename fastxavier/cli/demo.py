@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastxavier.terminal import progress_bar, table
 from fastxavier.distributions import Distribution, Normal, Uniform
 from fastxavier.fill import fill_
 from fastxavier.information import info
 from fastxavier.schemes import glorot_normal, glorot_uniform
+from fastxavier.terminal import progress_bar, table
 
 DEFAULT_GIB = 1.0
 ROUNDS = 3
