@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal, NoReturn, TypeAlias
+from typing import Any, Literal, NoReturn, SupportsIndex, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +32,7 @@ class Structure(ABC):
 
     __slots__ = ()
 
-    def check(self, array: Array, threads: int | None = None) -> None:
+    def check(self, array: Array, threads: SupportsIndex | None = None) -> None:
         """Raise what `write` would raise, and write nothing."""
         if not isinstance(array, np.ndarray):
             raise TypeError(f"array is a {type(array).__name__}; it must be a NumPy array")
@@ -40,7 +40,9 @@ class Structure(ABC):
             _core.fill(array, self._reach(), _CheckOnly(0), None, None, threads)
         self._check_shape(array.shape)
 
-    def write(self, array: Array, key: Key | _core.Streams, threads: int | None = None) -> None:
+    def write(
+        self, array: Array, key: Key | _core.Streams, threads: SupportsIndex | None = None
+    ) -> None:
         """Write the structure into a NumPy array of any layout.
 
         Parameters
@@ -98,7 +100,7 @@ class Structure(ABC):
         """ValueError unless the structure can have the shape."""
 
     @abstractmethod
-    def _write(self, array: Array, key: Key, threads: int | None) -> None:
+    def _write(self, array: Array, key: Key, threads: SupportsIndex | None) -> None:
         """Write into an array that holds elements and has passed all checks."""
 
     @abstractmethod
@@ -157,7 +159,7 @@ class _Pattern(Structure):
     def _reach(self) -> Distribution:
         return Constant(self.gain)
 
-    def _write(self, array: Array, key: Key, threads: int | None) -> None:
+    def _write(self, array: Array, key: Key, threads: SupportsIndex | None) -> None:
         one = np.empty((), array.dtype)
         _core.fill(one, Constant(self.gain), key, None, None, None)
         array[...] = 0
@@ -365,7 +367,7 @@ class Orthogonal(Structure):
     def _units_first(self, array: Array) -> Array:
         return array if self.layout == "torch" else np.moveaxis(array, -1, 0)
 
-    def _write(self, array: Array, key: Key, threads: int | None) -> None:
+    def _write(self, array: Array, key: Key, threads: SupportsIndex | None) -> None:
         array = self._units_first(array)
         units, others = len(array), array.size // len(array)
         precision = np.float64 if array.dtype == np.float64 else np.float32
@@ -465,7 +467,7 @@ class Sparse(Structure):
         with _core.round_to_nearest():
             return math.ceil(self.sparsity * rows)
 
-    def _write(self, array: Array, key: Key, threads: int | None) -> None:
+    def _write(self, array: Array, key: Key, threads: SupportsIndex | None) -> None:
         rows, columns = array.shape
         _core.fill(array, self._reach(), key, None, None, threads)
         first = array.size + array.size % 2
