@@ -83,7 +83,7 @@ class Structure(ABC):
         return math.inf if math.isnan(distance) else distance
 
     def tolerance(self, array: Array) -> float:
-        """The greatest `deviation` that rounding to the array's dtype explains."""
+        """The greatest `deviation` that rounding explains, also by who computes in float32."""
         self._check_given(array)
         return self._allowance(array.shape, *_ROUNDING[array.dtype.name])
 
@@ -398,10 +398,12 @@ class Orthogonal(Structure):
         size = math.prod(shape)
         larger = max(units, size // max(units, 1))
         # Rounding moves an entry by half of `epsilon` of itself or by half of `least`: the product
-        # of two unit rows by the first two terms. The last is Householder's own (N. J. Higham,
-        # "Accuracy and stability of numerical algorithms", theorem 19.4) and that of the sums.
+        # of two unit rows by the first two terms. The last is a decomposition's in the array's own
+        # precision, as other libraries do it, or in float32: its errors grow as the root of their
+        # number (N. J. Higham, T. Mary, SIAM J. Sci. Comput. 41, 2019).
         absolute = math.sqrt(larger) * least / self.gain
-        return 1.01 * epsilon + absolute * (1 + absolute / 4) + 4 * size * 2.0**-52
+        decomposed = 2 * math.sqrt(size) * min(epsilon, 2.0**-23)
+        return 1.01 * epsilon + absolute * (1 + absolute / 4) + decomposed
 
 
 # ---- sparse --------------------------------------------------------------------------------------

@@ -398,6 +398,23 @@ def test_orthogonal_deviation(dtype, gain, layout):
         assert structure.tolerance(array) < (0.1 if gain > 0.01 else 1)
 
 
+def test_orthogonal_by_others():
+    """One computed in float32 throughout, as torch does, is within the tolerance."""
+    vectors = fx.fill_(np.empty((150, 100), np.float32), fx.Normal(), seed=1)
+    basis = np.eye(150, dtype=np.float32)
+    for column in range(100):  # Householder's reflections
+        along = basis.T @ vectors[:, column]
+        along[:column] = 0
+        along[column] += np.copysign(np.sqrt(along @ along), along[column])
+        basis -= np.outer(basis @ along, along) * np.float32(2) / (along @ along)
+    assert basis.dtype == np.float32
+    structure = Orthogonal()
+    assert 2.0**-23 < structure.deviation(basis) < structure.tolerance(basis) < 1e-4
+    assert structure.deviation(basis[:, :100]) < structure.tolerance(basis[:, :100])
+    spoilt = basis * np.float32(1.0001)
+    assert structure.deviation(spoilt) > structure.tolerance(spoilt)
+
+
 def test_layouts_hold_the_same_matrix():
     """A weight of JAX or Keras is that of torch, transposed."""
     for shape in [(4, 7), (7, 4), (5, 5)]:
