@@ -10,7 +10,6 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from fastxavier cimport c_fastxavier as c
 
-import math
 import os
 
 import numpy as np
@@ -193,7 +192,7 @@ cdef class Target:
 
     @property
     def shape(self):
-        return tuple(self.extents[i] for i in range(self.array.ndim))
+        return tuple([self.extents[i] for i in range(self.array.ndim)])
 
     @property
     def dtype(self):
@@ -201,7 +200,11 @@ cdef class Target:
 
     @property
     def nbytes(self):
-        return math.prod(self.shape) * c.fx_itemsize(self.array.dtype)
+        cdef int64_t bytes_ = c.fx_itemsize(self.array.dtype)
+        cdef int i
+        for i in range(self.array.ndim):
+            bytes_ *= self.extents[i]
+        return bytes_
 
     @property
     def __array_interface__(self):

@@ -173,28 +173,23 @@ def init_(
     streams = [stream_number(_name(name)) for name in names]
     targets = [_target(name, arrays[name]) for name in names]
     laws = [plan.law(name, target.shape) for name, target in zip(names, targets, strict=True)]
-    for name, target, law in zip(names, targets, laws, strict=True):
-        if isinstance(law, Structure):
-            with _naming(name):
-                law.check(target.numpy(), threads)
     _core.check_disjoint(names, targets)
-    key, _ = resolve(seed, 0)  # type: ignore[misc]
-    nbytes = sum(target.nbytes for target in targets)
-
-    start = time.perf_counter()
     tensors = list(zip(names, targets, laws, streams, strict=True))
     drawn = [(n, t, law, s) for n, t, law, s in tensors if isinstance(law, Distribution)]
-    formed = [(t, law, s) for _, t, law, s in tensors if isinstance(law, Structure)]
+    formed = [(n, t, law, s) for n, t, law, s in tensors if isinstance(law, Structure)]
+    for name, target, structure, _ in formed:
+        _check_form(name, target, structure, threads)
+    key, _ = resolve(seed, 0)  # type: ignore[misc]
+    nbytes = sum([target.nbytes for target in targets])
+
+    start = time.perf_counter()
     with _watched(progress, nbytes) as tell:
         _core.fill_all(drawn, key, threads, tell)
-        for target, structure, stream in formed:
+        for _, target, structure, stream in formed:
             structure.write(target.numpy(), (key, stream), threads)
     seconds = time.perf_counter() - start
 
-    filled = tuple(
-        Filled(name, target.shape, target.dtype, law, target)
-        for name, target, law in zip(names, targets, laws, strict=True)
-    )
+    filled = tuple([Filled(n, t.shape, t.dtype, law, t) for n, t, law, _ in tensors])
     return Report(filled, key, seconds, nbytes)
 
 
@@ -204,18 +199,19 @@ def _name(name: Any) -> str:
     return name
 
 
-@contextmanager
-def _naming(name: str) -> Iterator[None]:
-    """Errors raised within name the tensor."""
+def _target(name: str, array: Any) -> _core.Target:
+    """Where the tensor's values go; an error names it."""
     try:
-        yield
+        return _core.target_of(array)
     except (TypeError, ValueError, BufferError) as error:
         raise type(error)(f"tensor {name!r}: {error}") from None
 
 
-def _target(name: str, array: Any) -> _core.Target:
-    with _naming(name):
-        return _core.target_of(array)
+def _check_form(name: str, target: _core.Target, structure: Structure, threads: Any) -> None:
+    try:
+        structure.check(target.numpy(), threads)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"tensor {name!r}: {error}") from None
 
 
 @contextmanager

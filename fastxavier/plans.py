@@ -15,8 +15,8 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from dataclasses import dataclass, field
+from fnmatch import translate
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias, get_args
@@ -147,6 +147,11 @@ def _checked_rank(rank: Any) -> int | str | None:
     )
 
 
+@lru_cache(maxsize=1024)
+def _pattern(names: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(map(translate, names)))
+
+
 @dataclass(frozen=True, init=False, repr=False)
 class Rule:
     """Tensors, by name and rank, and the scheme that they start by.
@@ -240,7 +245,7 @@ class Rule:
         return self._has_rank(rank) and self._has_name(name)
 
     def _has_name(self, name: str) -> bool:
-        return any(fnmatchcase(name, glob) for glob in self.names)
+        return _pattern(self.names).match(name) is not None
 
     def _has_rank(self, rank: int) -> bool:
         if isinstance(self.rank, str):
@@ -367,10 +372,15 @@ class Plan:
 
     rules: tuple[Rule, ...]
     layout: str
+    # Found before: models repeat their shapes, layer after layer, and are started more than once.
+    _of_rank: dict[int, list[tuple[Any, int]]] = field(init=False, repr=False, compare=False)
+    _laws: dict[tuple[int, tuple[int, ...]], Law] = field(init=False, repr=False, compare=False)
 
     def __init__(self, rules: Iterable[Rule], layout: str = "torch") -> None:
         object.__setattr__(self, "rules", tuple(rules))
         object.__setattr__(self, "layout", layout)
+        object.__setattr__(self, "_of_rank", {})
+        object.__setattr__(self, "_laws", {})
         for rule in self.rules:
             if not isinstance(rule, Rule):
                 raise PlanError(f"rules has {rule!r}; a rule is a Rule")
@@ -383,7 +393,21 @@ class Plan:
 
     def rule_for(self, name: str, rank: int) -> Rule | None:
         """The first rule that matches a tensor, or None."""
-        return next((rule for rule in self.rules if rule.matches(name, rank)), None)
+        number = self._number(name, rank)
+        return None if number is None else self.rules[number]
+
+    def _number(self, name: str, rank: int) -> int | None:
+        patterns = self._of_rank.get(rank)
+        if patterns is None:
+            patterns = self._of_rank[rank] = [
+                (_pattern(rule.names), number)
+                for number, rule in enumerate(self.rules)
+                if rule._has_rank(rank)
+            ]
+        for pattern, number in patterns:
+            if pattern.match(name):
+                return number
+        return None
 
     def law(self, name: str, shape: Iterable[int]) -> Law:
         """The law that a tensor starts by.
@@ -406,13 +430,18 @@ class Plan:
             If no rule matches, or the scheme of the one that does has no law for the shape.
         """
         shape = tuple(shape)
-        rule = self.rule_for(name, len(shape))
-        if rule is None:
+        number = self._number(name, len(shape))
+        if number is None:
             raise PlanError(self._unmatched(name, shape))
+        law = self._laws.get((number, shape))
+        if law is not None:
+            return law
+        rule = self.rules[number]
         try:
             law = rule._law(shape, self.layout)
             if isinstance(law, Structure):
                 law._check_shape(shape)
+            self._laws[number, shape] = law
             return law
         except (TypeError, ValueError) as error:
             raise PlanError(f"tensor {name!r} of shape {shape}, by {rule}: {error}") from None
