@@ -32,9 +32,9 @@ from fastxavier.schemes import (
     variance_scaling,
 )
 from fastxavier.streams import manual_seed
-from fastxavier.structures import Dirac, Identity, Orthogonal, Sparse, Structure
 
 if TYPE_CHECKING:
+    from fastxavier.checkpoints import CheckpointError, init_checkpoint
     from fastxavier.information import Info, info
     from fastxavier.models import Report, init_
     from fastxavier.plans import (
@@ -46,18 +46,26 @@ if TYPE_CHECKING:
         resnet_plan,
         vit_plan,
     )
+    from fastxavier.structures import Dirac, Identity, Orthogonal, Sparse, Structure
 
 # Imported when first asked for: a program that fills arrays does not pay for the rest.
 _LATER = {
+    "CheckpointError": "checkpoints",
+    "Dirac": "structures",
+    "Identity": "structures",
     "Info": "information",
+    "Orthogonal": "structures",
     "Plan": "plans",
     "PlanError": "plans",
     "Report": "models",
     "Rule": "plans",
+    "Sparse": "structures",
+    "Structure": "structures",
     "default_plan": "plans",
     "gpt2_plan": "plans",
     "info": "information",
     "init_": "models",
+    "init_checkpoint": "checkpoints",
     "resnet_plan": "plans",
     "vit_plan": "plans",
 }
@@ -75,6 +83,7 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
+    "CheckpointError",
     "Constant",
     "Dirac",
     "Distribution",
@@ -108,6 +117,7 @@ __all__ = [
     "heuristic_uniform",
     "info",
     "init_",
+    "init_checkpoint",
     "lecun_normal",
     "lecun_truncated_normal",
     "lecun_uniform",
