@@ -36,13 +36,21 @@ def add_to(commands: Any) -> None:
     )
     parser.add_argument(
         "--false-alarm",
-        type=float,
+        type=chance,
         default=1e-6,
         metavar="A",
         help="chance that a file which is right fails (default: 1e-6)",
     )
     parser.add_argument("--json", action="store_true", help="for machines")
     parser.set_defaults(run=run)
+
+
+def chance(text: str) -> float:
+    """A probability as it is typed."""
+    number = float(text)
+    if not 0 < number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not between 0 and 1")
+    return number
 
 
 def run(options: argparse.Namespace) -> int:
