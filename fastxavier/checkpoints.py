@@ -470,7 +470,7 @@ def init_checkpoint(
     """
     kinds, metadata = (like, {}) if isinstance(like, Mapping) else _tensors_and_metadata(like)
     tensors = _laid_out(kinds)
-    laws = {name: plan.law(name, tensor.shape) for name, tensor in tensors.items()}
+    laws = {name: plan.law(name, tensors[name].shape) for name in kinds}
     for name, tensor in tensors.items():
         check_fillable(name, tensor.dtype, laws[name])
     header = _header(tensors, metadata)
