@@ -464,7 +464,7 @@ def rules(draw):
 any_plan = st.builds(Plan, st.lists(rules(), max_size=5), layouts)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(any_plan)
 def test_round_trip(plan):
     """TOML and JSON give the plan back, character by character the second time too."""
