@@ -37,15 +37,8 @@ if TYPE_CHECKING:
     from fastxavier.checkpoints import CheckpointError, init_checkpoint
     from fastxavier.information import Info, info
     from fastxavier.models import Report, init_
-    from fastxavier.plans import (
-        Plan,
-        PlanError,
-        Rule,
-        default_plan,
-        gpt2_plan,
-        resnet_plan,
-        vit_plan,
-    )
+    from fastxavier.plans import Plan, PlanError, Rule
+    from fastxavier.recipes import default_plan, gpt2_plan, resnet_plan, vit_plan
     from fastxavier.structures import Dirac, Identity, Orthogonal, Sparse, Structure
 
 # Imported when first asked for: a program that fills arrays does not pay for the rest.
@@ -61,13 +54,13 @@ _LATER = {
     "Rule": "plans",
     "Sparse": "structures",
     "Structure": "structures",
-    "default_plan": "plans",
-    "gpt2_plan": "plans",
+    "default_plan": "recipes",
+    "gpt2_plan": "recipes",
     "info": "information",
     "init_": "models",
     "init_checkpoint": "checkpoints",
-    "resnet_plan": "plans",
-    "vit_plan": "plans",
+    "resnet_plan": "recipes",
+    "vit_plan": "recipes",
 }
 
 

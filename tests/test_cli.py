@@ -14,7 +14,8 @@ from test_processes import environment, posix
 import fastxavier as fx
 from fastxavier.checkpoints import init_checkpoint, tensors_like
 from fastxavier.cli import main
-from fastxavier.plans import PLANS, Plan, Rule, default_plan, gpt2_plan
+from fastxavier.plans import Plan, Rule
+from fastxavier.recipes import PLANS, default_plan, gpt2_plan
 
 LIST = """
 [tensors]

@@ -15,16 +15,8 @@ from hypothesis import strategies as st
 from fastxavier import plans
 from fastxavier.catalog import SCHEMES
 from fastxavier.distributions import Constant, Normal, TruncatedNormal, Uniform, ones, zeros
-from fastxavier.plans import (
-    PLANS,
-    Plan,
-    PlanError,
-    Rule,
-    default_plan,
-    gpt2_plan,
-    resnet_plan,
-    vit_plan,
-)
+from fastxavier.plans import Plan, PlanError, Rule
+from fastxavier.recipes import PLANS, default_plan, gpt2_plan, resnet_plan, vit_plan
 from fastxavier.structures import Dirac, Identity, Orthogonal, Sparse
 
 

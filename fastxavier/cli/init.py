@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from fastxavier.checkpoints import init_checkpoint, nbytes, tensors_like
-from fastxavier.plans import PLANS, Plan, PlanError, Rule, gpt2_plan
+from fastxavier.plans import Plan, PlanError, Rule
+from fastxavier.recipes import PLANS, gpt2_plan
 from fastxavier.terminal import progress_bar, table
 
 Tensors = Mapping[str, tuple[str, tuple[int, ...]]]
