@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from fastxavier.plans import Plan, PlanError, Rule
     from fastxavier.recipes import default_plan, gpt2_plan, resnet_plan, vit_plan
     from fastxavier.structures import Dirac, Identity, Orthogonal, Sparse, Structure
+    from fastxavier.verification import Verification, verify
 
 # Imported when first asked for: a program that fills arrays does not pay for the rest.
 _LATER = {
@@ -54,12 +55,14 @@ _LATER = {
     "Rule": "plans",
     "Sparse": "structures",
     "Structure": "structures",
+    "Verification": "verification",
     "default_plan": "recipes",
     "gpt2_plan": "recipes",
     "info": "information",
     "init_": "models",
     "init_checkpoint": "checkpoints",
     "resnet_plan": "recipes",
+    "verify": "verification",
     "vit_plan": "recipes",
 }
 
@@ -93,6 +96,7 @@ __all__ = [
     "Structure",
     "TruncatedNormal",
     "Uniform",
+    "Verification",
     "__version__",
     "default_plan",
     "fans",
@@ -123,6 +127,7 @@ __all__ = [
     "truncated_normal_",
     "uniform_",
     "variance_scaling",
+    "verify",
     "vit_plan",
     "zeros",
 ]
