@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import pathlib
 from collections.abc import Callable
-from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -122,37 +121,36 @@ def step(net: Net, x: np.ndarray, labels: np.ndarray, rate: float) -> float:
 # The starts
 # ----------
 #
-# A scheme makes a law of a weight's fans, and ``fill_`` draws the weight from it. The name is the
-# stream: a seed gives a layer the same weights whatever else the net has, and whatever the number
-# of threads or the machine. Biases begin at 0, but for one start, of which more below.
+# Rules choose a scheme for every name, and ``init_`` draws each parameter from it. The name is also
+# the stream: a seed gives a layer the same weights whatever else the net has, and whatever the
+# number of threads or the machine. Biases begin at 0, but for one start, of which more below.
 
 
 class Start(NamedTuple):
-    """A law for every weight, and what units send on at argument 0, for biases to cancel."""
+    """A rule for the weights, and what units send on at argument 0, for biases to cancel."""
 
-    scheme: Callable[[int, int], fx.Distribution]
+    rule: fx.Rule
     centre: float = 0.0
 
 
-with_gain = partial(fx.glorot_uniform, gain=fx.gain("logistic"))
 STARTS = {
-    "constant": Start(lambda fan_in, fan_out: fx.Constant(1 / fan_in)),
-    "naive": Start(lambda fan_in, fan_out: fx.fixed_uniform(0.1)),
-    "heuristic": Start(fx.heuristic_uniform),
-    "Glorot": Start(fx.glorot_uniform),
-    "He": Start(fx.he_normal),
-    "Glorot, gain 4": Start(with_gain),
-    "Glorot, gain 4, centred": Start(with_gain, centre=0.5),
+    "constant": Start(fx.Rule("*.weight", "constant", value=1 / 50)),
+    "naive": Start(fx.Rule("*.weight", "fixed_uniform", bound=0.1)),
+    "heuristic": Start(fx.Rule("*.weight", "heuristic_uniform")),
+    "Glorot": Start(fx.Rule("*.weight", "glorot_uniform")),
+    "He": Start(fx.Rule("*.weight", "he_normal")),
+    "Glorot, gain 4": Start(fx.Rule("*.weight", "glorot_uniform", gain="logistic")),
+    "Glorot, gain 4, centred": Start(
+        fx.Rule("*.weight", "glorot_uniform", gain="logistic"), centre=0.5
+    ),
 }
 
 
 def begin(net: Net, start: Start, seed: int) -> None:
-    """Draw every weight from its own stream, then set the biases."""
-    for name, parameter in net.parameters().items():
-        if name.endswith(".weight"):
-            fx.fill_(parameter, start.scheme(*fx.fans(parameter.shape)), seed=seed, stream=name)
+    """Draw the weights, each from its own stream, then set the biases."""
+    fx.init_(net.parameters(), fx.Plan([start.rule, fx.Rule("*.bias", "zeros")]), seed=seed)
     for layer in net.layers[1:]:
-        layer.bias[:] = -start.centre * layer.weight.sum(axis=1)
+        layer.bias -= start.centre * layer.weight.sum(axis=1)
 
 
 # %%
@@ -305,9 +303,9 @@ def save(figure, folder: str, name: str) -> None:
 # nothing; the heuristic sends a third, and waits for ten epochs. With ReLU, which halves what
 # passes, the heuristic has a sixth too, Glorot's start a half, and only He's loses nothing.
 #
-# The constant start, 1 / fan_in, passes signals on as they are, and fails for another reason: all
-# units of a layer begin alike, get the same gradient and stay alike. A layer of 50 units is one
-# unit, and learns as much as one can.
+# The constant start, 1/50 in layers of 50, passes signals on as they are, and fails for another
+# reason: all units of a layer begin alike, get the same gradient and stay alike. A layer of 50
+# units is one unit, and learns as much as one can.
 
 FIVE_STARTS = ["constant", "naive", "heuristic", "Glorot", "He"]
 RATES = {"tanh": 0.05, "ReLU": 0.02, "logistic": 0.1}

@@ -281,7 +281,7 @@ def test_both_stories_have_the_same_gradients(signals, learning):
 
 
 def test_a_name_is_a_stream(learning):
-    """Each weight is what `fill_` draws by its name, and biases are 0 but for the centred start."""
+    """A weight is what `fill_` draws by its name, and biases are 0 but for the centred start."""
     for start in ("Glorot", "Glorot, gain 4, centred"):
         net = learning.Net([64, 50, 50, 10], "logistic")
         learning.begin(net, learning.STARTS[start], seed=3)
@@ -345,7 +345,7 @@ def test_starts_of_relu(learning):
     """He's learns at once, Glorot's late, heuristic and naive nothing.
 
     Of 20 seeds: after 8 epochs He from 0.07 to 0.29, Glorot from 1.0 to 2.0; after 20 Glorot at
-    most 0.43, He 0.22 (where a step went astray; else 0.02), the constant from 1.90 to 1.91.
+    most 0.43, He 0.22 (where a step went astray; else 0.02), the constant from 1.91 to 1.92.
     """
     (learnt,) = (found for panel, found in learning.panels.items() if panel.startswith("ReLU"))
     early, late = losses_after(learnt, 8), losses_after(learnt, 20)
@@ -386,7 +386,7 @@ def test_equal_units_stay_equal(learning):
     learning.begin(net, learning.STARTS["constant"], seed=1)
     learning.learn(net, learning.digits(), rate=0.05, epochs=2, seed=1)
     for layer in net.layers[:-1]:
-        learnt = layer.weight - 1 / layer.weight.shape[1]
+        learnt = layer.weight - 1 / 50
         assert learnt.std(axis=0).max() < 1e-3 * np.abs(learnt).max()
 
 
