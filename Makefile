@@ -7,7 +7,7 @@ CORE = $(filter-out src_c/%.inc.h, $(wildcard src_c/*.h)) $(wildcard src_c/*.c)
 C_FLAGS = -O2 -Wall -Wextra -ffp-contract=off -Isrc_c
 KNOWN = tests/data/philox4x32_10.txt tests/data/golden.txt
 
-.PHONY: help test lint check-c neon exhaustive polynomials cycles speed clean
+.PHONY: help test lint docs check-c neon exhaustive polynomials cycles speed clean
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -25,6 +25,11 @@ lint: $(VENV)/installed  ## ruff, and mypy over the package and its stubs
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest fastxavier._core --ignore-missing-stub --ignore-disjoint-bases
+
+docs: $(VENV)/installed  ## the documentation site, its examples run and its pictures drawn: docs/_build/html
+	$(BIN)/pip install --quiet -e ".[docs]"
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+	$(BIN)/sphinx-build -W --keep-going -q -b doctest docs docs/_build/doctest
 
 build/check: tests/c/check.c tests/c/blake2b.h $(CORE) $(wildcard src_c/*.inc.h)
 	mkdir -p build

@@ -14,7 +14,18 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-CORE = ["cpu", "dispatch", "fill", "law", "layout", "load", "names", "normal_cdf", "parallel"]
+CORE = [
+    "cpu",
+    "dispatch",
+    "fill",
+    "law",
+    "layout",
+    "load",
+    "names",
+    "normal_cdf",
+    "parallel",
+    "scatter",
+]
 KERNELS = ["isa_avx512", "isa_avx2", "isa_neon", "isa_scalar"]
 
 # No instruction-set flag: kernels open their own target regions and are chosen at run time.

@@ -53,11 +53,8 @@ class Target:
 def target_of(array: Any) -> Target: ...
 def check_disjoint(names: Sequence[str], targets: Sequence[Target]) -> None: ...
 def fill_all(
-    names: Sequence[str],
-    targets: Sequence[Target],
-    laws: Sequence[Law],
+    tensors: Sequence[tuple[str, Target, Law, int]],
     seed: int,
-    streams: Sequence[int],
     threads: Any,
     progress: Callable[[float], object] | None,
 ) -> None: ...

@@ -10,7 +10,6 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from fastxavier cimport c_fastxavier as c
 
-import math
 import os
 
 import numpy as np
@@ -193,7 +192,7 @@ cdef class Target:
 
     @property
     def shape(self):
-        return tuple(self.extents[i] for i in range(self.array.ndim))
+        return tuple([self.extents[i] for i in range(self.array.ndim)])
 
     @property
     def dtype(self):
@@ -201,7 +200,11 @@ cdef class Target:
 
     @property
     def nbytes(self):
-        return math.prod(self.shape) * c.fx_itemsize(self.array.dtype)
+        cdef int64_t bytes_ = c.fx_itemsize(self.array.dtype)
+        cdef int i
+        for i in range(self.array.ndim):
+            bytes_ *= self.extents[i]
+        return bytes_
 
     @property
     def __array_interface__(self):
@@ -535,11 +538,14 @@ def check_disjoint(names, targets):
         reaching.append((last, i))
 
 
-def fill_all(names, targets, laws, uint64_t seed, streams, threads, progress):
-    """Fill all targets in one parallel region; errors name the tensor, and then nothing is written."""
+def fill_all(tensors, uint64_t seed, threads, progress):
+    """Fill tensors, each (name, target, law, stream), in one parallel region.
+
+    Errors name the tensor, and then nothing is written.
+    """
     cdef c.fx_options options
     cdef c.fx_status status
-    cdef int64_t failed = 0, count = len(names), i
+    cdef int64_t failed = 0, count = len(tensors), i
     cdef Target target
     cdef Law law
     cdef Watch watch = Watch.__new__(Watch)
@@ -552,12 +558,11 @@ def fill_all(names, targets, laws, uint64_t seed, streams, threads, progress):
     if requests == NULL:
         raise MemoryError(f"no memory for the addresses of {count} tensors")
     try:
-        for i in range(count):
-            target, law = targets[i], laws[i]
+        for i, (_, target, law, stream) in enumerate(tensors):
             requests[i].array = &target.array
             requests[i].law = &law.law
             requests[i].seed = seed
-            requests[i].stream = streams[i]
+            requests[i].stream = stream
         with nogil:
             status = c.fx_fill_all(requests, count, &options, &failed)
     finally:
@@ -567,10 +572,11 @@ def fill_all(names, targets, laws, uint64_t seed, streams, threads, progress):
             raise watch.error
         raise_pending()
     if status != c.FX_OK:
+        name, target, law, _ = tensors[failed]
         try:
-            refused(status, targets[failed], laws[failed], None, None)
+            refused(status, target, law, None, None)
         except ValueError as error:
-            raise ValueError(f"tensor {names[failed]!r}: {error}") from None
+            raise ValueError(f"tensor {name!r}: {error}") from None
 
 
 # ---- what runs -------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""In-place filling: a distribution, or a Glorot scheme that yields one, into an array."""
+"""In-place filling: a distribution, a structure, or a scheme that yields one, into an array."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from fastxavier import _core
 from fastxavier.distributions import Distribution
 from fastxavier.schemes import Mode, glorot_normal, glorot_truncated_normal, glorot_uniform
 from fastxavier.streams import MODULE_DEFAULT, ModuleDefault, resolve
+from fastxavier.structures import Layout, Orthogonal, Sparse, Structure
 
-__all__ = ["fill_", "normal_", "truncated_normal_", "uniform_"]
+__all__ = ["fill_", "normal_", "orthogonal_", "sparse_", "truncated_normal_", "uniform_"]
 
 Array = TypeVar("Array")
 Seed: TypeAlias = SupportsIndex | ModuleDefault | None
@@ -20,7 +21,7 @@ Place: TypeAlias = Iterable[SupportsIndex] | None
 
 def fill_(
     array: Array,
-    distribution: Distribution,
+    distribution: Distribution | Structure,
     *,
     seed: Seed = MODULE_DEFAULT,
     stream: Stream = None,
@@ -40,8 +41,10 @@ def fill_(
         What is filled: a NumPy array of any layout and alignment, or any other object that exports
         writable CPU memory by the buffer protocol, ``__array_interface__`` or DLPack; float32,
         float64, float16 or ml_dtypes' bfloat16. No copy is made.
-    distribution : Uniform, Normal or TruncatedNormal
-        The law. 16-bit values are the float32 values rounded once.
+    distribution : Distribution or Structure
+        The law: `Uniform`, `Normal`, `TruncatedNormal` or `Constant`, whose 16-bit values are the
+        float32 values rounded once; or a structure of the whole tensor, `Identity`, `Dirac`,
+        `Orthogonal` or `Sparse`.
     seed : int or None, optional
         Any integer from 0 up; beyond 64 bits it is hashed. None takes fresh entropy. If it is not
         given, the module default's seed holds: see `manual_seed`.
@@ -51,7 +54,8 @@ def fill_(
         stream of the module default.
     global_shape, offset : sequence of int, optional
         The array is the part that begins at `offset` (default: the origin) of a tensor of shape
-        `global_shape`, and gets just the values that a fill of that whole tensor puts there.
+        `global_shape`, and gets just the values that a fill of that whole tensor puts there. A
+        structure has no parts.
     threads : int, optional
         At most this many threads. If it is not given, as many as OpenMP would use
         (``OMP_NUM_THREADS``, affinity and threadpoolctl's limits), fewer while other processes
@@ -93,7 +97,16 @@ def fill_(
     >>> bool((rows == w[2:]).all())
     True
     """
-    _core.fill(array, distribution, resolve(seed, stream), global_shape, offset, threads)
+    key = resolve(seed, stream)
+    if not isinstance(distribution, Structure):
+        _core.fill(array, distribution, key, global_shape, offset, threads)
+        return array
+    if global_shape is not None or offset is not None:
+        raise ValueError(
+            f"global_shape is {global_shape!r} and offset is {offset!r} for {distribution!r}, "
+            "which is a structure of the whole tensor: leave them out"
+        )
+    distribution.write(_core.target_of(array).numpy(), key, threads)
     return array
 
 
@@ -220,3 +233,94 @@ def truncated_normal_(
     """
     law = glorot_truncated_normal(fan_in, fan_out, gain, mode)
     return fill_(array, law, seed=seed, stream=stream, global_shape=global_shape, offset=offset, threads=threads)  # fmt: skip  # noqa: E501
+
+
+def orthogonal_(
+    array: Array,
+    gain: float = 1.0,
+    *,
+    layout: Layout = "torch",
+    seed: Seed = MODULE_DEFAULT,
+    stream: Stream = None,
+    threads: SupportsIndex | None = None,
+) -> Array:
+    """Fill an array in place with a random matrix of orthonormal rows or columns, times a gain.
+
+    ``fill_(array, Orthogonal(gain, layout))``: see `Orthogonal` for the law, and for why its bits
+    may differ between machines. torch's ``orthogonal_``.
+
+    Parameters
+    ----------
+    array : array_like
+        What is filled, of at least two axes; see `fill_`.
+    gain : float, default 1
+        Factor on the matrix.
+    layout : {"torch", "jax", "keras"}
+        Whether units are the first axis, as in torch, or the last.
+    seed, stream, threads
+        Which values; see `fill_`.
+
+    Returns
+    -------
+    array_like
+        The object given as `array`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the array has fewer than two axes, or as `Orthogonal` and `fill_` do.
+
+    References
+    ----------
+    A. M. Saxe, J. L. McClelland, S. Ganguli, "Exact solutions to the nonlinear dynamics of learning
+    in deep linear neural networks", ICLR 2014.
+
+    Examples
+    --------
+    >>> import numpy as np, fastxavier as fx
+    >>> w = fx.orthogonal_(np.empty((64, 128)), seed=7)
+    >>> bool(np.allclose(w @ w.T, np.eye(64)))
+    True
+    """
+    return fill_(array, Orthogonal(gain, layout), seed=seed, stream=stream, threads=threads)
+
+
+def sparse_(
+    array: Array,
+    sparsity: float,
+    std: float = 0.01,
+    *,
+    seed: Seed = MODULE_DEFAULT,
+    stream: Stream = None,
+    threads: SupportsIndex | None = None,
+) -> Array:
+    """Fill a matrix in place with so many zeros in every column, and normal values elsewhere.
+
+    ``fill_(array, Sparse(sparsity, std))``: see `Sparse`. torch's ``sparse_``.
+
+    Parameters
+    ----------
+    array : array_like
+        What is filled, of two axes; see `fill_`.
+    sparsity : float
+        The share of zeros, from 0 to 1: ``ceil(sparsity * rows)`` in each column.
+    std : float, default 0.01
+        Standard deviation of the other values.
+    seed, stream, threads
+        Which values; see `fill_`.
+
+    Returns
+    -------
+    array_like
+        The object given as `array`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the array has not two axes, or as `Sparse` and `fill_` do.
+
+    References
+    ----------
+    J. Martens, "Deep learning via Hessian-free optimization", ICML 2010, section 5.
+    """
+    return fill_(array, Sparse(sparsity, std), seed=seed, stream=stream, threads=threads)

@@ -7,11 +7,13 @@
 #include "law.h"
 #include "layout.h"
 #include "parallel.h"
+#include "scatter.h"
 
 enum {
     TASK_BYTES = 1 << 17, /* what a thread takes at a time */
-    TILE_BYTES = 1 << 14, /* what it draws before scattering it: fits the first-level cache */
-    TILE_COLUMNS = 128,
+    TILE_BYTES = 1 << 15, /* what it draws before scattering it: fits the first-level cache */
+    TILE_COLUMN_BYTES = 1 << 10,
+    SHORT_RUN = 512, /* values: of fewer, a copy costs less than a second call of the kernel */
 };
 
 /* From here on what a call fills is not going to be found in a cache: past them with it. */
@@ -73,6 +75,14 @@ static int64_t write_segment(const fill *f, int64_t first, int64_t count, char *
         job = &other;
     }
 
+    if (count <= SHORT_RUN && (first % BLOCK || count % UNIT)) {
+        char units[(SHORT_RUN + 2 * UNIT) * sizeof(double)];
+        const int64_t before = first % BLOCK;
+        f->store(job, (uint32_t)block, units, (size_t)divided_up(before + count, UNIT));
+        memcpy(dst, units + (size_t)before * f->itemsize, (size_t)count * f->itemsize);
+        return count;
+    }
+
     /* Whole units start at a block; streaming ones at an aligned address too, if some block does. */
     int64_t head = (BLOCK - first % BLOCK) % BLOCK;
     kernel *write = f->store;
@@ -115,67 +125,77 @@ static void write_run(const fill *f, int64_t first, int64_t count, char *dst, in
     }
 }
 
-#define COPY_STRIDED(type)                                                              \
-    if (dst_stride == sizeof(type)) { /* the common case, with the stride known */      \
-        for (int64_t i = 0; i < count; i++)                                             \
-            memcpy(dst + i * (int64_t)sizeof(type), src + i * src_stride, sizeof(type)); \
-    } else {                                                                            \
-        for (int64_t i = 0; i < count; i++)                                             \
-            memcpy(dst + i * dst_stride, src + i * src_stride, sizeof(type));           \
-    }
-
-static void copy_strided(char *dst, int64_t dst_stride, const char *src, int64_t src_stride,
-                         int64_t count, size_t itemsize)
+/* The last digit of *at in the mixed radix of the axes, which it loses. */
+static int64_t digit(int64_t *at, int64_t extent)
 {
-    switch (itemsize) {
-    case 2:
-        COPY_STRIDED(uint16_t)
-        break;
-    case 4:
-        COPY_STRIDED(uint32_t)
-        break;
-    default:
-        COPY_STRIDED(uint64_t)
+    if (*at < extent) { /* as always at the first axis: a division costs as much as some values */
+        const int64_t last = *at;
+        *at = 0;
+        return last;
     }
+    const int64_t last = *at % extent;
+    *at /= extent;
+    return last;
 }
 
 /* Byte offset of position `at` of axes [from, to) taken together in C order. */
 static int64_t offset_of(const layout *l, int from, int to, int64_t at, int64_t *index)
 {
     int64_t bytes = 0;
-    for (int i = to - 1; i >= from; i--) {
-        const int64_t j = at % l->axes[i].extent;
-        at /= l->axes[i].extent;
+    for (int i = to - 1; i >= from && at; i--) {
+        const int64_t j = digit(&at, l->axes[i].extent);
         bytes += j * l->axes[i].stride;
         *index += j * l->axes[i].step;
     }
     return bytes;
 }
 
-/* Spread one row of the tile over the inner axes, from column `at` on. */
-static void scatter_row(const fill *f, char *dst, int64_t at, const char *src, int64_t count)
+/* Spread `count` values over the inner axes, from position `at` of these on: as blocks of the last
+   two, as far as one goes. */
+static void scatter_values(const fill *f, char *dst, int64_t at, const char *src, int64_t count)
 {
-    const axis last = f->l.axes[f->l.naxes - 1];
+    const layout *l = &f->l;
+    const int n = l->naxes;
+    const axis last = l->axes[n - 1], above = n - 1 > f->inner ? l->axes[n - 2] : (axis){1, 0, 0};
+    const int64_t item = (int64_t)f->itemsize;
     while (count) {
+        int64_t ignored = 0, columns = last.extent - at % last.extent, rows = 1;
+        if (columns == last.extent && count >= columns)
+            rows = smaller(above.extent - at / last.extent % above.extent, count / columns);
+        else
+            columns = smaller(columns, count);
+        scatter(dst + offset_of(l, f->inner, n, at, &ignored), (pitches){above.stride, last.stride}, src,
+                columns * item, rows, columns, f->itemsize);
+        src += rows * columns * item;
+        at += rows * columns;
+        count -= rows * columns;
+    }
+}
+
+/* Spread the rows of a tile, of which each is `columns` values of the inner axes from position `at`
+   on, side by side along the row axis. */
+static void scatter_rows(const fill *f, char *dst, int64_t at, const char *src, int64_t rows,
+                         int64_t columns)
+{
+    const layout *l = &f->l;
+    const axis last = f->inner < l->naxes ? l->axes[l->naxes - 1] : (axis){1, 0, 0};
+    const int64_t item = (int64_t)f->itemsize, pitch = columns * item;
+    for (int64_t done = 0, part; done < columns; done += part) {
         int64_t ignored = 0;
-        const int64_t left = last.extent - at % last.extent, part = count < left ? count : left;
-        copy_strided(dst + offset_of(&f->l, f->inner, f->l.naxes, at, &ignored), last.stride, src,
-                     (int64_t)f->itemsize, part, f->itemsize);
-        src += (size_t)part * f->itemsize;
-        at += part;
-        count -= part;
+        part = smaller(columns - done, last.extent - (at + done) % last.extent);
+        scatter(dst + offset_of(l, f->inner, l->naxes, at + done, &ignored),
+                (pitches){l->axes[f->row].stride, last.stride}, src + done * item, pitch, rows, part,
+                f->itemsize);
     }
 }
 
 static void fill_tile(const fill *f, int64_t tile)
 {
     const layout *l = &f->l;
-    const int64_t row = tile % f->row_tiles * f->tile_rows; /* neighbours in memory come first */
-    tile /= f->row_tiles;
-    const int64_t column = tile % f->column_tiles * f->tile_columns;
-    tile /= f->column_tiles;
-    const int64_t rows = f->rows - row < f->tile_rows ? f->rows - row : f->tile_rows;
-    const int64_t columns = f->columns - column < f->tile_columns ? f->columns - column : f->tile_columns;
+    const int64_t row = digit(&tile, f->row_tiles) * f->tile_rows; /* neighbours in memory come first */
+    const int64_t column = digit(&tile, f->column_tiles) * f->tile_columns;
+    const int64_t rows = smaller(f->rows - row, f->tile_rows);
+    const int64_t columns = smaller(f->columns - column, f->tile_columns);
 
     int64_t index = l->first;
     char *dst = f->data;
@@ -199,28 +219,19 @@ static void fill_tile(const fill *f, int64_t tile)
 
     char values[TILE_BYTES];
     const int64_t pitch = columns * (int64_t)f->itemsize;
-    if (f->row >= 0 && l->axes[f->row].step == columns) {
+    if (f->row < 0) {
+        write_run(f, index + column, columns, values, 0);
+        scatter_values(f, dst, column, values, columns);
+        return;
+    }
+    const int64_t step = l->axes[f->row].step;
+    if (step == columns) {
         write_run(f, index + column, rows * columns, values, 0);
     } else {
         for (int64_t r = 0; r < rows; r++)
-            write_run(f, index + column + (f->row < 0 ? 0 : r * l->axes[f->row].step), columns,
-                      values + r * pitch, 0);
+            write_run(f, index + column + r * step, columns, values + r * pitch, 0);
     }
-    if (f->row < 0) {
-        scatter_row(f, dst, column, values, columns);
-        return;
-    }
-    const axis along = f->inner < l->naxes ? *last : (axis){1, 0, 0};
-    char *to = dst;
-    for (int64_t c = 0; c < columns; c++) {
-        int64_t ignored = 0;
-        if (c == 0 || (column + c) % along.extent == 0)
-            to = dst + offset_of(l, f->inner, l->naxes, column + c, &ignored);
-        else
-            to += along.stride;
-        copy_strided(to, l->axes[f->row].stride, values + c * (int64_t)f->itemsize, pitch, rows,
-                     f->itemsize);
-    }
+    scatter_rows(f, dst, column, values, rows, columns);
 }
 
 static int64_t bytes_of(const fill *f) { return f->l.count * (int64_t)f->itemsize; }
@@ -266,7 +277,7 @@ static void plan(fill *f)
         f->tile_rows = 1;
         f->tile_columns = task;
     } else {
-        f->tile_columns = f->row < 0 ? buffer : TILE_COLUMNS;
+        f->tile_columns = f->row < 0 ? buffer : TILE_COLUMN_BYTES / (int64_t)f->itemsize;
         f->tile_columns = smaller(f->tile_columns, f->columns);
         f->tile_rows = smaller(buffer / f->tile_columns, f->rows);
         f->tile_columns = smaller(buffer / f->tile_rows, f->columns);

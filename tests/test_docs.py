@@ -4,6 +4,7 @@ import doctest
 import importlib
 import pathlib
 import re
+import textwrap
 
 import cases
 import numpy as np
@@ -16,7 +17,13 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 STREAM = (ROOT / "docs" / "stream.md").read_text()
 
 
-@pytest.mark.parametrize("name", ["distributions", "fill"])
+MODULES = sorted(
+    path.stem for path in (ROOT / "fastxavier").glob("*.py") if ">>>" in path.read_text()
+)
+PAGES = sorted(path.name for path in (ROOT / "docs").glob("*.md") if ">>>" in path.read_text())
+
+
+@pytest.mark.parametrize("name", MODULES)
 def test_docstrings(name):
     """The examples of the docstrings print what they show."""
     failed, tried = doctest.testmod(importlib.import_module(f"fastxavier.{name}"))
@@ -24,18 +31,28 @@ def test_docstrings(name):
     assert not failed
 
 
-def test_readme_example(monkeypatch):
-    """The README's Python runs, block after block."""
+@pytest.mark.parametrize("name", PAGES)
+def test_pages(name):
+    """So do those of the documentation's pages."""
+    failed, tried = doctest.testfile(
+        str(ROOT / "docs" / name), module_relative=False, optionflags=doctest.ELLIPSIS
+    )
+    assert tried
+    assert not failed
+
+
+def test_readme_example():
+    """The README's Python runs, block after block, and does what its comments say."""
     blocks = re.findall(r"^ *```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S | re.M)
-    assert len(blocks) == 2
     names = {}
     for block in blocks:
-        exec(re.sub(r"^  ", "", block, flags=re.M) if block.startswith("  ") else block, names)
+        exec(textwrap.dedent(block), names)
     assert names["w"].shape == (4096, 1024)
     whole = fx.uniform_(
         np.empty((4096, 1024), np.float32), 1024, 4096, seed=7, stream="layers.0.weight"
     )
     assert (names["part"] == whole[2048:]).all()
+    assert fx.verify(names["model"]["0.weight"], fx.he_normal(784, 1024)).ok
 
 
 MINUS = "\N{MINUS SIGN}"

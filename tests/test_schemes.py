@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import fastxavier as fx
+from fastxavier import catalog, schemes, structures
 
 STANDARD_CUT = 0.87962566103423978
 SCHEMES = {
@@ -259,3 +260,285 @@ def test_unknown_keyword():
     with pytest.raises(TypeError):
         fx.uniform_(w, 1, 1, 1.0, "fan_in")
     assert not w.any()
+
+
+# ---- the named schemes ---------------------------------------------------------------------------
+
+# Name: factor on the variance, and what `mode` is if it is not given. The law is in the name.
+PAPERS = {
+    "glorot": (1, "fan_avg"),
+    "he": (2, "fan_in"),
+    "lecun": (1, "fan_in"),
+    "heuristic": (Fraction(1, 3), "fan_in"),
+}
+WITH_FANS = sorted(
+    name
+    for name, make in catalog.SCHEMES.items()
+    if "fan_in" in inspect.signature(make).parameters and name != "variance_scaling"
+)
+every_name = pytest.mark.parametrize("name", WITH_FANS)
+ALL_MODES = [*MODES, "fan_geo_avg"]
+
+
+def split(name):
+    """Paper and law."""
+    paper, _, law = name.partition("_")
+    return paper, {"truncated_normal": "truncated"}.get(law, law)
+
+
+def root_of_variance(scale, mode, fan_in, fan_out, gain=1):
+    """gain * sqrt(scale / n) at 40 digits."""
+    with mpmath.workdps(40):
+
+        def number(x):
+            x = Fraction(x)
+            return mpmath.mpf(x.numerator) / x.denominator
+
+        a, b = number(fan_in), number(fan_out)
+        n = {"fan_avg": (a + b) / 2, "fan_in": a, "fan_out": b, "fan_geo_avg": mpmath.sqrt(a * b)}
+        return number(gain) * mpmath.sqrt(number(scale) / n[mode])
+
+
+def test_catalog_is_complete():
+    """Every scheme of the module stands in the catalog by its name, and each name means a start."""
+    for name in schemes.__all__:
+        assert name == "Mode" or catalog.SCHEMES[name] is getattr(schemes, name)
+    assert len(WITH_FANS) == 10
+    others = set(catalog.SCHEMES) - set(schemes.__all__)
+    assert others == {
+        *("uniform", "normal", "truncated_normal", "constant", "zeros", "ones"),
+        *("identity", "dirac", "orthogonal", "sparse"),
+    }
+    assert catalog.SCHEMES["zeros"]() == fx.Constant(0)
+    assert catalog.SCHEMES["ones"]() == fx.Constant(1)
+    required = {"uniform": (0, 1), "constant": (2,), "sparse": (0.5,)}
+    for name in others | {"fixed_uniform", "fixed_normal"}:
+        made = catalog.SCHEMES[name](*required.get(name, ()))
+        assert isinstance(made, (fx.Distribution, structures.Structure))
+
+
+@every_name
+@pytest.mark.parametrize("mode", ALL_MODES)
+def test_named_formula(name, mode):
+    """The paper's variance, to the last bits, in the law of the name."""
+    paper, law = split(name)
+    for fan_in, fan_out in [(256, 128), (1, 1), (27, 4608), (0.5, 1.25), (2**63, 2**63 + 1)]:
+        made = catalog.SCHEMES[name](fan_in, fan_out, mode=mode)
+        std = root_of_variance(PAPERS[paper][0], mode, fan_in, fan_out)
+        same_law(made, law_of(law, std), rel=1e-15)
+        assert made.variance == pytest.approx(float(std**2), rel=4e-15, abs=0)
+
+
+@every_name
+def test_named_defaults(name):
+    """The default mode is the paper's."""
+    make = catalog.SCHEMES[name]
+    assert make(30, 40) == make(30, 40, mode=PAPERS[split(name)[0]][1])
+    assert list(inspect.signature(make).parameters)[:2] == ["fan_in", "fan_out"]
+
+
+@every_name
+def test_named_is_variance_scaling(name):
+    """One formula: the same bits from `variance_scaling`."""
+    paper, law = split(name)
+    scale, mode = PAPERS[paper]
+    law = {"truncated": "truncated_normal"}.get(law, law)
+    made = catalog.SCHEMES[name](784, 1000)
+    assert made == schemes.variance_scaling(
+        scale if type(scale) is int else 1 / 3, mode, law, 784, 1000
+    )
+
+
+@every_name
+@pytest.mark.parametrize("mode", ["fan", "FAN_IN", "", None, 1, "geo"], ids=repr)
+def test_named_unknown_mode(name, mode):
+    """All modes are listed."""
+    with pytest.raises(ValueError, match=r"mode is ") as raised:
+        catalog.SCHEMES[name](3, 4, mode=mode)
+    assert all(repr(each) in str(raised.value) for each in [mode, *ALL_MODES])
+
+
+# float.hex of the bound or std, as the first release gave them: bound, std, std of the parent.
+GLOROT_BITS = {
+    (1024, 4096): ("0x1.186f174f88472p-5", "0x1.43d136248490fp-6", "0x1.70217733035c2p-6"),
+    (784, 1000, math.sqrt(2)): (
+        *("0x1.4feef14c9bd9ap-4", "0x1.83e7067983473p-5", "0x1.b8fc5ea250fb3p-5"),
+    ),
+    (27, 4608, 5 / 3, "fan_in"): (
+        *("0x1.1c71c71c71c72p-1", "0x1.4872ba2a038cbp-2", "0x1.75653743b7a12p-2"),
+    ),
+    (27, 4608, 1.0, "fan_out"): (
+        *("0x1.a20bd700c2c3ep-6", "0x1.e2b7dddfefa66p-7", "0x1.126370eec6db1p-6"),
+    ),
+    (2**63, 2**63 + 1): ("0x1.3988e1409212ep-31", "0x1.6a09e667f3bcdp-32", "0x1.9b9529662a48ap-32"),
+    (10**400, 3, 1.25): (
+        *("0x1.2bfe7e06d0d42p-663", "0x1.5a6742a94b114p-664", "0x1.89cec59cd08b3p-664"),
+    ),
+    (0.5, 1.25, 7): ("0x1.9ec474a261264p+3", "0x1.deeea11683f4ap+2", "0x1.103c80f1a36bbp+3"),
+}
+
+
+@pytest.mark.parametrize("arguments", GLOROT_BITS, ids=range(len(GLOROT_BITS)))
+def test_glorot_bits(arguments):
+    """Part of every weight: they never change."""
+    got = (
+        fx.glorot_uniform(*arguments).high,
+        fx.glorot_normal(*arguments).std,
+        fx.glorot_truncated_normal(*arguments).parent.std,
+    )
+    assert got == tuple(map(float.fromhex, GLOROT_BITS[arguments]))
+
+
+def test_named_known_numbers():
+    """Written out by hand, as the papers print them."""
+    assert schemes.he_normal(8, 999).std == 0.5
+    assert schemes.he_normal(999, 8, mode="fan_out").std == 0.5
+    assert schemes.he_uniform(24, 1).high == 0.5
+    assert schemes.lecun_normal(16, 1).std == 0.25
+    assert schemes.lecun_normal(16, 1, 3).std == 0.75
+    assert schemes.lecun_uniform(12, 1).high == 0.5
+    for n in (1, 3, 16, 784, 4096):
+        assert schemes.heuristic_uniform(n, 1).bounds == (-math.sqrt(1 / n), math.sqrt(1 / n))
+    assert schemes.variance_scaling(1, "fan_geo_avg", "normal", 2, 8).std == 0.5
+
+
+@pytest.mark.parametrize("slope", [0, 0.01, -0.2, 1, math.sqrt(5), 1e5, 2.0**29, 1e200], ids=repr)
+@pytest.mark.parametrize("law", ["uniform", "normal", "truncated_normal"])
+def test_he_slope(law, slope):
+    """Variance 2 / ((1 + slope**2) * n), equation 15, and no overflow on the way."""
+    made = catalog.SCHEMES[f"he_{law}"](100, 50, slope)
+    variance = Fraction(2) / (1 + Fraction(slope) ** 2)
+    std = root_of_variance(variance, "fan_in", 100, 50)
+    same_law(made, law_of(law.partition("_")[0], std), rel=1e-15)
+
+
+def test_he_meets_its_neighbours():
+    """A slope of 1 is linear, LeCun's; torch's slope of sqrt(5) is the old heuristic."""
+    assert schemes.he_normal(100, 5, 1).std == pytest.approx(0.1, rel=1e-15, abs=0)
+    torch_linear = schemes.he_uniform(100, 5, math.sqrt(5))
+    same_law(torch_linear, schemes.heuristic_uniform(100, 5), rel=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [
+        *((value, TypeError) for value in ("relu", True, None)),
+        *((value, ValueError) for value in (math.nan, math.inf, 10**400)),
+    ],
+    ids=lambda x: repr(x)[:20],
+)
+def test_he_bad_slope(value, error):
+    """Named with its value."""
+    for law in ("uniform", "normal", "truncated_normal"):
+        with pytest.raises(error, match="negative_slope is "):
+            catalog.SCHEMES[f"he_{law}"](3, 4, value)
+
+
+# ---- variance scaling ----------------------------------------------------------------------------
+
+LAWS = ["uniform", "normal", "truncated_normal"]
+
+
+@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("mode", ALL_MODES)
+@pytest.mark.parametrize(
+    "scale",
+    [1, 2, 0.5, 1 / 3, 2.6, 10**30, Fraction(1, 7), 1e-300, 5e-324, 1.7e308, 10**400],
+    ids=repr,
+)
+def test_variance_scaling(law, mode, scale):
+    """gain**2 * scale / n to the last bits, wherever the result is a float."""
+    number = scale if isinstance(scale, int) else float(scale)
+    for fan_in, fan_out in [
+        (30, 7),
+        (2**64 + 1, 3),
+        (1e-300, 1e-310),
+        (1e300, 1e305),
+        (0.1, 10**400),
+    ]:
+        std = root_of_variance(number, mode, fan_in, fan_out, 1.5)
+        if not 1e-300 < std < 1e300:
+            continue
+        made = schemes.variance_scaling(scale, mode, law, fan_in, fan_out, 1.5)
+        same_law(made, law_of(law.partition("_")[0], std), rel=1e-15)
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_scale_of_zero(law):
+    """A variance of 0, as from a gain of 0."""
+    for mode in ALL_MODES:
+        assert schemes.variance_scaling(0, mode, law, 3, 4).std == 0
+        assert schemes.variance_scaling(0.0, mode, law, 3, 10**400).std == 0
+
+
+def test_geometric_mean_lies_between():
+    """The geometric mean of the fans is at most the arithmetic one: never less variance."""
+    for fan_in, fan_out in [(1, 1), (3, 5), (10**9, 1), (10**400, 10**399)]:
+        geometric = schemes.variance_scaling(1, "fan_geo_avg", "normal", fan_in, fan_out).std
+        arithmetic = schemes.variance_scaling(1, "fan_avg", "normal", fan_in, fan_out).std
+        assert geometric >= arithmetic
+        assert (geometric == arithmetic) == (fan_in == fan_out)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error"),
+    [("scale", value, error) for n, value, error in BAD if n == "fan_in"]
+    + [("gain", value, error) for n, value, error in BAD if n == "gain"]
+    + [("fan_out", 0, ValueError), ("fan_in", 0.0, ValueError)],
+    ids=lambda x: repr(x)[:20],
+)
+@pytest.mark.parametrize("law", LAWS)
+def test_variance_scaling_bad_number(law, name, value, error):
+    """Named with its value."""
+    arguments = {"scale": 1.0, "fan_in": 3, "fan_out": 4, "gain": 1.0, name: value}
+    with pytest.raises(error, match=rf"\b{name} is ") as raised:
+        schemes.variance_scaling(mode="fan_geo_avg", distribution=law, **arguments)
+    assert str(value)[:50] in str(raised.value) or repr(value)[:50] in str(raised.value)
+
+
+@pytest.mark.parametrize("law", ["truncated", "Uniform", "", None, 3, ["uniform"], {}], ids=repr)
+def test_variance_scaling_unknown_distribution(law):
+    """The three are listed."""
+    with pytest.raises(ValueError, match=r"distribution is ") as raised:
+        schemes.variance_scaling(1, "fan_in", law, 3, 4)
+    assert all(repr(each) in str(raised.value) for each in [law, *LAWS])
+
+
+def test_variance_scaling_beyond_the_floats():
+    """Refused with every number that had a part in it."""
+    for arguments in [
+        (1e308, "fan_in", "normal", 1e-320, 1),
+        (10**1000, "fan_in", "uniform", 1, 1),
+    ]:
+        with pytest.raises(ValueError, match=r"beyond the largest float") as raised:
+            schemes.variance_scaling(*arguments, 1e300)
+        assert str(arguments[0]) in str(raised.value)
+
+
+# ---- without fans --------------------------------------------------------------------------------
+
+
+def test_fixed():
+    """The bounds and the std as they are given, and the defaults."""
+    assert schemes.fixed_uniform(0.25) == fx.Uniform(-0.25, 0.25)
+    assert schemes.fixed_uniform() == fx.Uniform(-0.1, 0.1)
+    assert schemes.fixed_normal(0.25) == fx.Normal(0, 0.25)
+    assert schemes.fixed_normal() == fx.Normal(0, 0.02)
+    assert schemes.fixed_uniform(np.float32(0.5)) == schemes.fixed_uniform(Fraction(1, 2))
+    assert schemes.fixed_uniform(0).std == schemes.fixed_normal(0).std == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [
+        *((value, TypeError) for value in ("1", True, None)),
+        *((value, ValueError) for value in (-1, math.nan, math.inf)),
+    ],
+    ids=repr,
+)
+def test_fixed_bad_number(value, error):
+    """Named with its value."""
+    with pytest.raises(error, match="bound is "):
+        schemes.fixed_uniform(value)
+    with pytest.raises(error, match="std is "):
+        schemes.fixed_normal(value)

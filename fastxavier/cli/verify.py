@@ -1,0 +1,99 @@
+"""fastxavier verify: whether a safetensors file holds what a plan says."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from numpy.typing import NDArray
+
+from fastxavier.checkpoints import DRAWN, Tensor, check_fillable, mapped, read_header
+from fastxavier.cli.init import plan_named
+from fastxavier.distributions import Constant
+from fastxavier.plans import Law
+from fastxavier.terminal import progress_bar, table
+from fastxavier.verification import verify
+
+DESCRIPTION = """
+Tell whether the tensors of a safetensors file are draws of the laws that a plan gives them. The
+exit status is 0 if all are, 1 if one is not. With --json, one object is printed: {"file", "ok",
+"false_alarm", "failures": [NAME], "tensors": {NAME: {"ok", "failures", "law", "dtype", "shape"}}};
+a tensor that was drawn also has the "false_alarm" it was allowed, and "level" and "findings".
+"""
+
+CHUNK = 1 << 22  # values compared at a time
+
+
+def add_to(commands: Any) -> None:
+    """Add the command to the parser's."""
+    parser = commands.add_parser(
+        "verify", help="check a checkpoint against a plan", description=DESCRIPTION
+    )
+    parser.add_argument("file", metavar="FILE", help="a .safetensors file")
+    parser.add_argument(
+        "--plan", metavar="PLAN", required=True, help="a plan's file, or a ready-made one's name"
+    )
+    parser.add_argument(
+        "--false-alarm",
+        type=float,
+        default=1e-6,
+        metavar="A",
+        help="chance that a file which is right fails (default: 1e-6)",
+    )
+    parser.add_argument("--json", action="store_true", help="for machines")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Look at every tensor; print a row for each, and say whether all are right."""
+    tensors = read_header(options.file).tensors
+    plan = plan_named(options.plan, tensors)
+    laws = {name: plan.law(name, tensor.shape) for name, tensor in tensors.items()}
+    for name, tensor in tensors.items():
+        check_fillable(name, tensor.dtype, laws[name])
+    share = options.false_alarm / max(1, len(tensors))
+    found = {}
+    with progress_bar("verifying", sum(tensor.nbytes for tensor in tensors.values())) as show:
+        for name, array in mapped(options.file).items():
+            found[name] = verdict(array, tensors[name], laws[name], share)
+            show(tensors[name].end)
+    failures = [name for name, one in found.items() if not one["ok"]]
+    if options.json:
+        verdicts = {"ok": not failures, "false_alarm": options.false_alarm, "failures": failures}
+        print(json.dumps({"file": options.file, **verdicts, "tensors": found}))
+    else:
+        table(options.file, HEAD, [row(name, one) for name, one in found.items()])
+        count = f"{len(failures)} of {len(found)} tensors" if failures else f"{len(found)} tensors"
+        print(f"FAILED: {count}" if failures else f"ok: {count}")
+    return 1 if failures else 0
+
+
+def verdict(array: NDArray[Any], tensor: Tensor, law: Law, false_alarm: float) -> dict[str, Any]:
+    """What --json prints of a tensor."""
+    kind = {"law": repr(law), "dtype": tensor.dtype, "shape": list(tensor.shape)}
+    if array.size == 0:
+        return {"ok": True, "failures": [], **kind}
+    if tensor.dtype in DRAWN:
+        return {**verify(array, law, false_alarm=false_alarm).asdict(), **kind}
+    value = 1 if law == Constant(1.0) else 0
+    flat = array.reshape(-1)
+    same = all((flat[at : at + CHUNK] == value).all() for at in range(0, flat.size, CHUNK))
+    return {"ok": same, "failures": [] if same else ["values"], **kind}
+
+
+HEAD = ("tensor", "shape", "dtype", "law", "mean z", "variance z", "verdict")
+
+
+def row(name: str, found: dict[str, Any]) -> tuple[str, ...]:
+    """A tensor's row of the table."""
+    findings = found.get("findings", {})
+    scores = [findings.get(key, {}).get("z") for key in ("mean", "variance")]
+    return (
+        name,
+        "x".join(map(str, found["shape"])) or "scalar",
+        found["dtype"],
+        found["law"],
+        *("" if score is None else f"{score:+.2f}" for score in scores),
+        "ok" if found["ok"] else f"FAILS: {', '.join(found['failures'])}",
+    )

@@ -1,0 +1,250 @@
+"""Whole models: a mapping from names to arrays, filled by a plan in one parallel region.
+
+Knows no rule and no scheme: the plan says what law a tensor has, its name is its stream.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, SupportsIndex
+
+import numpy as np
+
+from fastxavier import _core
+from fastxavier.distributions import Distribution
+from fastxavier.fill import Seed
+from fastxavier.plans import Plan, default_plan
+from fastxavier.streams import MODULE_DEFAULT, resolve, stream_number
+from fastxavier.structures import Structure
+from fastxavier.terminal import columns, progress_bar
+
+__all__ = ["Filled", "Report", "init_"]
+
+Progress = Callable[[float], object]
+
+LONG_WORK = 1 << 32  # bytes from which a bar is shown without being asked for
+
+
+@dataclass(frozen=True)
+class Filled:
+    """One tensor of a report: its `name`, `shape`, `dtype` and `law`, and what stands in it."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    law: Distribution | Structure
+    _target: _core.Target = field(repr=False, compare=False)
+
+    @property
+    def target_std(self) -> float | None:
+        """The standard deviation of the law; None of a structure, which has none."""
+        return self.law.std if isinstance(self.law, Distribution) else None
+
+    @cached_property
+    def measured_std(self) -> float:
+        """The standard deviation of the values, measured when it is first asked for."""
+        return _std(self._target.numpy())
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `init_` did: `tensors`, each a `Filled`, the `seed`, `seconds` and `nbytes`.
+
+    Prints as a table. It keeps the arrays alive, and measures them when it is printed or its
+    ``measured_std`` are asked for, not before: that takes far longer than filling them.
+    """
+
+    tensors: tuple[Filled, ...]
+    seed: int
+    seconds: float
+    nbytes: int
+
+    def asdict(self) -> dict[str, Any]:
+        """The same as a dictionary of plain values."""
+        return {
+            "seed": self.seed,
+            "seconds": self.seconds,
+            "nbytes": self.nbytes,
+            "tensors": [
+                {
+                    "name": tensor.name,
+                    "shape": list(tensor.shape),
+                    "dtype": tensor.dtype,
+                    "law": repr(tensor.law),
+                    "target_std": tensor.target_std,
+                    "measured_std": tensor.measured_std,
+                }
+                for tensor in self.tensors
+            ],
+        }
+
+    @property
+    def summary(self) -> str:
+        """One line: how many tensors, how much, how fast, from which seed."""
+        speed = f", {self.nbytes / self.seconds / 1e9:.1f} GB/s" if self.seconds > 0 else ""
+        return (
+            f"{len(self.tensors)} tensors, {self.nbytes / 1e6:,.1f} MB in "
+            f"{self.seconds * 1e3:,.1f} ms{speed}, seed {self.seed}"
+        )
+
+    @property
+    def rows(self) -> list[tuple[str, ...]]:
+        """The table's rows; their columns are `HEAD`."""
+        return [
+            (
+                tensor.name,
+                "x".join(map(str, tensor.shape)) or "scalar",
+                tensor.dtype,
+                repr(tensor.law),
+                "" if tensor.target_std is None else f"{tensor.target_std:.6g}",
+                f"{tensor.measured_std:.6g}",
+            )
+            for tensor in self.tensors
+        ]
+
+    def __str__(self) -> str:
+        return "\n".join([*columns(HEAD, self.rows), self.summary])
+
+
+HEAD = ("tensor", "shape", "dtype", "law", "target std", "measured")
+
+
+def init_(
+    arrays: Mapping[str, Any],
+    plan: Plan | None = None,
+    *,
+    seed: Seed = MODULE_DEFAULT,
+    threads: SupportsIndex | None = None,
+    progress: Progress | bool | None = None,
+) -> Report:
+    """Fill all tensors of a model in place, each by the law that a plan gives to its name.
+
+    A tensor's stream is its name: a tensor keeps its values when others are added, removed or
+    reordered, and they are those of ``fill_(array, law, seed=seed, stream=name)``. The threads
+    start once and share all tensors, so many small ones take no longer than a large one.
+
+    Parameters
+    ----------
+    arrays : mapping of str to array_like
+        Names and arrays, each as `fill_` takes it. No two may share memory.
+    plan : Plan, optional
+        Which law each tensor gets; by default `default_plan`'s, for torch's layout of weights.
+    seed : int or None, optional
+        As `fill_` takes it; if it is not given, the module default's (of which no stream is taken).
+    threads : int, optional
+        At most this many; see `fill_`.
+    progress : bool or callable, optional
+        A callable is told the part that is done, from 0 to 1, every 20 ms or so; True shows a bar
+        on the terminal, False none. If it is not given, work on more than 4 GiB shows one.
+
+    Returns
+    -------
+    Report
+        Name, shape, law, target and measured std of every tensor, and the time; prints as a table.
+
+    Raises
+    ------
+    PlanError
+        If no rule of the plan matches a tensor; the error names it.
+    TypeError, ValueError
+        If an array cannot be filled, as `fill_` raises it, with the tensor's name; if two share
+        memory. No array has been written to then.
+    KeyboardInterrupt
+        On Ctrl-C, within a tenth of a second; the arrays are then partly filled.
+
+    Examples
+    --------
+    >>> import numpy as np, fastxavier as fx
+    >>> model = {
+    ...     "0.weight": np.empty((256, 784), np.float32), "0.bias": np.empty(256, np.float32),
+    ...     "2.weight": np.empty((10, 256), np.float32), "2.bias": np.empty(10, np.float32),
+    ... }
+    >>> report = fx.init_(model, seed=7)
+    >>> [type(tensor.law).__name__ for tensor in report.tensors]
+    ['Uniform', 'Constant', 'Uniform', 'Constant']
+    """
+    plan = default_plan() if plan is None else plan
+    names = list(arrays)
+    streams = [stream_number(_name(name)) for name in names]
+    targets = [_target(name, arrays[name]) for name in names]
+    laws = [plan.law(name, target.shape) for name, target in zip(names, targets, strict=True)]
+    _core.check_disjoint(names, targets)
+    tensors = list(zip(names, targets, laws, streams, strict=True))
+    drawn = [(n, t, law, s) for n, t, law, s in tensors if isinstance(law, Distribution)]
+    formed = [(n, t, law, s) for n, t, law, s in tensors if isinstance(law, Structure)]
+    for name, target, structure, _ in formed:
+        _check_form(name, target, structure, threads)
+    key, _ = resolve(seed, 0)  # type: ignore[misc]
+    nbytes = sum([target.nbytes for target in targets])
+
+    start = time.perf_counter()
+    with _watched(progress, nbytes) as tell:
+        _core.fill_all(drawn, key, threads, tell)
+        for _, target, structure, stream in formed:
+            structure.write(target.numpy(), (key, stream), threads)
+    seconds = time.perf_counter() - start
+
+    filled = tuple([Filled(n, t.shape, t.dtype, law, t) for n, t, law, _ in tensors])
+    return Report(filled, key, seconds, nbytes)
+
+
+def _name(name: Any) -> str:
+    if not isinstance(name, str):
+        raise TypeError(f"arrays has the key {name!r}; each must be a tensor's name, a string")
+    return name
+
+
+def _target(name: str, array: Any) -> _core.Target:
+    """Where the tensor's values go; an error names it."""
+    try:
+        return _core.target_of(array)
+    except (TypeError, ValueError, BufferError) as error:
+        raise type(error)(f"tensor {name!r}: {error}") from None
+
+
+def _check_form(name: str, target: _core.Target, structure: Structure, threads: Any) -> None:
+    try:
+        structure.check(target.numpy(), threads)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"tensor {name!r}: {error}") from None
+
+
+@contextmanager
+def _watched(progress: Progress | bool | None, nbytes: int) -> Iterator[Progress | None]:
+    """Whom to tell the part that is done."""
+    if callable(progress):
+        yield progress
+    elif progress or (progress is None and nbytes > LONG_WORK):
+        with progress_bar("initialising", nbytes) as show:
+            yield lambda done: show(round(done * nbytes))
+    else:
+        yield None
+
+
+def _std(array: np.ndarray[Any, Any]) -> float:
+    """Standard deviation, in float64 and in one pass, with no copy beyond a cache's size."""
+    if array.size == 0:
+        return math.nan
+    total = squares = shift = 0.0
+    chunks = np.nditer(
+        array,
+        flags=["external_loop", "buffered"],
+        op_dtypes=[np.float64],
+        casting="same_kind" if array.dtype.kind == "f" else "unsafe",
+        buffersize=1 << 15,
+        order="K",
+    )
+    chunk: Any
+    for i, chunk in enumerate(chunks):
+        if i == 0:
+            shift = float(chunk[0])  # of a constant, every difference is then exactly 0
+        moved = chunk - shift
+        total += float(moved.sum())
+        squares += float(moved @ moved)
+    mean = total / array.size
+    return math.sqrt(max(squares / array.size - mean * mean, 0.0))

@@ -1,0 +1,927 @@
+"""Plans: which tensor, by name and rank, starts by which scheme; from and to TOML and JSON.
+
+Knows names and shapes, no array and no stream.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import json
+import math
+import numbers
+import os
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import translate
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeAlias, get_args
+
+from fastxavier.catalog import SCHEMES
+from fastxavier.distributions import Distribution
+from fastxavier.fans import Layout, fans
+from fastxavier.gains import gain as gain_of
+from fastxavier.structures import Structure
+
+__all__ = [
+    "PLANS",
+    "Plan",
+    "PlanError",
+    "Rule",
+    "default_plan",
+    "gpt2_plan",
+    "resnet_plan",
+    "vit_plan",
+]
+
+Law: TypeAlias = "Distribution | Structure"
+
+
+class PlanError(ValueError):
+    """A plan that cannot be, or that has no law for a tensor.
+
+    Attributes
+    ----------
+    key : str or None
+        Of the rule or plan, the key at fault.
+    """
+
+    def __init__(self, message: str, key: str | None = None) -> None:
+        super().__init__(message)
+        self.key = key
+
+
+# ---- a rule --------------------------------------------------------------------------------------
+
+_FAN_SETTINGS = tuple(
+    name
+    for name, parameter in inspect.signature(fans).parameters.items()
+    if name == "layout" or parameter.kind is parameter.KEYWORD_ONLY
+)
+
+
+@lru_cache
+def _parameters(scheme: str) -> dict[str, inspect.Parameter]:
+    return dict(inspect.signature(SCHEMES[scheme]).parameters)
+
+
+def _takes_fans(scheme: str) -> bool:
+    return "fan_in" in _parameters(scheme)
+
+
+def _own_settings(scheme: str) -> list[str]:
+    return [name for name in _parameters(scheme) if name not in ("fan_in", "fan_out")]
+
+
+def _needed_settings(scheme: str) -> list[str]:
+    needed = _parameters(scheme)
+    return [
+        name for name in _own_settings(scheme) if needed[name].default is inspect.Parameter.empty
+    ]
+
+
+def _settings_of(scheme: str) -> list[str]:
+    """Every setting that a rule with this scheme may have."""
+    shared = _FAN_SETTINGS if _takes_fans(scheme) else ()
+    return list(dict.fromkeys((*_own_settings(scheme), *shared)))
+
+
+def _instead(given: str, valid: Iterable[str]) -> str:
+    """What to write instead of a name that is not among the valid ones."""
+    names = list(valid)
+    near = difflib.get_close_matches(given, names, 1)
+    return (f"did you mean {near[0]!r}? " if near else "") + f"Valid are: {', '.join(names)}"
+
+
+def _plain(key: str, value: Any) -> Any:
+    """A setting as Python's own immutable value, one that TOML and JSON can hold."""
+    if isinstance(value, (str, bool)):
+        return value
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    if isinstance(value, numbers.Real):
+        return float(value)
+    if isinstance(value, (list, tuple)):
+        return tuple(_plain(key, part) for part in value)
+    raise PlanError(
+        f"{key} is {value!r}, a {type(value).__name__}; a setting is a number, a string, a truth "
+        "value or a list of integers",
+        key,
+    )
+
+
+def _checked_names(names: Any) -> tuple[str, ...]:
+    globs = (names,) if isinstance(names, str) else names
+    if not isinstance(globs, (list, tuple)) or not all(isinstance(glob, str) for glob in globs):
+        raise PlanError(f"names is {names!r}; it must be a glob or a list of globs", "names")
+    if not globs:
+        raise PlanError("names is empty: the rule would match no tensor", "names")
+    for glob in globs:
+        try:
+            glob.encode()
+        except UnicodeEncodeError:
+            raise PlanError(f"names has {glob!r}, which UTF-8 cannot write", "names") from None
+    return tuple(globs)
+
+
+_MOST_AXES = 64  # of a NumPy array
+
+
+def _checked_rank(rank: Any) -> int | str | None:
+    if rank is None:
+        return None
+    if isinstance(rank, str):
+        if re.fullmatch(r"[0-9]{1,2}\+", rank) and int(rank[:-1]) <= _MOST_AXES:
+            return f"{int(rank[:-1])}+"
+    elif isinstance(rank, numbers.Integral) and not isinstance(rank, bool):
+        number = int(rank)
+        if 0 <= number <= _MOST_AXES:
+            return number
+    raise PlanError(
+        f"rank is {rank!r}; it must be a number of axes, such as 2, or that many and more: '2+'",
+        "rank",
+    )
+
+
+@lru_cache(maxsize=1024)
+def _pattern(names: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(map(translate, names)))
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class Rule:
+    """Tensors, by name and rank, and the scheme that they start by.
+
+    Immutable, compared by value. Everything that can be known without a shape is checked at once.
+
+    Parameters
+    ----------
+    names : str or sequence of str
+        Globs over the whole name of a tensor, one of which must match: ``*`` any characters, dots
+        and slashes included, ``?`` one, ``[ab]`` either. Upper and lower case differ.
+    scheme : str, Distribution or Structure
+        A name of ``catalog.SCHEMES``, as "he_normal", "normal" or "orthogonal"; or the law itself,
+        which is kept as its name and its arguments.
+    rank : int, str or None
+        How many axes the tensor must have: that many, or that many and more as in "2+". None
+        leaves it open.
+    **settings
+        The scheme's own parameters, such as `gain`, `mode` or `std`; a `gain` may be the name of
+        an activation, for ``gains.gain``. Where the scheme takes fans, also what ``fans.fans``
+        takes: `layout` (instead of the plan's), `in_axis`, `out_axis`, `batch_axis`, `groups`,
+        `transposed`, `parts`.
+
+    Raises
+    ------
+    PlanError
+        If a name or value is not valid; the message lists the ones that are.
+
+    Examples
+    --------
+    >>> Rule("*.qkv.weight", "glorot_uniform", rank="2+", parts=3)
+    Rule(('*.qkv.weight',), 'glorot_uniform', rank='2+', parts=3)
+    >>> from fastxavier import Normal
+    >>> Rule("*.bias", Normal(0.0, 1e-6), rank=1)
+    Rule(('*.bias',), 'normal', rank=1, std=1e-06)
+    """
+
+    names: tuple[str, ...]
+    scheme: str
+    rank: int | str | None
+    _settings: tuple[tuple[str, Any], ...]
+
+    def __init__(
+        self,
+        /,
+        names: str | Sequence[str],
+        scheme: str | Law,
+        *,
+        rank: int | str | None = None,
+        **settings: Any,
+    ) -> None:
+        if isinstance(scheme, (Distribution, Structure)):
+            scheme, settings = _written_out(scheme, settings)
+        if not isinstance(scheme, str):
+            raise PlanError(
+                f"scheme is {scheme!r}; it must be the name of a scheme, or a law", "scheme"
+            )
+        if scheme not in SCHEMES:
+            raise PlanError(f"scheme is {scheme!r}; {_instead(scheme, SCHEMES)}", "scheme")
+        valid = _settings_of(scheme)
+        for key in settings:
+            if key not in valid:
+                instead = _instead(key, valid) if valid else "it has none"
+                raise PlanError(f"{key!r} is no setting of {scheme}; {instead}", key)
+        missing = [key for key in _needed_settings(scheme) if key not in settings]
+        if missing:
+            raise PlanError(f"scheme is {scheme!r}, which needs {' and '.join(missing)}", "scheme")
+        plain = {key: _plain(key, settings[key]) for key in sorted(settings)}
+        if not isinstance(plain.get("transposed", False), bool):
+            raise PlanError(
+                f"transposed is {plain['transposed']!r}; it must be a truth value", "transposed"
+            )
+        object.__setattr__(self, "names", _checked_names(names))
+        object.__setattr__(self, "scheme", scheme)
+        object.__setattr__(self, "rank", _checked_rank(rank))
+        object.__setattr__(self, "_settings", tuple(plain.items()))
+        self._try(plain.get("layout", "torch"))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings, by name."""
+        return dict(self._settings)
+
+    def __repr__(self) -> str:
+        rank = [] if self.rank is None else [f"rank={self.rank!r}"]
+        settings = [f"{key}={value!r}" for key, value in self._settings]
+        return f"Rule({', '.join([repr(self.names), repr(self.scheme), *rank, *settings])})"
+
+    def matches(self, name: str, rank: int) -> bool:
+        """Whether the rule is for a tensor of this name and number of axes."""
+        return self._has_rank(rank) and self._has_name(name)
+
+    def _has_name(self, name: str) -> bool:
+        return _pattern(self.names).match(name) is not None
+
+    def _has_rank(self, rank: int) -> bool:
+        if isinstance(self.rank, str):
+            return rank >= int(self.rank[:-1])
+        return self.rank is None or rank == self.rank
+
+    def _law(self, shape: tuple[int, ...], layout: str) -> Law:
+        """The law for a shape; `layout` holds where the rule says no axes of its own."""
+        settings = self.settings
+        if "in_axis" not in settings and "out_axis" not in settings:
+            settings.setdefault("layout", layout)
+        own = {key: settings[key] for key in _own_settings(self.scheme) if key in settings}
+        if isinstance(own.get("gain"), str):
+            own["gain"] = gain_of(own["gain"])
+        if _takes_fans(self.scheme):
+            shared = {key: settings[key] for key in _FAN_SETTINGS if key in settings}
+            own.update(fans(shape, **shared)._asdict())
+        return SCHEMES[self.scheme](**own)
+
+    def _try(self, layout: str) -> None:
+        """Ask for the law of a small tensor, so that what cannot be right fails early."""
+        shape = self._small_shape()
+        try:
+            law = self._law(shape, layout)
+            if isinstance(law, Structure) and self.rank == len(shape):
+                law._check_shape(shape)
+        except (TypeError, ValueError) as error:
+            message = str(error)
+            key = self._at_fault(message)
+            named = "" if key in message else f"{key}: "
+            raise PlanError(
+                f"{named}{message}{self._meant(message)} (scheme {self.scheme})", key
+            ) from None
+
+    def _at_fault(self, message: str) -> str:
+        """The key that a message is about, which names what it was told of."""
+        first = message.partition(" ")[0]
+        first = {"activation": "gain", "shape": "rank"}.get(first, first)
+        return first if first in ("layout", "rank", *self.settings) else "scheme"
+
+    def _meant(self, message: str) -> str:
+        """A name of those that the message lists, if it is near to the one that was given."""
+        given, *valid = re.findall("'([^']*)'", message) or [""]
+        near = difflib.get_close_matches(given, valid, 1)
+        return f"; did you mean {near[0]!r}?" if near and given in self.settings.values() else ""
+
+    def _small_shape(self) -> tuple[int, ...]:
+        """A shape that the fan settings, if they are right, can be used on."""
+        settings = self.settings
+        axes = {key: settings.get(key, ()) for key in ("in_axis", "out_axis", "batch_axis")}
+        listed = {key: axis if isinstance(axis, tuple) else (axis,) for key, axis in axes.items()}
+        whole = [axis for part in listed.values() for axis in part if isinstance(axis, int)]
+        from_start = max((axis + 1 for axis in whole if axis >= 0), default=0)
+        from_end = max((-axis for axis in whole if axis < 0), default=0)
+        rank = self.rank
+        if not isinstance(rank, int):
+            axes_needed = max(2 + len(listed["batch_axis"]), from_start + from_end)
+            rank = max(int(rank[:-1]) if rank else 0, min(axes_needed, _MOST_AXES))
+        counts = [settings.get("groups", 1), settings.get("parts", 1)]
+        extent = math.prod(count for count in counts if isinstance(count, int) and count > 0)
+        return (extent,) * rank
+
+
+def _written_out(law: Law, settings: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """A law as the name of its class and the arguments of its call, those by default left out."""
+    if settings:
+        key = min(settings)
+        raise PlanError(f"{key!r} is no setting of {law!r}, which has its own", key)
+    scheme = next((name for name, make in SCHEMES.items() if make is type(law)), None)
+    if scheme is None:
+        raise PlanError(f"scheme is {law!r}, a law that no plan can name", "scheme")
+    defaults = {name: parameter.default for name, parameter in _parameters(scheme).items()}
+    if isinstance(law, Distribution):
+        arguments = law._arguments()
+    else:
+        arguments = {name: getattr(law, name) for name in defaults}
+    return scheme, {
+        name: value
+        for name, value in arguments.items()
+        if name == "layout" or value != defaults[name]  # a layout left out would be the plan's
+    }
+
+
+# ---- a plan --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, init=False)
+class Plan:
+    """Rules in order; for each tensor the first that matches holds.
+
+    Immutable, compared by value. ``Plan((mine, *default_plan().rules))`` is a plan in which `mine`
+    goes before the others.
+
+    Parameters
+    ----------
+    rules : iterable of Rule
+        The rules, first things first.
+    layout : str
+        Where shapes have their inputs and outputs; see ``fans.fans``.
+
+    Raises
+    ------
+    PlanError
+        If the layout is not valid, or a rule cannot hold in it.
+
+    Examples
+    --------
+    >>> plan = Plan([Rule("*.bias", "zeros"), Rule("*", "he_normal", rank="2+")])
+    >>> plan.law("encoder.weight", (64, 200))
+    Normal(mean=0.0, std=0.1)
+    >>> print(plan.to_toml())
+    layout = "torch"
+    <BLANKLINE>
+    [[rule]]
+    names = "*.bias"
+    scheme = "zeros"
+    <BLANKLINE>
+    [[rule]]
+    names = "*"
+    rank = "2+"
+    scheme = "he_normal"
+    <BLANKLINE>
+    """
+
+    rules: tuple[Rule, ...]
+    layout: str
+    # Found before: models repeat their shapes, layer after layer, and are started more than once.
+    _of_rank: dict[int, list[tuple[Any, int]]] = field(init=False, repr=False, compare=False)
+    _laws: dict[tuple[int, tuple[int, ...]], Law] = field(init=False, repr=False, compare=False)
+
+    def __init__(self, rules: Iterable[Rule], layout: str = "torch") -> None:
+        object.__setattr__(self, "rules", tuple(rules))
+        object.__setattr__(self, "layout", layout)
+        object.__setattr__(self, "_of_rank", {})
+        object.__setattr__(self, "_laws", {})
+        for rule in self.rules:
+            if not isinstance(rule, Rule):
+                raise PlanError(f"rules has {rule!r}; a rule is a Rule")
+        _check_layout(layout)
+        for number, rule in enumerate(self.rules, 1):
+            try:
+                rule._try(rule.settings.get("layout", layout))
+            except PlanError as error:
+                raise PlanError(f"rule {number}: {error}", error.key) from None
+
+    def rule_for(self, name: str, rank: int) -> Rule | None:
+        """The first rule that matches a tensor, or None."""
+        number = self._number(name, rank)
+        return None if number is None else self.rules[number]
+
+    def _number(self, name: str, rank: int) -> int | None:
+        patterns = self._of_rank.get(rank)
+        if patterns is None:
+            patterns = self._of_rank[rank] = [
+                (_pattern(rule.names), number)
+                for number, rule in enumerate(self.rules)
+                if rule._has_rank(rank)
+            ]
+        for pattern, number in patterns:
+            if pattern.match(name):
+                return number
+        return None
+
+    def law(self, name: str, shape: Iterable[int]) -> Law:
+        """The law that a tensor starts by.
+
+        Parameters
+        ----------
+        name : str
+            The tensor's whole name.
+        shape : sequence of int
+            Its extents.
+
+        Returns
+        -------
+        Distribution or Structure
+            What `fill_` takes.
+
+        Raises
+        ------
+        PlanError
+            If no rule matches, or the scheme of the one that does has no law for the shape.
+        """
+        shape = tuple(shape)
+        number = self._number(name, len(shape))
+        if number is None:
+            raise PlanError(self._unmatched(name, shape))
+        law = self._laws.get((number, shape))
+        if law is not None:
+            return law
+        rule = self.rules[number]
+        try:
+            law = rule._law(shape, self.layout)
+            if isinstance(law, Structure):
+                law._check_shape(shape)
+            self._laws[number, shape] = law
+            return law
+        except (TypeError, ValueError) as error:
+            raise PlanError(f"tensor {name!r} of shape {shape}, by {rule}: {error}") from None
+
+    def _unmatched(self, name: str, shape: tuple[int, ...]) -> str:
+        glob = re.sub(r"\d+", "*", re.sub(r"[\[?*]", r"[\g<0>]", name))
+        near = [rule for rule in self.rules if rule._has_name(name)]
+        hint = f"; {near[0]} has the name but not the rank" if near else ""
+        return (
+            f"no rule of the plan matches tensor {name!r} of shape {shape}{hint}. "
+            f"A rule with names = {_quoted(glob)} and rank = {len(shape)} would match it"
+        )
+
+    # ---- text ----
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Plan:
+        """Read a plan from a file, TOML or JSON by the ending of its name.
+
+        Raises
+        ------
+        PlanError
+            If something in it is not valid; the message begins with file and line.
+        OSError
+            If the file cannot be read.
+        """
+        path = Path(path)
+        read: Callable[..., Plan] = _by_suffix(
+            path, {".toml": cls.from_toml, ".json": cls.from_json}
+        )
+        data = path.read_bytes()
+        try:
+            text = data.decode()
+        except UnicodeDecodeError as error:
+            line = data.count(b"\n", 0, error.start) + 1
+            raise PlanError(f"{path}, line {line}: not UTF-8") from None
+        return read(text, source=str(path))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the plan to a file, TOML or JSON by the ending of its name."""
+        path = Path(path)
+        write = _by_suffix(path, {".toml": self.to_toml, ".json": self.to_json})
+        path.write_bytes(write().encode())
+
+    @classmethod
+    def from_toml(cls, text: str, *, source: str = "TOML plan") -> Plan:
+        """Read a plan from TOML; errors call the text `source`.
+
+        Raises
+        ------
+        PlanError
+            If the text is no TOML, or something in it is not valid.
+        """
+        return _plan(parsed_toml(text, source, PlanError), source, _toml_lines(text))
+
+    @classmethod
+    def from_json(cls, text: str, *, source: str = "JSON plan") -> Plan:
+        """Read a plan from JSON, of the same keys as in TOML; errors call the text `source`.
+
+        Raises
+        ------
+        PlanError
+            If the text is no JSON, or something in it is not valid.
+        """
+        try:
+            document = json.loads(text, object_pairs_hook=_Members)
+        except json.JSONDecodeError as error:
+            raise PlanError(f"{source}, line {error.lineno}: {error.msg}") from None
+        except (ValueError, RecursionError) as error:
+            raise PlanError(f"{source}: {error}") from None
+        return _plan(document, source, _json_lines(text))
+
+    def _document(self) -> dict[str, Any]:
+        return {"layout": self.layout, "rule": [_entry(rule) for rule in self.rules]}
+
+    def to_toml(self) -> str:
+        """The plan as TOML that `from_toml` reads."""
+        blocks = [f"layout = {_toml(self.layout)}\n"]
+        for entry in self._document()["rule"]:
+            pairs = "".join(f"{key} = {_toml(value)}\n" for key, value in entry.items())
+            blocks.append(f"[[rule]]\n{pairs}")
+        return "\n".join(blocks)
+
+    def to_json(self) -> str:
+        """The plan as JSON that `from_json` reads; an infinite number is written ``Infinity``."""
+        return json.dumps(self._document(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _check_layout(layout: Any) -> None:
+    if layout not in get_args(Layout):
+        raise PlanError(
+            f"layout is {layout!r}; {_instead(str(layout), get_args(Layout))}", "layout"
+        )
+
+
+def _entry(rule: Rule) -> dict[str, Any]:
+    """A rule as the keys and values of a file."""
+    names: Any = rule.names[0] if len(rule.names) == 1 else list(rule.names)
+    rank = {} if rule.rank is None else {"rank": rule.rank}
+    return {"names": names, **rank, "scheme": rule.scheme, **rule.settings}
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, str):
+        return _quoted(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_toml, value))}]"
+    return repr(value)
+
+
+def _by_suffix(path: Path, choices: Mapping[str, Callable[..., Any]]) -> Callable[..., Any]:
+    if path.suffix not in choices:
+        raise PlanError(f"{path} ends in {path.suffix!r}; a plan's file ends in .toml or .json")
+    return choices[path.suffix]
+
+
+# ---- from text, with lines -----------------------------------------------------------------------
+
+
+class _Members(dict[str, Any]):
+    """An object of JSON, which remembers a key that stands twice, as TOML does not allow."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        counts = Counter(key for key, _ in pairs)
+        self.repeated = next((key for key, count in counts.items() if count > 1), None)
+
+
+def _check_not_repeated(entry: dict[str, Any]) -> None:
+    repeated = getattr(entry, "repeated", None)
+    if repeated is not None:
+        raise PlanError(f"{repeated!r} stands twice", repeated)
+
+
+# The line of a key, or with None of the head, in the rule of an index, or with None at the top.
+Lines: TypeAlias = "Callable[[int | None, str | None], int]"
+
+
+def parsed_toml(text: str, source: str, error_class: type[ValueError]) -> dict[str, Any]:
+    """TOML as a dictionary; `error_class` with the source and the line if it is none."""
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        try:
+            import tomli as tomllib
+        except ImportError:
+            raise ImportError(
+                'reading TOML needs Python 3.11 or tomli: pip install "fastxavier[cli]"'
+            ) from None
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        found = re.search(r" \(at line (\d+), column \d+\)| \(at end of document\)", str(error))
+        line = found[1] if found and found[1] else text.count("\n") + 1
+        message = str(error)[: found.start() if found else None]
+        raise error_class(f"{source}, line {line}: {message}") from None
+    except RecursionError:
+        raise error_class(f"{source}: nested too deeply") from None
+
+
+def _plan(document: Any, source: str, line: Lines) -> Plan:
+    """The plan that a document says."""
+    rules: list[Rule] = []
+    at = None
+    try:
+        layout, entries = _layout_and_entries(document)
+        for at, entry in enumerate(entries):  # noqa: B007
+            rule = _rule(entry)
+            rule._try(rule.settings.get("layout", layout))
+            rules.append(rule)
+    except PlanError as error:
+        raise PlanError(f"{source}, line {line(at, error.key)}: {error}", error.key) from None
+    return Plan(rules, layout)
+
+
+def _layout_and_entries(document: Any) -> tuple[str, list[Any]]:
+    if not isinstance(document, dict):
+        raise PlanError(f"the plan is {document!r}; it must have the key rule")
+    _check_not_repeated(document)
+    for key in document:
+        if key not in ("layout", "rule"):
+            raise PlanError(
+                f"{key!r} is no key of a plan; {_instead(key, ('layout', 'rule'))}", key
+            )
+    layout, entries = document.get("layout", "torch"), document.get("rule", [])
+    if not isinstance(entries, list):
+        raise PlanError(f"rule is {entries!r}; it must be a list of rules", "rule")
+    _check_layout(layout)
+    return layout, entries
+
+
+def _rule(entry: Any) -> Rule:
+    """The rule that an entry of a file says."""
+    if not isinstance(entry, dict):
+        raise PlanError(f"the rule is {entry!r}; it must have names and a scheme")
+    _check_not_repeated(entry)
+    for needed in ("names", "scheme"):
+        if needed not in entry:
+            near = difflib.get_close_matches(needed, entry, 1)
+            instead = f" {near[0]!r} is no key; did you mean {needed!r}?" if near else ""
+            raise PlanError(f"the rule has no {needed}.{instead}", near[0] if near else None)
+    if not isinstance(entry["scheme"], str):
+        raise PlanError(f"scheme is {entry['scheme']!r}; it must be the name of a scheme", "scheme")
+    if entry.get("rank", 0) is None:  # JSON's null, where None is the default
+        raise PlanError("rank is null; leave it out, or write a number of axes", "rank")
+    return Rule(**entry)
+
+
+_TOML_STRING = re.compile(
+    r'"""(?:\\.|[^\\])*?"""|\'\'\'.*?\'\'\'|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'|\#[^\n]*', re.S
+)
+
+
+def _toml_lines(text: str) -> Lines:
+    def blank(found: re.Match[str]) -> str:
+        return "\n" * found[0].count("\n") if found[0].startswith(('"""', "'''", "#")) else found[0]
+
+    lines = _TOML_STRING.sub(blank, text).split("\n")
+    head = re.compile(r"\s*\[\[\s*[\"']?rule[\"']?\s*\]\]")
+    heads = [number for number, line in enumerate(lines) if head.match(line)]
+
+    def line(rule: int | None, key: str | None) -> int:
+        first, last = 0, len(lines)
+        if rule is not None and rule < len(heads):
+            first, last = heads[rule], [*heads, last][rule + 1]
+        if key is not None:
+            begins = re.compile(rf"\s*\[*\s*[\"']?{re.escape(key)}[\"']?\s*[]=.]")
+            for number in range(first, last):
+                if begins.match(lines[number]):
+                    return number + 1
+        return first + 1
+
+    return line
+
+
+_BETWEEN = re.compile(r"[\s,:]*")
+_decode = json.JSONDecoder().raw_decode
+
+
+def _json_skip(text: str, at: int) -> int:
+    """Where the next value or key of valid JSON begins, or a bracket closes."""
+    found = _BETWEEN.match(text, at)
+    return found.end() if found else at
+
+
+def _json_members(text: str, at: int) -> Iterator[tuple[str, int, int]]:
+    """Key, its place, and the place of its value, of the object that begins at a place."""
+    at = _json_skip(text, at + 1)
+    while text[at] != "}":
+        key, end = _decode(text, at)
+        value = _json_skip(text, end)
+        yield key, at, value
+        at = _json_skip(text, _decode(text, value)[1])
+
+
+def _json_lines(text: str) -> Lines:
+    def place(rule: int | None, key: str | None) -> int:
+        at = _json_skip(text, 0)
+        if rule is not None:
+            values = (value for name, _, value in _json_members(text, at) if name == "rule")
+            at = _json_skip(text, next(values) + 1)
+            for _ in range(rule):
+                at = _json_skip(text, _decode(text, at)[1])
+        if text[at] != "{":
+            return at
+        # The last of a key that stands twice: the one that is too many.
+        return max((begin for name, begin, _ in _json_members(text, at) if name == key), default=at)
+
+    return lambda rule, key: text.count("\n", 0, place(rule, key)) + 1
+
+
+# ---- ready-made plans ----------------------------------------------------------------------------
+
+
+def _last(*names: str) -> list[str]:
+    """Globs for the last part of a tensor's name, whatever divides the parts."""
+    return [glob for name in names for glob in (name, f"*[._/]{name}")]
+
+
+def default_plan(layout: str = "torch") -> Plan:
+    """A plan for the usual names of torch, Flax and Keras.
+
+    Weights, kernels and embeddings of two or more axes start Glorot uniform [1]_, biases at 0, and
+    norms as the identity: scales at 1, running means at 0, running variances at 1. What the name
+    calls an embedding has the fans of the layout "embedding"; torch's are called ``weight``, and
+    have those of a linear layer. A tensor of any other name has no rule, since what it holds is
+    not known.
+
+    Parameters
+    ----------
+    layout : str
+        As of `Plan`. Biases have one axis; in the layouts of JAX they may have two, as those of
+        Flax's attention do.
+
+    Returns
+    -------
+    Plan
+
+    References
+    ----------
+    .. [1] X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward neural
+       networks", AISTATS 2010, equation 16.
+
+    Examples
+    --------
+    >>> default_plan().law("layers.0.weight", (256, 128)).bounds
+    (-0.125, 0.125)
+    """
+    one = [Rule(_last("bias", "beta"), "zeros", rank=1)]
+    two = [] if layout == "torch" else [Rule(_last("bias"), "zeros", rank=2)]
+    return Plan(
+        [
+            *one,
+            *two,
+            Rule(_last("running_mean", "moving_mean", "mean"), "zeros", rank=1),
+            Rule(_last("running_var", "moving_variance", "var"), "ones", rank=1),
+            Rule(_last("num_batches_tracked"), "zeros", rank=0),
+            Rule(_last("weight", "scale", "gamma"), "ones", rank=1),
+            Rule(_last("weight", "kernel"), "glorot_uniform", rank="2+"),
+            Rule(_last("embedding", "embeddings"), "glorot_uniform", rank=2, layout="embedding"),
+        ],
+        layout,
+    )
+
+
+def gpt2_plan(layers: int = 12) -> Plan:
+    """GPT-2, by the names of its published checkpoints and of Hugging Face's model.
+
+    Weights are N(0, 0.02**2), those that write into the residual stream (``*.c_proj.weight``)
+    N(0, 0.02**2 / (2 * layers)) [1]_: "we scale the weights of residual layers at initialization
+    by a factor of 1/sqrt(N) where N is the number of residual layers", two in each block. Biases
+    are 0, and layer norms begin as the identity. The causal masks that some checkpoints hold as
+    ``h.*.attn.bias``, of four axes, are no weights and have no rule.
+
+    Parameters
+    ----------
+    layers : int
+        Number of blocks.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    PlanError
+        If `layers` is no positive integer.
+
+    References
+    ----------
+    .. [1] A. Radford, J. Wu, R. Child, D. Luan, D. Amodei, I. Sutskever, "Language models are
+       unsupervised multitask learners", OpenAI 2019, section 2.3.
+
+    Examples
+    --------
+    >>> gpt2_plan(layers=8).law("h.7.mlp.c_proj.weight", (3072, 768))
+    Normal(mean=0.0, std=0.005)
+    """
+    if not isinstance(layers, numbers.Integral) or isinstance(layers, bool) or layers < 1:
+        raise PlanError(f"layers is {layers!r}; it must be an integer from 1 up", "layers")
+
+    def named(*names: str) -> list[str]:
+        return [glob for name in names for glob in (name, f"transformer.{name}")]
+
+    residual = 0.02 / math.sqrt(2 * layers)
+    weights = named("wte.weight", "wpe.weight", "h.*.attn.c_attn.weight", "h.*.mlp.c_fc.weight")
+    return Plan(
+        [
+            Rule(named("h.*.c_proj.weight"), "normal", rank=2, std=residual),
+            Rule([*weights, "lm_head.weight"], "normal", rank=2, std=0.02),
+            Rule(named("h.*.ln_[12].weight", "ln_f.weight"), "ones", rank=1),
+            Rule(named("h.*.bias", "ln_f.bias"), "zeros", rank=1),
+        ]
+    )
+
+
+def vit_plan() -> Plan:
+    """The Vision Transformer, by timm's names and as its authors' own code starts it [1]_.
+
+    Attention and MLP are Glorot uniform, query, key and value each with their own fans (``qkv``
+    holds the three); MLP biases N(0, 1e-6**2), other biases 0; positions N(0, 0.02**2); the class
+    token and the head 0; patch embedding and representation layer LeCun's truncated normal,
+    which is Flax's default.
+
+    Returns
+    -------
+    Plan
+
+    References
+    ----------
+    .. [1] A. Dosovitskiy et al., "An image is worth 16x16 words: transformers for image
+       recognition at scale", ICLR 2021, and ``vit_jax/models_vit.py`` of
+       github.com/google-research/vision_transformer.
+
+    Examples
+    --------
+    >>> vit_plan().law("blocks.0.attn.qkv.weight", (3 * 768, 768)).bounds
+    (-0.0625, 0.0625)
+    """
+    return Plan(
+        [
+            Rule(["*norm.weight", "*norm?.weight", "norm_pre.weight"], "ones", rank=1),
+            Rule("pos_embed", "normal", std=0.02),
+            Rule(["cls_token", "head.weight", "head.bias"], "zeros"),
+            Rule("blocks.*.mlp.fc[12].bias", "normal", rank=1, std=1e-6),
+            Rule("*.bias", "zeros", rank=1),
+            Rule("blocks.*.attn.qkv.weight", "glorot_uniform", rank=2, parts=3),
+            Rule(
+                ["blocks.*.attn.proj.weight", "blocks.*.mlp.fc[12].weight"],
+                "glorot_uniform",
+                rank=2,
+            ),
+            Rule(
+                ["patch_embed.proj.weight", "pre_logits.fc.weight"],
+                "lecun_truncated_normal",
+                rank="2+",
+            ),
+        ]
+    )
+
+
+def resnet_plan(zero_init_residual: bool = False, block: str = "bottleneck") -> Plan:
+    """ResNet, by torchvision's names.
+
+    Convolutions start He normal by fan_out [1]_, batch norms as the identity, the classifier
+    uniform within 1/sqrt(fan_in) as torch's Linear does, its bias at 0.
+
+    Parameters
+    ----------
+    zero_init_residual : bool
+        Whether the last norm of each residual branch starts at 0, so that each block begins as
+        the identity [2]_.
+    block : {"bottleneck", "basic"}
+        Which blocks: their last norm is ``bn3`` (ResNet-50 and deeper) or ``bn2`` (18 and 34).
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    PlanError
+        If `block` is neither.
+
+    References
+    ----------
+    .. [1] K. He, X. Zhang, S. Ren, J. Sun, "Delving deep into rectifiers", ICCV 2015, equation 14.
+    .. [2] P. Goyal et al., "Accurate, large minibatch SGD", 2017, section 5.1.
+
+    Examples
+    --------
+    >>> resnet_plan().law("conv1.weight", (128, 3, 5, 5))
+    Normal(mean=0.0, std=0.025)
+    """
+    last = {"bottleneck": "layer*.bn3.weight", "basic": "layer*.bn2.weight"}
+    if block not in last:
+        raise PlanError(f"block is {block!r}; {_instead(str(block), last)}", "block")
+    zeroed = [Rule(last[block], "zeros", rank=1)] if zero_init_residual else []
+    return Plan(
+        [
+            *zeroed,
+            Rule("*.weight", "he_normal", rank=4, mode="fan_out"),
+            Rule("*.weight", "ones", rank=1),
+            Rule(["*.bias", "*.running_mean"], "zeros", rank=1),
+            Rule("*.running_var", "ones", rank=1),
+            Rule("*.num_batches_tracked", "zeros", rank=0),
+            Rule("fc.weight", "heuristic_uniform", rank=2),
+        ]
+    )
+
+
+PLANS: dict[str, Callable[..., Plan]] = {
+    "default": default_plan,
+    "gpt2": gpt2_plan,
+    "vit": vit_plan,
+    "resnet": resnet_plan,
+}

@@ -1,0 +1,18 @@
+/* From a tile of drawn values to memory that is laid out otherwise. Knows no law, index or thread. */
+#ifndef FASTXAVIER_SCATTER_H
+#define FASTXAVIER_SCATTER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Two axes of memory: what lies `row` bytes apart, and `column` bytes apart. */
+typedef struct {
+    int64_t row, column;
+} pitches;
+
+/* dst[r * to.row + c * to.column] = src[r * from.row + c * itemsize] for all r < rows and
+   c < columns, of 2, 4 or 8 bytes each and any alignment. */
+void scatter(char *dst, pitches to, const char *src, int64_t from_row, int64_t rows, int64_t columns,
+             size_t itemsize);
+
+#endif

@@ -1,0 +1,266 @@
+"""Whole models: every tensor is what `fill_` would have drawn for its name, or none is touched."""
+
+import json
+import math
+
+import cases
+import ml_dtypes
+import numpy as np
+import pytest
+
+import fastxavier as fx
+from fastxavier import Plan, Rule
+
+SIZES = {
+    "wide.weight": (300, 70),
+    "wide.bias": (300,),
+    "norm.weight": (7,),
+    "deep.weight": (5, 3, 2),
+}
+
+
+def model(dtype=np.float32, sizes=SIZES):
+    return {name: np.full(shape, 99, dtype) for name, shape in sizes.items()}
+
+
+def untouched(arrays):
+    return all((np.asarray(array) == 99).all() for array in arrays.values())
+
+
+# ---- values --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", cases.DTYPES)
+@pytest.mark.parametrize("threads", [None, 1, 3])
+def test_each_tensor_is_its_own_fill(dtype, threads):
+    """The stream is the name, the law is the plan's, and nothing else enters."""
+    plan = fx.default_plan()
+    arrays = model(cases.DTYPES[dtype])
+    report = fx.init_(arrays, plan, seed=7, threads=threads)
+    for name, array in arrays.items():
+        alone = np.empty_like(array)
+        fx.fill_(alone, plan.law(name, array.shape), seed=7, stream=name)
+        assert (cases.patterns(array) == cases.patterns(alone)).all()
+    assert [tensor.name for tensor in report.tensors] == list(arrays)
+
+
+def test_other_tensors_change_nothing():
+    """Adding, removing or reordering tensors leaves the values of the others."""
+    whole, part = model(), model(sizes=dict(reversed(SIZES.items())))
+    part["new.weight"] = np.empty((40, 40), np.float32)
+    del part["wide.weight"]
+    fx.init_(whole, seed=3)
+    fx.init_(part, seed=3)
+    for name in SIZES.keys() - {"wide.weight"}:
+        assert (whole[name] == part[name]).all()
+
+
+def test_many_small_tensors_and_a_large_one():
+    """Sizes on both sides of what a thread takes at a time, in every order of them."""
+    sizes = {f"{i}.weight": (i * 37 % 411 + 1, 11) for i in range(300)}
+    sizes["150.weight"] = (1 << 20, 2)
+    arrays = model(sizes=sizes)
+    fx.init_(arrays, seed=11, threads=3)
+    plan = fx.default_plan()
+    for name, array in arrays.items():
+        alone = fx.fill_(np.empty_like(array), plan.law(name, array.shape), seed=11, stream=name)
+        assert (array == alone).all(), name
+
+
+def test_layouts_buffers_and_dlpack():
+    """Each array may be whatever `fill_` takes."""
+
+    class Exporter:
+        def __init__(self, array):
+            self.array = array
+
+        def __dlpack__(self, **options):
+            return self.array.__dlpack__(**options)
+
+        def __dlpack_device__(self):
+            return self.array.__dlpack_device__()
+
+    base = np.full((20, 30), 99, np.float32)
+    fields = np.full(50, 99, np.dtype([("a", "f4"), ("b", "f8")]))
+    arrays = {
+        "fortran.weight": np.full((8, 9), 99, np.float32, order="F"),
+        "left.weight": base[:, ::2],
+        "right.weight": base[::-1, 1::2],
+        "first.bias": fields["a"],
+        "second.bias": fields["b"],
+        "capsule.weight": Exporter(np.full((6, 5), 99, np.float32)),
+        "view.bias": memoryview(np.full(4, 99, np.float64)),
+        "empty.weight": np.empty((0, 4), np.float32),
+        "one.bias": np.full(1, 99, np.float32),
+    }
+    report = fx.init_(arrays, seed=5)
+    for tensor in report.tensors:
+        array = arrays[tensor.name]
+        got = array.array if isinstance(array, Exporter) else np.asarray(array)
+        alone = np.empty(got.shape, got.dtype)
+        assert (got == fx.fill_(alone, tensor.law, seed=5, stream=tensor.name)).all(), tensor.name
+        assert tensor.shape == got.shape
+    assert "capsule.weight" in str(report)
+
+
+def test_structures_come_with_the_rest():
+    """A plan may give a matrix a form instead of a law of its values."""
+    plan = Plan([Rule("recurrent.*", "orthogonal"), Rule("*", "glorot_uniform", rank="2+")])
+    arrays = {
+        "recurrent.weight": np.empty((64, 64), np.float32),
+        "in.weight": np.empty((64, 9), np.float32),
+    }
+    report = fx.init_(arrays, plan, seed=1)
+    w = arrays["recurrent.weight"].astype(np.float64)
+    assert np.abs(w @ w.T - np.eye(64)).max() < 64 * np.finfo(np.float32).eps
+    alone = fx.fill_(
+        np.empty((64, 64), np.float32), fx.Orthogonal(), seed=1, stream="recurrent.weight"
+    )
+    assert (alone == arrays["recurrent.weight"]).all()
+    assert report.tensors[0].target_std is None
+
+
+# ---- seeds ---------------------------------------------------------------------------------------
+
+
+def test_seeds():
+    """The module default's seed without taking a stream of it; None draws one and reports it."""
+    first, second, third = model(), model(), model()
+    fx.manual_seed(42)
+    assert fx.init_(first).seed == 42
+    taken = fx.fill_(np.empty(9), fx.Normal())
+    assert (taken == fx.fill_(np.empty(9), fx.Normal(), seed=42, stream=0)).all()
+    report = fx.init_(second, seed=None)
+    assert (second["wide.weight"] != first["wide.weight"]).any()
+    fx.init_(third, seed=report.seed)
+    assert all((second[name] == third[name]).all() for name in SIZES)
+
+
+# ---- refusals: all of it or nothing --------------------------------------------------------------
+
+
+def read_only():
+    array = np.full((3, 3), 99, np.float32)
+    array.flags.writeable = False
+    return array
+
+
+REFUSED = {
+    "integers": (TypeError, lambda: np.full((3, 3), 99), "int64"),
+    "read-only": (ValueError, read_only, "read-only"),
+    "a list": (TypeError, lambda: [[99.0]], "list"),
+    "overlapping": (
+        ValueError,
+        lambda: np.lib.stride_tricks.sliding_window_view(
+            np.full(9, 99, np.float32), 3, writeable=True
+        ),
+        "share memory",
+    ),
+    "no rule": (fx.PlanError, lambda: np.full((), 99, np.float32), "bad.weight"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_one_bad_tensor_leaves_all_untouched(case):
+    error, bad, part = REFUSED[case]
+    arrays = {**model(), "bad.weight": bad()}
+    with pytest.raises(error, match=r"bad\.weight") as raised:
+        fx.init_(arrays, seed=1)
+    assert part in str(raised.value)
+    assert untouched(arrays)
+
+
+def test_a_law_beyond_the_dtype_is_found_before_writing():
+    plan = Plan([Rule("wide.weight", "normal", std=1e5), Rule("*", "zeros")])
+    arrays = model(np.float16)
+    with pytest.raises(ValueError, match=r"'wide.weight'.*float16"):
+        fx.init_(arrays, plan, seed=1)
+    assert untouched(arrays)
+
+
+def test_a_structure_without_its_shape_is_found_before_writing():
+    plan = Plan([Rule("deep.weight", "identity"), Rule("*", "zeros")])
+    arrays = model()
+    with pytest.raises(ValueError, match=r"deep.weight"):
+        fx.init_(arrays, plan, seed=1)
+    assert untouched(arrays)
+
+
+def test_shared_memory():
+    """Tied weights, and any other overlap, would be drawn twice: which wins would be chance."""
+    w = np.full((6, 6), 99, np.float32)
+    for other in (w, w.T, w[2:4], w[::-1, 5:]):
+        with pytest.raises(ValueError, match=r"'head.weight' and 'in.weight'|'in.weight' and"):
+            fx.init_({"in.weight": w, "head.weight": other}, seed=1)
+        assert (w == 99).all()
+
+
+@pytest.mark.parametrize("names", [{1: np.ones(3)}, {b"w": np.ones(3)}, {None: np.ones(3)}])
+def test_names_are_strings(names):
+    with pytest.raises(TypeError, match="string"):
+        fx.init_(names, seed=1)
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1.5, True, "2"])
+def test_threads(threads):
+    arrays = model()
+    with pytest.raises((TypeError, ValueError), match="threads"):
+        fx.init_(arrays, seed=1, threads=threads)
+    assert untouched(arrays)
+
+
+# ---- progress and report -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_progress_is_told(threads):
+    """Parts of the work, growing, from 0 to 1."""
+    told = []
+    law = Plan([Rule("*", "truncated_normal", low=-3.0, high=4.0)])
+    big = {"a": np.empty(1 << 25), "b": np.empty(1 << 24)}
+    fx.init_(big, law, seed=1, threads=threads, progress=told.append)
+    assert told
+    assert told == sorted(told)
+    assert 0 < told[0] <= told[-1] <= 1
+
+
+def test_an_error_of_the_listener_stops_the_work():
+    def listener(done):
+        raise KeyError("enough")
+
+    with pytest.raises(KeyError, match="enough"):
+        fx.init_({"a.weight": np.empty((1 << 13, 1 << 12))}, seed=1, threads=1, progress=listener)
+
+
+def test_report():
+    """Targets beside what is measured; printable, and plain data for machines."""
+    arrays = {"a.weight": np.empty((400, 500), ml_dtypes.bfloat16), "a.bias": np.empty(400, "f2")}
+    report = fx.init_(arrays, seed=9)
+    weight, bias = report.tensors
+    assert weight.shape == (400, 500)
+    assert weight.dtype == "bfloat16"
+    assert weight.law == fx.glorot_uniform(500, 400)
+    assert weight.target_std == weight.law.std
+    exact = arrays["a.weight"].astype(np.float64).std()
+    assert math.isclose(weight.measured_std, exact, rel_tol=1e-9)
+    # The variance of a uniform's square is 4/5 of its own, squared; 5 standard errors.
+    assert abs(weight.measured_std / weight.target_std - 1) < 5 * math.sqrt(0.8 / weight_count) / 2
+    assert (bias.target_std, bias.measured_std) == (0, 0)
+    assert report.nbytes == 400 * 500 * 2 + 400 * 2
+    assert report.seconds > 0
+    data = json.loads(json.dumps(report.asdict()))
+    assert [tensor["name"] for tensor in data["tensors"]] == ["a.weight", "a.bias"]
+    assert data["seed"] == 9
+    lines = str(report).splitlines()
+    assert len(lines) == 1 + 2 + 1
+    assert "a.weight" in lines[1]
+    assert "bfloat16" in lines[1]
+
+
+weight_count = 400 * 500
+
+
+def test_nothing_to_do():
+    report = fx.init_({}, seed=1)
+    assert report.tensors == ()
+    assert "0 tensors" in str(report)
