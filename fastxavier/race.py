@@ -304,18 +304,20 @@ def _turn(fill: Callable[[], object]) -> float:
         calls *= 2
 
 
-def least_seconds(fills: Sequence[Callable[[], object]], turns: int) -> list[float]:
-    """Seconds of the best single call of each, all called in turn.
+def least_seconds(fills: Sequence[Callable[[], object]], spells: int) -> list[float]:
+    """Seconds of the best single call of each.
 
-    For ratios that are to be compared over months: what disturbs a machine adds to most calls, and
-    seldom to all of hundreds. `run_heat` tells what a user gets, this what the code can do.
+    For ratios to be compared over months: `run_heat` tells what a user gets, this what the code
+    can do. They are called in turn, a few dozen times in each of some spells a pause apart, since
+    a neighbour that is busy, above all on the same core, slows each by another factor; in one of
+    the spells it may rest.
 
     Parameters
     ----------
     fills : sequence of callable
-        Each of some microseconds or more.
-    turns : int
-        Calls of each.
+        Each takes some microseconds or more.
+    spells : int
+        Of 25 calls of each.
 
     Returns
     -------
@@ -323,11 +325,13 @@ def least_seconds(fills: Sequence[Callable[[], object]], turns: int) -> list[flo
         In the order of `fills`.
     """
     least = [math.inf] * len(fills)
-    for _ in range(turns):
-        for i, fill in enumerate(fills):
-            start = time.perf_counter()
-            fill()
-            least[i] = min(least[i], time.perf_counter() - start)
+    for _ in range(spells):
+        time.sleep(SETTLE)
+        for _ in range(25):
+            for i, fill in enumerate(fills):
+                start = time.perf_counter()
+                fill()
+                least[i] = min(least[i], time.perf_counter() - start)
     return least
 
 
