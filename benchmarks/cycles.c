@@ -1,39 +1,13 @@
 /* Bytes per cycle of every kernel that runs here, one thread, the destination in the second-level
-   cache. The clock is measured beside each run as a chain of dependent additions, one a cycle, so
-   the figure does not depend on what frequency the machine was allowed to run at. */
+   cache. A cycle is measured beside each run. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "cycle.inc.h"
 #include "fastxavier.h"
 
-#if defined(__x86_64__)
-#define ADD "add $1, %0\n\t"
-#elif defined(__aarch64__)
-#define ADD "add %0, %0, #1\n\t"
-#else
-#error "no chain of additions is written for this machine"
-#endif
-
 enum { BYTES = 256 << 10, RUNS = 100, REPEATS = 4 };
-
-static double seconds(void)
-{
-    struct timespec now;
-    timespec_get(&now, TIME_UTC);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
-static double seconds_per_cycle(void)
-{
-    enum { STEPS = 100000 };
-    const double start = seconds();
-    uint64_t x = 0;
-    for (long i = 0; i < STEPS; i++)
-        __asm__ volatile(ADD ADD ADD ADD ADD ADD ADD ADD : "+r"(x));
-    return (seconds() - start) / (8.0 * STEPS);
-}
 
 int main(void)
 {

@@ -1,0 +1,96 @@
+"""Filling one array: by law, dtype, size and threads; by layout; by instruction set; cold."""
+
+import numpy as np
+
+import fastxavier as fx
+from fastxavier import _core
+
+from .axes import DTYPES, FULL, ISAS, LAWS, SIZES, THREADS, fill, touched
+
+
+class Fill:
+    params = (list(LAWS), list(DTYPES), SIZES, THREADS)
+    param_names = ("law", "dtype", "values", "threads")
+
+    def setup(self, law, dtype, values, threads):
+        self.law, self.array = LAWS[law], touched(values, dtype)
+
+    def time_fill(self, law, dtype, values, threads):
+        fill(self.array, self.law, threads)
+
+
+LAYOUTS = {
+    "C": lambda values: touched(values, "float32").reshape(-1, 1000),
+    "Fortran": lambda values: touched(values, "float32").reshape(1000, -1).T,
+    "every other": lambda values: touched(2 * values, "float32")[::2],
+    "block of columns": lambda values: touched(2 * values, "float32").reshape(-1, 2000)[:, :1000],
+}
+
+
+class Layout:
+    params = (list(LAWS) if FULL else ["uniform"], list(LAYOUTS))
+    param_names = ("law", "layout")
+
+    def setup(self, law, layout):
+        self.law, self.array = LAWS[law], LAYOUTS[layout](10**6)
+
+    def time_fill(self, law, layout):
+        fill(self.array, self.law)
+
+
+class InstructionSet:
+    params = (ISAS, list(LAWS), list(DTYPES))
+    param_names = ("ISA", "law", "dtype")
+
+    def setup(self, isa, law, dtype):
+        self.law, self.array = LAWS[law], touched(1 << 16, dtype)
+        _core.force_isa(isa)
+
+    def teardown(self, isa, law, dtype):
+        _core.force_isa(None)
+
+    def time_fill(self, isa, law, dtype):
+        fill(self.array, self.law)
+
+
+class FreshPages:
+    """Memory that the operating system has yet to give: each call gets other pages."""
+
+    params = (THREADS,)
+    param_names = ("threads",)
+    number = 1
+    warmup_time = 0
+
+    def setup(self, threads):
+        self.array = np.empty(1 << 24, np.float32)
+
+    def time_fill(self, threads):
+        fill(self.array, LAWS["uniform"], threads)
+
+    def peakmem_fill(self, threads):
+        fill(self.array, LAWS["uniform"], threads)
+
+    def peakmem_array_alone(self, threads):
+        self.array.fill(0)
+
+
+class Call:
+    """What a call costs beside the values: one of them."""
+
+    def setup(self):
+        self.array, self.law = np.zeros(1, np.float32), LAWS["uniform"]
+
+    def time_fill(self):
+        fx.fill_(self.array, self.law, seed=7, stream=3)
+
+    def time_fill_next_stream(self):
+        fx.fill_(self.array, self.law)
+
+    def time_fill_named_stream(self):
+        fx.fill_(self.array, self.law, seed=7, stream="layers.0.weight")
+
+    def time_uniform(self):
+        fx.uniform_(self.array, 256, 512, seed=7, stream=3)
+
+    def time_truncated_normal(self):
+        fx.truncated_normal_(self.array, 256, 512, seed=7, stream=3)

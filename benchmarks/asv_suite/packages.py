@@ -1,0 +1,74 @@
+"""The package as a whole: models of many tensors, and importing it."""
+
+import subprocess
+import sys
+
+import numpy as np
+
+import fastxavier as fx
+
+from .axes import THREADS, fill
+
+LAYERS, WIDTH = 12, 768
+
+
+def model():
+    """Names and arrays as large as GPT-2's smallest."""
+    shapes = {"wte.weight": (50_257, WIDTH), "wpe.weight": (1024, WIDTH)}
+    for i in range(LAYERS):
+        for name, rows, columns in (
+            ("attn.c_attn", 3 * WIDTH, WIDTH),
+            ("attn.c_proj", WIDTH, WIDTH),
+            ("mlp.c_fc", 4 * WIDTH, WIDTH),
+            ("mlp.c_proj", WIDTH, 4 * WIDTH),
+        ):
+            shapes[f"h.{i}.{name}.weight"] = (rows, columns)
+            shapes[f"h.{i}.{name}.bias"] = (rows,)
+        for name in ("ln_1", "ln_2"):
+            shapes[f"h.{i}.{name}.weight"] = shapes[f"h.{i}.{name}.bias"] = (WIDTH,)
+    return {name: np.full(shape, 1, np.float32) for name, shape in shapes.items()}
+
+
+def tiny_model():
+    """A thousand tensors in which there is nothing to fill."""
+    return {f"layers.{i}.bias": np.zeros(8, np.float32) for i in range(1000)}
+
+
+MODELS = {"GPT-2": model, "a thousand biases": tiny_model}
+
+
+class Model:
+    params = (list(MODELS), THREADS)
+    param_names = ("model", "threads")
+
+    def setup(self, name, threads):
+        if not hasattr(fx, "init_"):
+            raise NotImplementedError("this commit fills no models")
+        self.arrays = MODELS[name]()
+
+    def time_init(self, name, threads):
+        fx.init_(self.arrays, seed=7, threads=threads)
+
+    def time_one_by_one(self, name, threads):
+        law = fx.Uniform(-0.05, 0.05)
+        for array in self.arrays.values():
+            fill(array, law, threads)
+
+
+class Import:
+    def timeraw_fastxavier(self):
+        return "import fastxavier"
+
+    def timeraw_numpy_alone(self):
+        return "import numpy"
+
+    def track_modules(self):
+        """How many modules an import of the package adds to NumPy's."""
+        count = "import sys, {}; print(len(sys.modules))"
+        numpy, package = (
+            int(subprocess.check_output([sys.executable, "-c", count.format(name)]))
+            for name in ("numpy", "fastxavier")
+        )
+        return package - numpy
+
+    track_modules.unit = "modules"

@@ -1,0 +1,86 @@
+"""Figures that do not hang on the machine's clock or what else it does: ratios, taken in turn."""
+
+import ctypes
+import os
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from .axes import DTYPES, FULL, LAWS, fill, touched
+
+try:
+    from fastxavier.peers import CONTESTANTS
+    from fastxavier.race import least_seconds
+except ImportError:
+    least_seconds = None
+
+CYCLE = Path(__file__).parent.parent / "cycle.inc.h"
+BYTES = [1 << 18, 1 << 28] if FULL else [1 << 18]
+SPELLS = 10
+
+
+class Ratio:
+    """To memory, and to NumPy's fastest generator, on one thread."""
+
+    params = (list(LAWS), list(DTYPES), BYTES)
+    param_names = ("law", "dtype", "bytes")
+
+    def setup(self, law, dtype, nbytes):
+        if least_seconds is None:
+            raise NotImplementedError("this commit has no peers")
+        self.array = touched(nbytes // DTYPES[dtype].itemsize, dtype)
+
+    def ratio(self, name, law):
+        by_name = {one.name: one for one in CONTESTANTS}
+        fills = [by_name[one].filler(LAWS[law], self.array, 1) for one in (name, "fastxavier")]
+        other, ours = least_seconds(fills, SPELLS)
+        return other / ours
+
+    def track_of_memset(self, law, dtype, nbytes):
+        return self.ratio("memset", law)
+
+    def track_of_streaming_stores(self, law, dtype, nbytes):
+        return self.ratio("streaming stores", law)
+
+    def track_times_numpy(self, law, dtype, nbytes):
+        return self.ratio("NumPy SFC64", law)
+
+    track_of_memset.unit = "of memset"
+    track_of_streaming_stores.unit = "of streaming stores"
+    track_times_numpy.unit = "times NumPy SFC64"
+
+
+class Cycles:
+    """Bytes per cycle, the array in the second-level cache."""
+
+    params = (list(LAWS), list(DTYPES))
+    param_names = ("law", "dtype")
+
+    def setup_cache(self):
+        """What tells how long a cycle is, compiled; None if it cannot be."""
+        library = Path(tempfile.mkdtemp(), "cycle.so")
+        command = [os.environ.get("CC", "cc"), "-O2", "-shared", "-fPIC", "-x", "c"]
+        try:
+            subprocess.run([*command, str(CYCLE), "-o", str(library)], check=True)
+        except (OSError, subprocess.CalledProcessError):
+            return None
+        return str(library)
+
+    def setup(self, library, law, dtype):
+        if library is None:
+            raise NotImplementedError("no compiler here, or no cycle for this machine")
+        self.cycle = ctypes.CDLL(library).seconds_per_cycle
+        self.cycle.restype = ctypes.c_double
+        self.array = touched((1 << 18) // DTYPES[dtype].itemsize, dtype)
+
+    def track_bytes_per_cycle(self, library, law, dtype):
+        best = 0.0
+        for _ in range(100):
+            before, start = self.cycle(), time.perf_counter()
+            fill(self.array, LAWS[law])
+            seconds, after = time.perf_counter() - start, self.cycle()
+            best = max(best, self.array.nbytes / seconds * min(before, after))
+        return best
+
+    track_bytes_per_cycle.unit = "bytes per cycle"

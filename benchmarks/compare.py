@@ -1,0 +1,65 @@
+"""Two saved runs of pytest-benchmark, ratio by ratio; exits with 1 if one fell too far.
+
+    pytest benchmarks --benchmark-save=before
+    pytest benchmarks --benchmark-save=after && python benchmarks/compare.py before after
+
+Ratios, measured in turn on one array, not seconds: they say the same on a machine that has become
+busier or slower. The one to memset is judged; NumPy's speed differs from process to process by more
+than a regression worth finding, so the one to it is shown only.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+JUDGED = "of memset"
+STORAGE = Path(".benchmarks")
+
+
+def saved(name, storage=STORAGE):
+    """Name to ratio, of the last run that was saved under a name."""
+    runs = sorted(storage.glob(f"*/[0-9][0-9][0-9][0-9]_{name}.json"), key=lambda run: run.name)
+    if not runs:
+        raise SystemExit(
+            f"no run {name!r} under {storage}: pytest benchmarks --benchmark-save={name}"
+        )
+    return {
+        f"{benchmark['params']['law']}, {benchmark['params']['dtype']}, {ratio}": value
+        for benchmark in json.loads(runs[-1].read_text())["benchmarks"]
+        for ratio, value in benchmark["extra_info"].items()
+    }
+
+
+def fallen(before, after, tolerance):
+    """Names of those judged that are missing in `after`, or less by more than a part."""
+    return [
+        name
+        for name, value in before.items()
+        if name.endswith(JUDGED) and after.get(name, 0.0) < (1 - tolerance) * value
+    ]
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("before", help="name of a saved run")
+    parser.add_argument("after", help="name of another")
+    parser.add_argument(
+        "--tolerance", type=float, default=0.15, help="part that may be lost (default: 0.15)"
+    )
+    options = parser.parse_args()
+    before, after = saved(options.before), saved(options.after)
+    worse = fallen(before, after, options.tolerance)
+    width = max(map(len, before))
+    for name, value in before.items():
+        now = after.get(name, 0.0)
+        mark = "  FELL" if name in worse else ""
+        print(f"{name:{width}} {value:9.4f} {now:9.4f} {now / value - 1:+7.1%}{mark}")
+    print(f"{len(worse)} ratios to memset fell by more than {options.tolerance:.0%}")
+    return 1 if worse else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
