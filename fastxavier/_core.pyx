@@ -510,9 +510,7 @@ cdef int64_t span(Target target, int64_t *last) noexcept:
 
 
 cdef bint share_memory(Target one, Target other) except -1:
-    if one.owner is None or other.owner is None:
-        return True
-    return np.shares_memory(one.owner, other.owner)
+    return np.shares_memory(np.asarray(one), np.asarray(other))
 
 
 def check_disjoint(names, targets):

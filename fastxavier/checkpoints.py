@@ -484,7 +484,7 @@ def init_checkpoint(
         for name in arrays.keys() - drawn.keys():
             if laws[name] == Constant(1.0):
                 arrays[name].fill(1)
-        return init_(drawn, plan, seed=seed, threads=threads, progress=progress)
+        return init_(drawn, plan, seed=seed, threads=threads, progress=progress).detached()
 
     return _written(Path(path), size, fill)
 

@@ -9,14 +9,14 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, SupportsIndex
 
 import numpy as np
 
 from fastxavier import _core
-from fastxavier.distributions import Distribution
+from fastxavier.distributions import Constant, Distribution
 from fastxavier.fill import Seed
 from fastxavier.plans import Plan
 from fastxavier.recipes import default_plan
@@ -31,6 +31,11 @@ Progress = Callable[[float], object]
 LONG_WORK = 1 << 32  # bytes from which a bar is shown without being asked for
 
 
+Law = Distribution | Structure
+Array = np.ndarray[Any, Any]
+Target = _core.Target | Array  # the latter of integers
+
+
 @dataclass(frozen=True)
 class Filled:
     """One tensor of a report: its `name`, `shape`, `dtype` and `law`, and what stands in it."""
@@ -38,8 +43,8 @@ class Filled:
     name: str
     shape: tuple[int, ...]
     dtype: str
-    law: Distribution | Structure
-    _target: _core.Target = field(repr=False, compare=False)
+    law: Law
+    _view: Array | None = field(default=None, repr=False, compare=False)
 
     @property
     def target_std(self) -> float | None:
@@ -47,23 +52,34 @@ class Filled:
         return self.law.std if isinstance(self.law, Distribution) else None
 
     @cached_property
-    def measured_std(self) -> float:
-        """The standard deviation of the values, measured when it is first asked for."""
-        return _std(self._target.numpy())
+    def measured_std(self) -> float | None:
+        """That of the values, measured when it is first asked for; None in a detached report."""
+        return None if self._view is None else _std(self._view)
 
 
 @dataclass(frozen=True)
 class Report:
     """What `init_` did: `tensors`, each a `Filled`, the `seed`, `seconds` and `nbytes`.
 
-    Prints as a table. It keeps the arrays alive, and measures them when it is printed or its
-    ``measured_std`` are asked for, not before: that takes far longer than filling them.
+    Prints as a table. It keeps the arrays alive, and measures them when it is printed or a
+    `measured_std` is asked for, not before: that takes far longer than filling them.
     """
 
-    tensors: tuple[Filled, ...]
     seed: int
     seconds: float
     nbytes: int
+    _tensors: tuple[tuple[str, Target, Law], ...] = field(repr=False, compare=False)
+
+    @cached_property
+    def tensors(self) -> tuple[Filled, ...]:
+        """The tensors, in the order of the mapping."""
+        return tuple([_filled(name, target, law) for name, target, law in self._tensors])
+
+    def detached(self) -> Report:
+        """The same without the arrays: for memory that will not stay, such as a file's."""
+        report = replace(self, _tensors=())
+        report.__dict__["tensors"] = tuple([replace(one, _view=None) for one in self.tensors])
+        return report
 
     def asdict(self) -> dict[str, Any]:
         """The same as a dictionary of plain values."""
@@ -103,7 +119,7 @@ class Report:
                 tensor.dtype,
                 repr(tensor.law),
                 "" if tensor.target_std is None else f"{tensor.target_std:.6g}",
-                f"{tensor.measured_std:.6g}",
+                "" if tensor.measured_std is None else f"{tensor.measured_std:.6g}",
             )
             for tensor in self.tensors
         ]
@@ -112,7 +128,7 @@ class Report:
         return "\n".join([*columns(HEAD, self.rows), self.summary])
 
 
-HEAD = ("tensor", "shape", "dtype", "law", "target std", "measured")
+HEAD = ("tensor", "shape", "dtype", "law", "target std", "std now")
 
 
 def init_(
@@ -132,7 +148,8 @@ def init_(
     Parameters
     ----------
     arrays : mapping of str to array_like
-        Names and arrays, each as `fill_` takes it. No two may share memory.
+        Names and arrays, each as `fill_` takes it, or of integers or truth values if the plan has a
+        whole constant for it, as for torch's ``num_batches_tracked``. No two may share memory.
     plan : Plan, optional
         Which law each tensor gets; by default `default_plan`'s, for torch's layout of weights.
     seed : int or None, optional
@@ -141,7 +158,8 @@ def init_(
         At most this many; see `fill_`.
     progress : bool or callable, optional
         A callable is told the part that is done, from 0 to 1, every 20 ms or so; True shows a bar
-        on the terminal, False none. If it is not given, work on more than 4 GiB shows one.
+        on the terminal, False none. If it is not given, work on more than 4 GiB shows one. Of a
+        structure it is told when that is done.
 
     Returns
     -------
@@ -154,9 +172,10 @@ def init_(
         If no rule of the plan matches a tensor; the error names it.
     TypeError, ValueError
         If an array cannot be filled, as `fill_` raises it, with the tensor's name; if two share
-        memory. No array has been written to then.
+        memory; if `arrays`, `plan` or `progress` is none. No array has been written to then.
     KeyboardInterrupt
-        On Ctrl-C, within a tenth of a second; the arrays are then partly filled.
+        On Ctrl-C, within a tenth of a second, but not in the midst of an orthogonal matrix; the
+        arrays are then partly filled.
 
     Examples
     --------
@@ -170,28 +189,54 @@ def init_(
     ['Uniform', 'Constant', 'Uniform', 'Constant']
     """
     plan = default_plan() if plan is None else plan
+    _check_arguments(arrays, plan, progress)
     names = list(arrays)
     streams = [stream_number(_name(name)) for name in names]
     targets = [_target(name, arrays[name]) for name in names]
     laws = [plan.law(name, target.shape) for name, target in zip(names, targets, strict=True)]
-    _core.check_disjoint(names, targets)
-    tensors = list(zip(names, targets, laws, streams, strict=True))
-    drawn = [(n, t, law, s) for n, t, law, s in tensors if isinstance(law, Distribution)]
-    formed = [(n, t, law, s) for n, t, law, s in tensors if isinstance(law, Structure)]
-    for name, target, structure, _ in formed:
-        _check_form(name, target, structure, threads)
+    drawn, formed, counted = [], [], []  # each by another hand
+    for name, target, law, stream in zip(names, targets, laws, streams, strict=True):
+        if not isinstance(target, _core.Target):
+            _check_whole(name, target, law)
+            counted.append((target, law))
+        elif isinstance(law, Structure):
+            _check_form(name, target, law, threads)
+            formed.append((name, target, law, stream))
+        else:
+            drawn.append((name, target, law, stream))
+    floats = drawn + formed
+    _core.check_disjoint([name for name, *_ in floats], [target for _, target, *_ in floats])
     key, _ = resolve(seed, 0)  # type: ignore[misc]
     nbytes = sum([target.nbytes for target in targets])
 
     start = time.perf_counter()
     with _watched(progress, nbytes) as tell:
-        _core.fill_all(drawn, key, threads, tell)
+        done = sum([target.nbytes for _, target, *_ in drawn])
+        _core.fill_all(drawn, key, threads, tell and (lambda part: tell(part * done / nbytes)))
+        for array, law in counted:
+            array[...] = law.mean  # type: ignore[union-attr]
         for _, target, structure, stream in formed:
             structure.write(target.numpy(), (key, stream), threads)
+            done += target.nbytes
+            if tell:
+                tell(done / nbytes)
     seconds = time.perf_counter() - start
+    return Report(key, seconds, nbytes, tuple(zip(names, targets, laws, strict=True)))
 
-    filled = tuple([Filled(n, t.shape, t.dtype, law, t) for n, t, law, _ in tensors])
-    return Report(filled, key, seconds, nbytes)
+
+def _check_arguments(arrays: Any, plan: Any, progress: Any) -> None:
+    if not isinstance(arrays, Mapping):
+        raise TypeError(f"arrays is a {type(arrays).__name__}; it must map names to arrays")
+    if not isinstance(plan, Plan):
+        raise TypeError(f"plan is {plan!r}; it must be a Plan, such as default_plan()")
+    if not (progress is None or isinstance(progress, bool) or callable(progress)):
+        raise TypeError(f"progress is {progress!r}; it must be a function, True, False or None")
+
+
+def _filled(name: str, target: Target, law: Law) -> Filled:
+    if isinstance(target, _core.Target):
+        return Filled(name, target.shape, target.dtype, law, target.numpy())
+    return Filled(name, target.shape, target.dtype.name, law, target)
 
 
 def _name(name: Any) -> str:
@@ -200,12 +245,38 @@ def _name(name: Any) -> str:
     return name
 
 
-def _target(name: str, array: Any) -> _core.Target:
+def _target(name: str, array: Any) -> Target:
     """Where the tensor's values go; an error names it."""
     try:
         return _core.target_of(array)
     except (TypeError, ValueError, BufferError) as error:
+        integers = _integers(array)
+        if integers is not None:
+            return integers
         raise type(error)(f"tensor {name!r}: {error}") from None
+
+
+def _integers(array: Any) -> Array | None:
+    """The array as NumPy's, if it holds integers or truth values and can be written to."""
+    if not isinstance(array, np.ndarray):
+        if not hasattr(array, "__dlpack__"):
+            return None
+        try:
+            array = np.from_dlpack(array)
+        except (TypeError, ValueError, BufferError, RuntimeError):
+            return None
+    return array if array.dtype.kind in "biu" and array.flags.writeable else None
+
+
+def _check_whole(name: str, array: Array, law: Law) -> None:
+    least, most = 0, 1
+    if array.dtype.kind != "b":
+        least, most = np.iinfo(array.dtype).min, np.iinfo(array.dtype).max
+    if not (isinstance(law, Constant) and law.value.is_integer() and least <= law.value <= most):
+        raise TypeError(
+            f"tensor {name!r}: array has dtype {array.dtype}, which takes a whole constant from "
+            f"{least} to {most}; the plan has {law!r}"
+        )
 
 
 def _check_form(name: str, target: _core.Target, structure: Structure, threads: Any) -> None:

@@ -292,9 +292,9 @@ static void plan(fill *f)
 
 static const fx_options NO_OPTIONS = {0};
 
-static fx_status prepare(const fx_array *array, const fx_law *law, const fx_options *options, fill *f)
+static fx_status prepare(const isa *use, const fx_array *array, const fx_law *law,
+                         const fx_options *options, fill *f)
 {
-    const isa *use = isa_chosen();
     if (!use)
         return FX_ERROR_ISA;
     f->itemsize = fx_itemsize(array->dtype);
@@ -321,7 +321,7 @@ static fx_status prepare(const fx_array *array, const fx_law *law, const fx_opti
 fx_status fx_check(const fx_array *array, const fx_law *law, const fx_options *options)
 {
     fill f;
-    return prepare(array, law, options ? options : &NO_OPTIONS, &f);
+    return prepare(isa_chosen(), array, law, options ? options : &NO_OPTIONS, &f);
 }
 
 /* What is left to do once `prepare` has accepted it; `together` bytes are filled in this call. */
@@ -344,7 +344,7 @@ fx_status fx_fill(const fx_array *array, const fx_law *law, uint64_t seed, uint6
     fill f;
     if (!options)
         options = &NO_OPTIONS;
-    const fx_status status = prepare(array, law, options, &f);
+    const fx_status status = prepare(isa_chosen(), array, law, options, &f);
     if (status != FX_OK || f.l.count == 0)
         return status;
     begin(&f, seed, stream, bytes_of(&f));
@@ -354,6 +354,7 @@ fx_status fx_fill(const fx_array *array, const fx_law *law, uint64_t seed, uint6
 /* Many fills as one sequence of pieces: request i has those from its predecessor's last_piece to
    its own. A task is as many pieces as make TASK_BYTES on an average. */
 typedef struct {
+    const isa *use; /* throughout, whatever is forced meanwhile */
     fx_request *requests;
     int64_t count, bytes, pieces, pieces_per_task;
 } fills;
@@ -388,7 +389,7 @@ static void fill_pieces(void *context, int64_t task)
         if (piece == last)
             continue;
         fill f;
-        prepare(r->array, r->law, &NO_OPTIONS, &f);
+        prepare(all->use, r->array, r->law, &NO_OPTIONS, &f); /* which has been accepted before */
         begin(&f, r->seed, r->stream, all->bytes);
         for (; piece < last; piece++)
             fill_piece(&f, piece - first);
@@ -397,12 +398,12 @@ static void fill_pieces(void *context, int64_t task)
 
 fx_status fx_fill_all(fx_request *requests, int64_t count, const fx_options *options, int64_t *failed)
 {
-    fills all = {.requests = requests, .count = count};
+    fills all = {.use = isa_chosen(), .requests = requests, .count = count};
     if (!options)
         options = &NO_OPTIONS;
     for (int64_t i = 0; i < count; i++) {
         fill f;
-        const fx_status status = prepare(requests[i].array, requests[i].law, options, &f);
+        const fx_status status = prepare(all.use, requests[i].array, requests[i].law, options, &f);
         if (status != FX_OK) {
             if (failed)
                 *failed = i;

@@ -70,16 +70,6 @@ def test_many_small_tensors_and_a_large_one():
 def test_layouts_buffers_and_dlpack():
     """Each array may be whatever `fill_` takes."""
 
-    class Exporter:
-        def __init__(self, array):
-            self.array = array
-
-        def __dlpack__(self, **options):
-            return self.array.__dlpack__(**options)
-
-        def __dlpack_device__(self):
-            return self.array.__dlpack_device__()
-
     base = np.full((20, 30), 99, np.float32)
     fields = np.full(50, 99, np.dtype([("a", "f4"), ("b", "f8")]))
     arrays = {
@@ -118,6 +108,53 @@ def test_structures_come_with_the_rest():
     )
     assert (alone == arrays["recurrent.weight"]).all()
     assert report.tensors[0].target_std is None
+
+
+def test_integers_take_whole_constants():
+    """As torch's BatchNorm counts its batches; the dtype limits what they can be."""
+    plan = Plan([Rule("count*", "zeros"), Rule("flag*", "ones"), Rule("*", "constant", value=200)])
+    arrays = {
+        "count": np.full((), 99, np.int64),
+        "flag": np.full(3, False),
+        "large": np.full(2, 99, np.uint8),
+        "float": np.full(2, 99, np.float32),
+    }
+    report = fx.init_(arrays, plan, seed=1)
+    assert arrays["count"] == 0
+    assert arrays["flag"].all()
+    assert (arrays["large"] == 200).all()
+    assert (arrays["float"] == 200).all()
+    assert [tensor.dtype for tensor in report.tensors] == ["int64", "bool", "uint8", "float32"]
+    assert report.tensors[2].measured_std == 0
+    for bad in (np.full(2, 99, np.int8), np.full(2, True)):
+        with pytest.raises(TypeError, match=r"'other'.*whole constant"):
+            fx.init_({**arrays, "other": bad}, plan, seed=1)
+        assert (bad == (True if bad.dtype == bool else 99)).all()
+
+
+class Exporter:
+    """Memory by DLPack, and by nothing else, as torch's tensors give theirs."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def __dlpack__(self, **options):
+        return self.array.__dlpack__(**options)
+
+    def __dlpack_device__(self):
+        return self.array.__dlpack_device__()
+
+
+def test_columns_of_one_matrix_by_dlpack():
+    """Query and key side by side share no element, whatever exports them."""
+    both = np.full((8, 12), 99, np.float32)
+    halves = {"q.weight": Exporter(both[:, :6]), "k.weight": Exporter(both[:, 6:])}
+    fx.init_(halves, seed=1)
+    alone = np.empty((8, 6), np.float32)
+    fx.fill_(alone, fx.glorot_uniform(6, 8), seed=1, stream="k.weight")
+    assert (both[:, 6:] == alone).all()
+    with pytest.raises(ValueError, match="share memory"):
+        fx.init_({"q.weight": Exporter(both), "k.weight": Exporter(both[:, 6:])}, seed=1)
 
 
 # ---- seeds ---------------------------------------------------------------------------------------
@@ -201,6 +238,21 @@ def test_names_are_strings(names):
         fx.init_(names, seed=1)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "options", "name"),
+    [
+        ((np.ones(3),), {}, "arrays"),
+        (([np.ones(3)],), {}, "arrays"),
+        (({}, "gpt2"), {}, "plan"),
+        (({}, fx.gpt2_plan), {}, "plan"),
+        (({},), {"progress": "bar"}, "progress"),
+    ],
+)
+def test_wrong_arguments(arguments, options, name):
+    with pytest.raises(TypeError, match=f"^{name} is"):
+        fx.init_(*arguments, seed=1, **options)
+
+
 @pytest.mark.parametrize("threads", [0, -1, 1.5, True, "2"])
 def test_threads(threads):
     arrays = model()
@@ -222,6 +274,14 @@ def test_progress_is_told(threads):
     assert told
     assert told == sorted(told)
     assert 0 < told[0] <= told[-1] <= 1
+
+
+def test_progress_counts_structures():
+    """By bytes, as they are done."""
+    told = []
+    plan = Plan([Rule("a", "orthogonal"), Rule("*", "identity")])
+    fx.init_({"a": np.empty((6, 4)), "b": np.empty((6, 12))}, plan, seed=1, progress=told.append)
+    assert told == [0.25, 1.0]
 
 
 def test_an_error_of_the_listener_stops_the_work():
@@ -258,6 +318,16 @@ def test_report():
 
 
 weight_count = 400 * 500
+
+
+def test_detached_report():
+    """What is said of memory that will not stay."""
+    arrays = model()
+    report = fx.init_(arrays, seed=9).detached()
+    assert [tensor.name for tensor in report.tensors] == list(SIZES)
+    assert [tensor.measured_std for tensor in report.tensors] == [None] * len(SIZES)
+    assert len(str(report).splitlines()) == len(SIZES) + 2
+    assert json.dumps(report.asdict())
 
 
 def test_nothing_to_do():
