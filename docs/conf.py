@@ -26,6 +26,12 @@ myst_enable_extensions = ["dollarmath", "deflist"]
 myst_heading_anchors = 3
 suppress_warnings = ["config.cache"]  # the gallery's settings hold a function
 
+doctest_global_setup = """
+import numpy as np
+import fastxavier as fx
+from fastxavier import *
+"""
+
 autosummary_generate = True
 autodoc_typehints = "none"
 numpydoc_show_class_members = False

@@ -207,7 +207,7 @@ CUTS = [
     (-inf, 36),
 ]
 cuts = pytest.mark.parametrize("cut", CUTS, ids=str)
-DRAWS = 1000
+DRAWS = 500
 
 
 def truncated_words(low, high):
