@@ -58,8 +58,8 @@ cycles:  ## bytes per cycle of every kernel that runs here
 	$(CC) -O3 -ffp-contract=off -fopenmp -Isrc_c benchmarks/cycles.c src_c/*.c -lm -o build/cycles
 	build/cycles
 
-speed: $(VENV)/installed  ## GB/s beside memset and NumPy, and the README's picture
-	$(BIN)/python benchmarks/speed.py --plot docs/speed.svg
+speed: $(VENV)/installed  ## race memset, NumPy and whatever else is installed: the README's picture
+	$(BIN)/fastxavier bench --size 256KiB 1GiB --plot docs/speed.svg
 
 clean:  ## remove what was built
 	rm -rf build $(VENV) fastxavier/_core.c fastxavier/*.so *.egg-info

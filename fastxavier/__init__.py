@@ -32,34 +32,38 @@ from fastxavier.schemes import (
     variance_scaling,
 )
 from fastxavier.streams import manual_seed
-from fastxavier.structures import Dirac, Identity, Orthogonal, Sparse, Structure
 
 if TYPE_CHECKING:
+    from fastxavier.checkpoints import CheckpointError, init_checkpoint
     from fastxavier.information import Info, info
     from fastxavier.models import Report, init_
-    from fastxavier.plans import (
-        Plan,
-        PlanError,
-        Rule,
-        default_plan,
-        gpt2_plan,
-        resnet_plan,
-        vit_plan,
-    )
+    from fastxavier.plans import Plan, PlanError, Rule
+    from fastxavier.recipes import default_plan, gpt2_plan, resnet_plan, vit_plan
+    from fastxavier.structures import Dirac, Identity, Orthogonal, Sparse, Structure
+    from fastxavier.verification import Verification, verify
 
 # Imported when first asked for: a program that fills arrays does not pay for the rest.
 _LATER = {
+    "CheckpointError": "checkpoints",
+    "Dirac": "structures",
+    "Identity": "structures",
     "Info": "information",
+    "Orthogonal": "structures",
     "Plan": "plans",
     "PlanError": "plans",
     "Report": "models",
     "Rule": "plans",
-    "default_plan": "plans",
-    "gpt2_plan": "plans",
+    "Sparse": "structures",
+    "Structure": "structures",
+    "Verification": "verification",
+    "default_plan": "recipes",
+    "gpt2_plan": "recipes",
     "info": "information",
     "init_": "models",
-    "resnet_plan": "plans",
-    "vit_plan": "plans",
+    "init_checkpoint": "checkpoints",
+    "resnet_plan": "recipes",
+    "verify": "verification",
+    "vit_plan": "recipes",
 }
 
 
@@ -75,6 +79,7 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
+    "CheckpointError",
     "Constant",
     "Dirac",
     "Distribution",
@@ -91,6 +96,7 @@ __all__ = [
     "Structure",
     "TruncatedNormal",
     "Uniform",
+    "Verification",
     "__version__",
     "default_plan",
     "fans",
@@ -108,6 +114,7 @@ __all__ = [
     "heuristic_uniform",
     "info",
     "init_",
+    "init_checkpoint",
     "lecun_normal",
     "lecun_truncated_normal",
     "lecun_uniform",
@@ -120,6 +127,7 @@ __all__ = [
     "truncated_normal_",
     "uniform_",
     "variance_scaling",
+    "verify",
     "vit_plan",
     "zeros",
 ]

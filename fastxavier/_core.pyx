@@ -449,9 +449,7 @@ cdef int thread_count(threads) except -1:
 def fill(array, law_, key, global_shape, offset, threads):
     """Fill `array`; `key` is (seed, stream), or Streams to take one of once all checks have passed."""
     if not isinstance(law_, Law):
-        raise TypeError(
-            f"distribution is {law_!r}; it must be a Uniform, Normal or TruncatedNormal"
-        )
+        raise TypeError(f"distribution is {law_!r}; it must be a Distribution")
     cdef Law law = law_
     cdef Target target = target_of(array)
     cdef c.fx_options options

@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 from fastxavier.distributions import Constant
 from fastxavier.fill import Seed, fill_
 from fastxavier.models import Report, init_
-from fastxavier.plans import Law, Plan, parsed_toml
+from fastxavier.plans import Law, Plan
 from fastxavier.structures import Structure
+from fastxavier.texts import parsed_toml
 
 __all__ = [
     "CheckpointError",
@@ -461,7 +462,7 @@ def init_checkpoint(
     --------
     >>> import fastxavier as fx, tempfile, pathlib
     >>> from fastxavier.checkpoints import init_checkpoint, read_header
-    >>> from fastxavier.plans import default_plan
+    >>> from fastxavier.recipes import default_plan
     >>> path = pathlib.Path(tempfile.mkdtemp()) / "model.safetensors"
     >>> like = {"0.weight": ("F32", (256, 128)), "0.bias": ("F32", (256,))}
     >>> _ = init_checkpoint(path, default_plan(), like, seed=7)
@@ -470,7 +471,7 @@ def init_checkpoint(
     """
     kinds, metadata = (like, {}) if isinstance(like, Mapping) else _tensors_and_metadata(like)
     tensors = _laid_out(kinds)
-    laws = {name: plan.law(name, tensor.shape) for name, tensor in tensors.items()}
+    laws = {name: plan.law(name, tensors[name].shape) for name in kinds}
     for name, tensor in tensors.items():
         check_fillable(name, tensor.dtype, laws[name])
     header = _header(tensors, metadata)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import SupportsFloat, SupportsIndex, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, SupportsFloat, SupportsIndex, TypeAlias, TypeVar
 
 from fastxavier import _core
 from fastxavier.distributions import Distribution
 from fastxavier.schemes import Mode, glorot_normal, glorot_truncated_normal, glorot_uniform
 from fastxavier.streams import MODULE_DEFAULT, ModuleDefault, resolve
-from fastxavier.structures import Layout, Orthogonal, Sparse, Structure
+
+if TYPE_CHECKING:
+    from fastxavier.structures import Layout, Structure
 
 __all__ = ["fill_", "normal_", "orthogonal_", "sparse_", "truncated_normal_", "uniform_"]
 
@@ -98,16 +100,26 @@ def fill_(
     True
     """
     key = resolve(seed, stream)
-    if not isinstance(distribution, Structure):
+    if isinstance(distribution, Distribution):
         _core.fill(array, distribution, key, global_shape, offset, threads)
-        return array
+    else:
+        _fill_structure(array, distribution, key, global_shape, offset, threads)
+    return array
+
+
+def _fill_structure(
+    array: Any, structure: Structure, key: Any, global_shape: Place, offset: Place, threads: Any
+) -> None:
+    from fastxavier.structures import Structure  # which most programs need none of
+
+    if not isinstance(structure, Structure):
+        raise TypeError(f"distribution is {structure!r}; it must be a Distribution or a Structure")
     if global_shape is not None or offset is not None:
         raise ValueError(
-            f"global_shape is {global_shape!r} and offset is {offset!r} for {distribution!r}, "
-            "which is a structure of the whole tensor: leave them out"
+            f"global_shape is {global_shape!r} and offset is {offset!r} for {structure!r}, which "
+            "is a structure of the whole tensor: leave them out"
         )
-    distribution.write(_core.target_of(array).numpy(), key, threads)
-    return array
+    structure.write(_core.target_of(array).numpy(), key, threads)
 
 
 def uniform_(
@@ -282,6 +294,8 @@ def orthogonal_(
     >>> bool(np.allclose(w @ w.T, np.eye(64)))
     True
     """
+    from fastxavier.structures import Orthogonal
+
     return fill_(array, Orthogonal(gain, layout), seed=seed, stream=stream, threads=threads)
 
 
@@ -323,4 +337,6 @@ def sparse_(
     ----------
     J. Martens, "Deep learning via Hessian-free optimization", ICML 2010, section 5.
     """
+    from fastxavier.structures import Sparse
+
     return fill_(array, Sparse(sparsity, std), seed=seed, stream=stream, threads=threads)

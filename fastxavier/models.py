@@ -18,7 +18,8 @@ import numpy as np
 from fastxavier import _core
 from fastxavier.distributions import Distribution
 from fastxavier.fill import Seed
-from fastxavier.plans import Plan, default_plan
+from fastxavier.plans import Plan
+from fastxavier.recipes import default_plan
 from fastxavier.streams import MODULE_DEFAULT, resolve, stream_number
 from fastxavier.structures import Structure
 from fastxavier.terminal import columns, progress_bar

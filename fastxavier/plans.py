@@ -12,9 +12,7 @@ import math
 import numbers
 import os
 import re
-import sys
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import translate
 from functools import lru_cache
@@ -26,17 +24,9 @@ from fastxavier.distributions import Distribution
 from fastxavier.fans import Layout, fans
 from fastxavier.gains import gain as gain_of
 from fastxavier.structures import Structure
+from fastxavier.texts import Lines, Members, json_lines, parsed_toml, toml_lines
 
-__all__ = [
-    "PLANS",
-    "Plan",
-    "PlanError",
-    "Rule",
-    "default_plan",
-    "gpt2_plan",
-    "resnet_plan",
-    "vit_plan",
-]
+__all__ = ["Plan", "PlanError", "Rule"]
 
 Law: TypeAlias = "Distribution | Structure"
 
@@ -90,7 +80,7 @@ def _settings_of(scheme: str) -> list[str]:
     return list(dict.fromkeys((*_own_settings(scheme), *shared)))
 
 
-def _instead(given: str, valid: Iterable[str]) -> str:
+def names_instead(given: str, valid: Iterable[str]) -> str:
     """What to write instead of a name that is not among the valid ones."""
     names = list(valid)
     near = difflib.get_close_matches(given, names, 1)
@@ -210,11 +200,11 @@ class Rule:
                 f"scheme is {scheme!r}; it must be the name of a scheme, or a law", "scheme"
             )
         if scheme not in SCHEMES:
-            raise PlanError(f"scheme is {scheme!r}; {_instead(scheme, SCHEMES)}", "scheme")
+            raise PlanError(f"scheme is {scheme!r}; {names_instead(scheme, SCHEMES)}", "scheme")
         valid = _settings_of(scheme)
         for key in settings:
             if key not in valid:
-                instead = _instead(key, valid) if valid else "it has none"
+                instead = names_instead(key, valid) if valid else "it has none"
                 raise PlanError(f"{key!r} is no setting of {scheme}; {instead}", key)
         missing = [key for key in _needed_settings(scheme) if key not in settings]
         if missing:
@@ -495,7 +485,7 @@ class Plan:
         PlanError
             If the text is no TOML, or something in it is not valid.
         """
-        return _plan(parsed_toml(text, source, PlanError), source, _toml_lines(text))
+        return _plan(parsed_toml(text, source, PlanError), source, toml_lines(text))
 
     @classmethod
     def from_json(cls, text: str, *, source: str = "JSON plan") -> Plan:
@@ -507,12 +497,12 @@ class Plan:
             If the text is no JSON, or something in it is not valid.
         """
         try:
-            document = json.loads(text, object_pairs_hook=_Members)
+            document = json.loads(text, object_pairs_hook=Members)
         except json.JSONDecodeError as error:
             raise PlanError(f"{source}, line {error.lineno}: {error.msg}") from None
         except (ValueError, RecursionError) as error:
             raise PlanError(f"{source}: {error}") from None
-        return _plan(document, source, _json_lines(text))
+        return _plan(document, source, json_lines(text))
 
     def _document(self) -> dict[str, Any]:
         return {"layout": self.layout, "rule": [_entry(rule) for rule in self.rules]}
@@ -533,7 +523,7 @@ class Plan:
 def _check_layout(layout: Any) -> None:
     if layout not in get_args(Layout):
         raise PlanError(
-            f"layout is {layout!r}; {_instead(str(layout), get_args(Layout))}", "layout"
+            f"layout is {layout!r}; {names_instead(str(layout), get_args(Layout))}", "layout"
         )
 
 
@@ -567,45 +557,10 @@ def _by_suffix(path: Path, choices: Mapping[str, Callable[..., Any]]) -> Callabl
 # ---- from text, with lines -----------------------------------------------------------------------
 
 
-class _Members(dict[str, Any]):
-    """An object of JSON, which remembers a key that stands twice, as TOML does not allow."""
-
-    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
-        super().__init__(pairs)
-        counts = Counter(key for key, _ in pairs)
-        self.repeated = next((key for key, count in counts.items() if count > 1), None)
-
-
 def _check_not_repeated(entry: dict[str, Any]) -> None:
     repeated = getattr(entry, "repeated", None)
     if repeated is not None:
         raise PlanError(f"{repeated!r} stands twice", repeated)
-
-
-# The line of a key, or with None of the head, in the rule of an index, or with None at the top.
-Lines: TypeAlias = "Callable[[int | None, str | None], int]"
-
-
-def parsed_toml(text: str, source: str, error_class: type[ValueError]) -> dict[str, Any]:
-    """TOML as a dictionary; `error_class` with the source and the line if it is none."""
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        try:
-            import tomli as tomllib
-        except ImportError:
-            raise ImportError(
-                'reading TOML needs Python 3.11 or tomli: pip install "fastxavier[cli]"'
-            ) from None
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        found = re.search(r" \(at line (\d+), column \d+\)| \(at end of document\)", str(error))
-        line = found[1] if found and found[1] else text.count("\n") + 1
-        message = str(error)[: found.start() if found else None]
-        raise error_class(f"{source}, line {line}: {message}") from None
-    except RecursionError:
-        raise error_class(f"{source}: nested too deeply") from None
 
 
 def _plan(document: Any, source: str, line: Lines) -> Plan:
@@ -630,7 +585,7 @@ def _layout_and_entries(document: Any) -> tuple[str, list[Any]]:
     for key in document:
         if key not in ("layout", "rule"):
             raise PlanError(
-                f"{key!r} is no key of a plan; {_instead(key, ('layout', 'rule'))}", key
+                f"{key!r} is no key of a plan; {names_instead(key, ('layout', 'rule'))}", key
             )
     layout, entries = document.get("layout", "torch"), document.get("rule", [])
     if not isinstance(entries, list):
@@ -654,274 +609,3 @@ def _rule(entry: Any) -> Rule:
     if entry.get("rank", 0) is None:  # JSON's null, where None is the default
         raise PlanError("rank is null; leave it out, or write a number of axes", "rank")
     return Rule(**entry)
-
-
-_TOML_STRING = re.compile(
-    r'"""(?:\\.|[^\\])*?"""|\'\'\'.*?\'\'\'|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'|\#[^\n]*', re.S
-)
-
-
-def _toml_lines(text: str) -> Lines:
-    def blank(found: re.Match[str]) -> str:
-        return "\n" * found[0].count("\n") if found[0].startswith(('"""', "'''", "#")) else found[0]
-
-    lines = _TOML_STRING.sub(blank, text).split("\n")
-    head = re.compile(r"\s*\[\[\s*[\"']?rule[\"']?\s*\]\]")
-    heads = [number for number, line in enumerate(lines) if head.match(line)]
-
-    def line(rule: int | None, key: str | None) -> int:
-        first, last = 0, len(lines)
-        if rule is not None and rule < len(heads):
-            first, last = heads[rule], [*heads, last][rule + 1]
-        if key is not None:
-            begins = re.compile(rf"\s*\[*\s*[\"']?{re.escape(key)}[\"']?\s*[]=.]")
-            for number in range(first, last):
-                if begins.match(lines[number]):
-                    return number + 1
-        return first + 1
-
-    return line
-
-
-_BETWEEN = re.compile(r"[\s,:]*")
-_decode = json.JSONDecoder().raw_decode
-
-
-def _json_skip(text: str, at: int) -> int:
-    """Where the next value or key of valid JSON begins, or a bracket closes."""
-    found = _BETWEEN.match(text, at)
-    return found.end() if found else at
-
-
-def _json_members(text: str, at: int) -> Iterator[tuple[str, int, int]]:
-    """Key, its place, and the place of its value, of the object that begins at a place."""
-    at = _json_skip(text, at + 1)
-    while text[at] != "}":
-        key, end = _decode(text, at)
-        value = _json_skip(text, end)
-        yield key, at, value
-        at = _json_skip(text, _decode(text, value)[1])
-
-
-def _json_lines(text: str) -> Lines:
-    def place(rule: int | None, key: str | None) -> int:
-        at = _json_skip(text, 0)
-        if rule is not None:
-            values = (value for name, _, value in _json_members(text, at) if name == "rule")
-            at = _json_skip(text, next(values) + 1)
-            for _ in range(rule):
-                at = _json_skip(text, _decode(text, at)[1])
-        if text[at] != "{":
-            return at
-        # The last of a key that stands twice: the one that is too many.
-        return max((begin for name, begin, _ in _json_members(text, at) if name == key), default=at)
-
-    return lambda rule, key: text.count("\n", 0, place(rule, key)) + 1
-
-
-# ---- ready-made plans ----------------------------------------------------------------------------
-
-
-def _last(*names: str) -> list[str]:
-    """Globs for the last part of a tensor's name, whatever divides the parts."""
-    return [glob for name in names for glob in (name, f"*[._/]{name}")]
-
-
-def default_plan(layout: str = "torch") -> Plan:
-    """A plan for the usual names of torch, Flax and Keras.
-
-    Weights, kernels and embeddings of two or more axes start Glorot uniform [1]_, biases at 0, and
-    norms as the identity: scales at 1, running means at 0, running variances at 1. What the name
-    calls an embedding has the fans of the layout "embedding"; torch's are called ``weight``, and
-    have those of a linear layer. A tensor of any other name has no rule, since what it holds is
-    not known.
-
-    Parameters
-    ----------
-    layout : str
-        As of `Plan`. Biases have one axis; in the layouts of JAX they may have two, as those of
-        Flax's attention do.
-
-    Returns
-    -------
-    Plan
-
-    References
-    ----------
-    .. [1] X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward neural
-       networks", AISTATS 2010, equation 16.
-
-    Examples
-    --------
-    >>> default_plan().law("layers.0.weight", (256, 128)).bounds
-    (-0.125, 0.125)
-    """
-    one = [Rule(_last("bias", "beta"), "zeros", rank=1)]
-    two = [] if layout == "torch" else [Rule(_last("bias"), "zeros", rank=2)]
-    return Plan(
-        [
-            *one,
-            *two,
-            Rule(_last("running_mean", "moving_mean", "mean"), "zeros", rank=1),
-            Rule(_last("running_var", "moving_variance", "var"), "ones", rank=1),
-            Rule(_last("num_batches_tracked"), "zeros", rank=0),
-            Rule(_last("weight", "scale", "gamma"), "ones", rank=1),
-            Rule(_last("weight", "kernel"), "glorot_uniform", rank="2+"),
-            Rule(_last("embedding", "embeddings"), "glorot_uniform", rank=2, layout="embedding"),
-        ],
-        layout,
-    )
-
-
-def gpt2_plan(layers: int = 12) -> Plan:
-    """GPT-2, by the names of its published checkpoints and of Hugging Face's model.
-
-    Weights are N(0, 0.02**2), those that write into the residual stream (``*.c_proj.weight``)
-    N(0, 0.02**2 / (2 * layers)) [1]_: "we scale the weights of residual layers at initialization
-    by a factor of 1/sqrt(N) where N is the number of residual layers", two in each block. Biases
-    are 0, and layer norms begin as the identity. The causal masks that some checkpoints hold as
-    ``h.*.attn.bias``, of four axes, are no weights and have no rule.
-
-    Parameters
-    ----------
-    layers : int
-        Number of blocks.
-
-    Returns
-    -------
-    Plan
-
-    Raises
-    ------
-    PlanError
-        If `layers` is no positive integer.
-
-    References
-    ----------
-    .. [1] A. Radford, J. Wu, R. Child, D. Luan, D. Amodei, I. Sutskever, "Language models are
-       unsupervised multitask learners", OpenAI 2019, section 2.3.
-
-    Examples
-    --------
-    >>> gpt2_plan(layers=8).law("h.7.mlp.c_proj.weight", (3072, 768))
-    Normal(mean=0.0, std=0.005)
-    """
-    if not isinstance(layers, numbers.Integral) or isinstance(layers, bool) or layers < 1:
-        raise PlanError(f"layers is {layers!r}; it must be an integer from 1 up", "layers")
-
-    def named(*names: str) -> list[str]:
-        return [glob for name in names for glob in (name, f"transformer.{name}")]
-
-    residual = 0.02 / math.sqrt(2 * layers)
-    weights = named("wte.weight", "wpe.weight", "h.*.attn.c_attn.weight", "h.*.mlp.c_fc.weight")
-    return Plan(
-        [
-            Rule(named("h.*.c_proj.weight"), "normal", rank=2, std=residual),
-            Rule([*weights, "lm_head.weight"], "normal", rank=2, std=0.02),
-            Rule(named("h.*.ln_[12].weight", "ln_f.weight"), "ones", rank=1),
-            Rule(named("h.*.bias", "ln_f.bias"), "zeros", rank=1),
-        ]
-    )
-
-
-def vit_plan() -> Plan:
-    """The Vision Transformer, by timm's names and as its authors' own code starts it [1]_.
-
-    Attention and MLP are Glorot uniform, query, key and value each with their own fans (``qkv``
-    holds the three); MLP biases N(0, 1e-6**2), other biases 0; positions N(0, 0.02**2); the class
-    token and the head 0; patch embedding and representation layer LeCun's truncated normal,
-    which is Flax's default.
-
-    Returns
-    -------
-    Plan
-
-    References
-    ----------
-    .. [1] A. Dosovitskiy et al., "An image is worth 16x16 words: transformers for image
-       recognition at scale", ICLR 2021, and ``vit_jax/models_vit.py`` of
-       github.com/google-research/vision_transformer.
-
-    Examples
-    --------
-    >>> vit_plan().law("blocks.0.attn.qkv.weight", (3 * 768, 768)).bounds
-    (-0.0625, 0.0625)
-    """
-    return Plan(
-        [
-            Rule(["*norm.weight", "*norm?.weight", "norm_pre.weight"], "ones", rank=1),
-            Rule("pos_embed", "normal", std=0.02),
-            Rule(["cls_token", "head.weight", "head.bias"], "zeros"),
-            Rule("blocks.*.mlp.fc[12].bias", "normal", rank=1, std=1e-6),
-            Rule("*.bias", "zeros", rank=1),
-            Rule("blocks.*.attn.qkv.weight", "glorot_uniform", rank=2, parts=3),
-            Rule(
-                ["blocks.*.attn.proj.weight", "blocks.*.mlp.fc[12].weight"],
-                "glorot_uniform",
-                rank=2,
-            ),
-            Rule(
-                ["patch_embed.proj.weight", "pre_logits.fc.weight"],
-                "lecun_truncated_normal",
-                rank="2+",
-            ),
-        ]
-    )
-
-
-def resnet_plan(zero_init_residual: bool = False, block: str = "bottleneck") -> Plan:
-    """ResNet, by torchvision's names.
-
-    Convolutions start He normal by fan_out [1]_, batch norms as the identity, the classifier
-    uniform within 1/sqrt(fan_in) as torch's Linear does, its bias at 0.
-
-    Parameters
-    ----------
-    zero_init_residual : bool
-        Whether the last norm of each residual branch starts at 0, so that each block begins as
-        the identity [2]_.
-    block : {"bottleneck", "basic"}
-        Which blocks: their last norm is ``bn3`` (ResNet-50 and deeper) or ``bn2`` (18 and 34).
-
-    Returns
-    -------
-    Plan
-
-    Raises
-    ------
-    PlanError
-        If `block` is neither.
-
-    References
-    ----------
-    .. [1] K. He, X. Zhang, S. Ren, J. Sun, "Delving deep into rectifiers", ICCV 2015, equation 14.
-    .. [2] P. Goyal et al., "Accurate, large minibatch SGD", 2017, section 5.1.
-
-    Examples
-    --------
-    >>> resnet_plan().law("conv1.weight", (128, 3, 5, 5))
-    Normal(mean=0.0, std=0.025)
-    """
-    last = {"bottleneck": "layer*.bn3.weight", "basic": "layer*.bn2.weight"}
-    if block not in last:
-        raise PlanError(f"block is {block!r}; {_instead(str(block), last)}", "block")
-    zeroed = [Rule(last[block], "zeros", rank=1)] if zero_init_residual else []
-    return Plan(
-        [
-            *zeroed,
-            Rule("*.weight", "he_normal", rank=4, mode="fan_out"),
-            Rule("*.weight", "ones", rank=1),
-            Rule(["*.bias", "*.running_mean"], "zeros", rank=1),
-            Rule("*.running_var", "ones", rank=1),
-            Rule("*.num_batches_tracked", "zeros", rank=0),
-            Rule("fc.weight", "heuristic_uniform", rank=2),
-        ]
-    )
-
-
-PLANS: dict[str, Callable[..., Plan]] = {
-    "default": default_plan,
-    "gpt2": gpt2_plan,
-    "vit": vit_plan,
-    "resnet": resnet_plan,
-}

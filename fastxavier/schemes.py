@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import numbers
-from fractions import Fraction
 from math import inf, ldexp, sqrt
-from typing import Any, Literal, SupportsFloat, overload
+from typing import TYPE_CHECKING, Any, Literal, SupportsFloat, overload
 
 from fastxavier import _core
 from fastxavier._numbers import real
 from fastxavier.distributions import Distribution, Normal, TruncatedNormal, Uniform
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 __all__ = [
     "Mode",
@@ -164,7 +166,7 @@ def _spread(
         if _LEAST_SQUARE < square < inf:
             root = sqrt(square)
         else:
-            root = _exact_root(factor * Fraction(scale), mode, fan_in, fan_out)
+            root = _exact_root(factor, scale, mode, fan_in, fan_out)
         spread: float = gain * root / kept_std
     if not spread < inf:
         raise ValueError(
@@ -177,11 +179,13 @@ def _spread(
 _LEAST_SQUARE = 1e-290  # below it a quotient is on its way to losing digits
 
 
-def _exact_root(ratio: Fraction, mode: str, fan_in: Any, fan_out: Any) -> float:
-    """sqrt(ratio / n) where floats would overflow or lose digits on the way."""
+def _exact_root(factor: int, scale: Any, mode: str, fan_in: Any, fan_out: Any) -> float:
+    """sqrt(factor * scale / n) where floats would overflow or lose digits on the way."""
+    from fractions import Fraction  # milliseconds, of which most programs need none
+
     if mode not in _MODES:
         raise ValueError(f"mode is {mode!r}; it must be {', '.join(map(repr, _MODES))}")
-    first, second = Fraction(fan_in), Fraction(fan_out)
+    ratio, first, second = factor * Fraction(scale), Fraction(fan_in), Fraction(fan_out)
     n_or_square = {
         "fan_avg": (first + second) / 2,
         "fan_in": first,
@@ -201,7 +205,7 @@ def _exact_root(ratio: Fraction, mode: str, fan_in: Any, fan_out: Any) -> float:
 def _root(number: Fraction, degree: int) -> float:
     """The square or fourth root of a fraction of any size; infinite beyond the largest float."""
     doublings = (number.numerator.bit_length() - number.denominator.bit_length()) // degree
-    root = sqrt(number / Fraction(2) ** (degree * doublings))
+    root = sqrt(number / type(number)(2) ** (degree * doublings))
     try:
         return ldexp(root if degree == 2 else sqrt(root), doublings)
     except OverflowError:

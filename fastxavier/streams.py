@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
-import secrets
 from functools import lru_cache
-from hashlib import blake2b
 from typing import Any, Final, SupportsIndex
 
 from fastxavier import _core
@@ -32,6 +30,8 @@ def _named(name: str) -> int:
 
 
 def _hashed(data: bytes) -> int:
+    from hashlib import blake2b  # milliseconds, of which a program without names needs none
+
     return int.from_bytes(blake2b(data, digest_size=8).digest(), "little")
 
 
@@ -53,7 +53,7 @@ def seed_number(seed: SupportsIndex | None) -> int:
     if type(seed) is int and 0 <= seed < 1 << 64:
         return seed
     if seed is None:
-        return secrets.randbits(64)
+        return int.from_bytes(os.urandom(8), "little")
     number = _integer("seed", seed, "an integer or None")
     if number >> 64:
         return _hashed(number.to_bytes((number.bit_length() + 7) // 8, "little"))

@@ -102,7 +102,7 @@ def test_file_is_that_of_safetensors(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(safetensors, "TensorSpec"), reason="needs safetensors 0.8")
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     st.dictionaries(
         st.text(st.characters(exclude_categories=["Cs"]), max_size=5).filter(
@@ -224,7 +224,7 @@ SCRIPT = """
 import os, resource, signal, sys
 from fastxavier import checkpoints
 from fastxavier.checkpoints import init_checkpoint
-from fastxavier.plans import default_plan
+from fastxavier.recipes import default_plan
 
 like = {f"{i}.weight": ("F32", (1000, 1000)) for i in range(12)}
 fill = checkpoints.init_
@@ -629,7 +629,7 @@ STRICTER = re.compile(
 )
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(mutations, st.integers(-2, 2))
 def test_mutated_headers(tmp_path_factory, changes, more):
     """Accepted by us only where safetensors reads the same tensors; refused for a reason else."""

@@ -6,6 +6,7 @@ import json
 import math
 import pickle
 import re
+from fnmatch import fnmatchcase
 
 import pytest
 from hypothesis import given, settings
@@ -14,16 +15,8 @@ from hypothesis import strategies as st
 from fastxavier import plans
 from fastxavier.catalog import SCHEMES
 from fastxavier.distributions import Constant, Normal, TruncatedNormal, Uniform, ones, zeros
-from fastxavier.plans import (
-    PLANS,
-    Plan,
-    PlanError,
-    Rule,
-    default_plan,
-    gpt2_plan,
-    resnet_plan,
-    vit_plan,
-)
+from fastxavier.plans import Plan, PlanError, Rule
+from fastxavier.recipes import PLANS, default_plan, gpt2_plan, resnet_plan, vit_plan
 from fastxavier.structures import Dirac, Identity, Orthogonal, Sparse
 
 
@@ -68,6 +61,25 @@ def test_first_rule_that_matches():
 def test_rank(rank, matched):
     rule = Rule("w", "zeros", rank=rank)
     assert [str(n) for n in range(5) if rule.matches("w", n)] == list(matched)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.text("a.*?[]!-\\\n", max_size=6), min_size=1), st.text("ab.*[]-\\\n", max_size=8)
+)
+def test_globs(globs, name):
+    """Those of fnmatch, whatever stands in them."""
+    expected = any(fnmatchcase(name, glob) for glob in globs)
+    assert Rule(globs, "zeros").matches(name, 1) == expected
+    assert (Plan([Rule(globs, "zeros")]).rule_for(name, 1) is not None) == expected
+
+
+def test_laws_are_not_mixed_up():
+    """Rules of one scheme, shapes that are permuted, asked again and again."""
+    plan = Plan([Rule("a", "lecun_normal"), Rule("b", "lecun_normal", mode="fan_out")])
+    for _ in range(3):
+        assert plan.law("a", (4, 25)).std == plan.law("b", (25, 4)).std == 0.2
+        assert plan.law("a", [25, 4]).std == plan.law("b", (4, 25)).std == 0.5
 
 
 def test_unmatched_tensor():
@@ -178,8 +190,10 @@ def test_values():
     assert one != Rule(("b", "a"), "normal", mean=1, std=2.0, rank=2)
     plan = Plan([one, Rule("*", "he_normal", batch_axis=[0, 1])], layout="jax")
     assert eval(repr(plan), vars(plans)) == plan
-    for other in (pickle.loads(pickle.dumps(plan)), copy.deepcopy(plan)):
+    law = plan.law("a", (3, 4))
+    for other in (pickle.loads(pickle.dumps(plan)), copy.deepcopy(plan), copy.copy(plan)):
         assert (other, hash(other)) == (plan, hash(plan))
+        assert other.law("a", (3, 4)) == law
     for value, name in [(one, "scheme"), (plan, "layout")]:
         with pytest.raises(AttributeError):
             setattr(value, name, "torch")
@@ -442,7 +456,7 @@ def rules(draw):
 any_plan = st.builds(Plan, st.lists(rules(), max_size=5), layouts)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(any_plan)
 def test_round_trip(plan):
     """TOML and JSON give the plan back, character by character the second time too."""

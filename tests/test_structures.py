@@ -638,3 +638,52 @@ def test_docstrings():
         failed, tried = doctest.testmod(module)
         assert tried
         assert not failed
+
+
+# ---- through fill_ -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("structure", [Identity(0.5), Orthogonal(2.0), Sparse(0.25, 0.1)], ids=repr)
+def test_fill_takes_a_structure(structure):
+    """The same values as `write` puts there, into the object that was given, whatever it is."""
+    direct = np.empty((6, 8), np.float32)
+    structure.write(direct, (7, 3))
+    array = np.empty((6, 8), np.float32)
+    assert fx.fill_(array, structure, seed=7, stream=3) is array
+    assert (array == direct).all()
+    buffer = memoryview(bytearray(6 * 8 * 4)).cast("f", (6, 8))
+    fx.fill_(buffer, structure, seed=7, stream=3)
+    assert (np.asarray(buffer) == direct).all()
+    turned = np.empty((8, 6), np.float32)
+    fx.fill_(turned.T, structure, seed=7, stream=3)
+    assert (direct == turned.T).all()
+
+
+def test_orthogonal_and_sparse_by_name():
+    array, other = np.empty((5, 9)), np.empty((5, 9))
+    fx.fill_(other, Orthogonal(0.5, "keras"), seed=1, stream="w")
+    assert (fx.orthogonal_(array, 0.5, layout="keras", seed=1, stream="w") == other).all()
+    fx.fill_(other, Sparse(0.4, 0.2), seed=1, stream="w")
+    assert (fx.sparse_(array, 0.4, 0.2, seed=1, stream="w") == other).all()
+
+
+@pytest.mark.parametrize("place", [{"global_shape": (4, 4)}, {"offset": (0, 0)}])
+def test_a_structure_has_no_shards(place):
+    array = np.full((2, 4), 99.0)
+    with pytest.raises(ValueError, match="whole tensor"):
+        fx.fill_(array, Identity(), seed=1, **place)
+    assert (array == 99).all()
+
+
+def test_a_refused_structure_takes_no_stream():
+    fx.manual_seed(5)
+    with pytest.raises(ValueError, match="matrix"):
+        fx.fill_(np.empty(3), Orthogonal())
+    taken = fx.fill_(np.empty(9), fx.Normal())
+    assert (taken == fx.fill_(np.empty(9), fx.Normal(), seed=5, stream=0)).all()
+
+
+@pytest.mark.parametrize("law", [None, "normal", 3, fx.Normal, Orthogonal])
+def test_what_is_no_law(law):
+    with pytest.raises(TypeError, match="Distribution or a Structure"):
+        fx.fill_(np.empty((3, 3)), law)

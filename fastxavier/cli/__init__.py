@@ -19,14 +19,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0, or what the command says; 2 for a wrong argument, or a file that is not
         there or not valid; 130 after Ctrl-C, 141 if the reader of a pipe went.
     """
-    from fastxavier.cli import demo, info, init, verify
+    from fastxavier.cli import bench, demo, info, init, verify
 
     parser = argparse.ArgumentParser(
         prog="fastxavier", description="Neural-network weights, filled in place."
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(title="commands (demo, if none is given)")
-    for command in (demo, info, init, verify):
+    for command in (demo, bench, info, init, verify):
         command.add_to(commands)
     parser.set_defaults(run=demo.run, gib=demo.DEFAULT_GIB, threads=None)
     options = parser.parse_args(arguments)

@@ -1,4 +1,9 @@
-"""fastxavier init: a safetensors file of freshly drawn tensors, from a plan."""
+"""fastxavier init: a safetensors file of freshly drawn tensors, from a plan.
+
+PLAN is a file (.toml or .json), or one of the ready-made: default, gpt2, vit, resnet. The file
+appears whole, or not at all. --json prints one object: {"file", "seed", "bytes", "seconds",
+"tensors": {NAME: {"dtype", "shape", "law"}}}.
+"""
 
 from __future__ import annotations
 
@@ -14,22 +19,17 @@ from pathlib import Path
 from typing import Any
 
 from fastxavier.checkpoints import init_checkpoint, nbytes, tensors_like
-from fastxavier.plans import PLANS, Plan, PlanError, Rule, gpt2_plan
+from fastxavier.plans import Plan, PlanError, Rule
+from fastxavier.recipes import PLANS, gpt2_plan
 from fastxavier.terminal import progress_bar, table
 
 Tensors = Mapping[str, tuple[str, tuple[int, ...]]]
-
-DESCRIPTION = f"""
-Make a safetensors file of freshly drawn tensors. PLAN is a file (.toml or .json) or one of
-{", ".join(PLANS)}. The file appears whole, or not at all. With --json, one object is printed:
-{{"file", "seed", "bytes", "seconds", "tensors": {{NAME: {{"dtype", "shape", "law"}}}}}}.
-"""
 
 
 def add_to(commands: Any) -> None:
     """Add the command to the parser's."""
     parser = commands.add_parser(
-        "init", help="make a checkpoint of fresh weights", description=DESCRIPTION
+        "init", help="make a checkpoint of fresh weights", description=__doc__
     )
     parser.add_argument("plan", metavar="PLAN", help="a plan's file, or a ready-made one's name")
     parser.add_argument(

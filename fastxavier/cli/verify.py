@@ -1,4 +1,9 @@
-"""fastxavier verify: whether a safetensors file holds what a plan says."""
+"""fastxavier verify: whether the tensors of a safetensors file are draws of the laws of a plan.
+
+Exit status 0 if all are, 1 if one is not. --json prints one object: {"file", "ok", "false_alarm",
+"failures": [NAME], "tensors": {NAME: {"ok", "failures", "law", "dtype", "shape"}}}; a tensor that
+was drawn also has the "false_alarm" it was allowed, and "level" and "findings".
+"""
 
 from __future__ import annotations
 
@@ -15,20 +20,13 @@ from fastxavier.plans import Law
 from fastxavier.terminal import progress_bar, table
 from fastxavier.verification import verify
 
-DESCRIPTION = """
-Tell whether the tensors of a safetensors file are draws of the laws that a plan gives them. The
-exit status is 0 if all are, 1 if one is not. With --json, one object is printed: {"file", "ok",
-"false_alarm", "failures": [NAME], "tensors": {NAME: {"ok", "failures", "law", "dtype", "shape"}}};
-a tensor that was drawn also has the "false_alarm" it was allowed, and "level" and "findings".
-"""
-
 CHUNK = 1 << 22  # values compared at a time
 
 
 def add_to(commands: Any) -> None:
     """Add the command to the parser's."""
     parser = commands.add_parser(
-        "verify", help="check a checkpoint against a plan", description=DESCRIPTION
+        "verify", help="check a checkpoint against a plan", description=__doc__
     )
     parser.add_argument("file", metavar="FILE", help="a .safetensors file")
     parser.add_argument(
@@ -36,13 +34,21 @@ def add_to(commands: Any) -> None:
     )
     parser.add_argument(
         "--false-alarm",
-        type=float,
+        type=chance,
         default=1e-6,
         metavar="A",
         help="chance that a file which is right fails (default: 1e-6)",
     )
     parser.add_argument("--json", action="store_true", help="for machines")
     parser.set_defaults(run=run)
+
+
+def chance(text: str) -> float:
+    """A probability as it is typed."""
+    number = float(text)
+    if not 0 < number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not between 0 and 1")
+    return number
 
 
 def run(options: argparse.Namespace) -> int:

@@ -1,0 +1,767 @@
+"""What `verify` tells of an array: faults are found, true draws never accused, numbers are right.
+
+Expected numbers come from SciPy, mpmath or closed forms. Seeds are fixed; where true draws may fail
+by chance, the bound is a quantile of the binomial law that a right verdict obeys.
+"""
+
+import doctest
+import functools
+import itertools
+import json
+import math
+import sys
+import tracemalloc
+import types
+from dataclasses import FrozenInstanceError
+
+import cases
+import ml_dtypes
+import mpmath
+import numpy as np
+import pytest
+from scipy import stats
+
+import fastxavier as fx
+from fastxavier import Normal, TruncatedNormal, Uniform, verification
+from fastxavier.verification import verify
+
+inf = math.inf
+SEED = 20100513
+SHAPE = 512, 512
+NORMAL = fx.glorot_normal(512, 512)
+UNIFORM = fx.glorot_uniform(512, 512)
+TRUNCATED = fx.glorot_truncated_normal(512, 512)
+
+dtypes = pytest.mark.parametrize("dtype", cases.DTYPES)
+
+
+def filled(law, shape=SHAPE, dtype="float32", seed=SEED):
+    return fx.fill_(np.empty(shape, cases.DTYPES[dtype]), law, seed=seed)
+
+
+# ---- true draws ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "dtype"), cases.ALL)
+def test_our_draws_pass(name, dtype):
+    law = cases.laws(dtype)[name]
+    report = verify(filled(law, (600, 500), dtype), law)
+    assert report.ok, report
+
+
+SMALL_LAWS = [
+    NORMAL,
+    UNIFORM,
+    TRUNCATED,
+    Normal(3, 0.1),
+    Uniform(0, 1),
+    TruncatedNormal(0.1, 0.5, -1, 3),
+    TruncatedNormal(0, 1, 0, inf),
+    TruncatedNormal(0, 1, 9, 10),
+    TruncatedNormal(0, 1, -1e-9, 2e-9),
+]
+
+
+@dtypes
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 10])
+@pytest.mark.parametrize("law", SMALL_LAWS, ids=repr)
+def test_a_handful_of_values_passes(law, count, dtype):
+    for seed in range(3):
+        report = verify(filled(law, count, dtype, seed), law)
+        assert report.ok, report
+
+
+def test_false_alarms_are_as_rare_as_stated():
+    """Of many fills no more fail than a binomial law with that probability allows, but for 1e-6."""
+    false_alarm, each = 0.05, 15
+    cells = list(itertools.product(SMALL_LAWS, cases.DTYPES, range(each)))
+    failed = 0
+    for seed, (law, dtype, i) in enumerate(cells):
+        count = (5, 50, 700, 3000, 20000)[i % 5]
+        failed += not verify(filled(law, count, dtype, seed), law, false_alarm=false_alarm).ok
+    assert failed <= stats.binom.isf(1e-6, len(cells), false_alarm)
+
+
+@pytest.mark.parametrize(
+    ("law", "dtype", "count"),
+    [
+        (NORMAL, "float32", 1600),
+        (UNIFORM, "float64", 1600),
+        (TruncatedNormal(0, 1, 0, inf), "float32", 5000),
+        (NORMAL, "bfloat16", 5000),
+    ],
+    ids=repr,
+)
+def test_probabilities_of_true_draws_are_uniform(law, dtype, count):
+    """Neither too small nor too large: a p that is always near 1 would find nothing."""
+    reports = [verify(filled(law, count, dtype, seed), law) for seed in range(250)]
+    names = ["mean", "variance", "least", "greatest"] + ["distribution"] * (dtype == "bfloat16")
+    for name in names:
+        p = [getattr(report, name).p for report in reports]
+        assert stats.kstest(p, "uniform").pvalue > 1e-5, name
+
+
+NUMPYS = {
+    "normal": (lambda g, n: g.normal(0, 0.02, n), Normal(0, 0.02)),
+    "normal of 32 bits": (
+        lambda g, n: g.standard_normal(n, np.float32) * np.float32(0.02),
+        Normal(0, 0.02),
+    ),
+    "uniform": (lambda g, n: g.uniform(-0.1, 0.1, n), Uniform(-0.1, 0.1)),
+    "uniform of 24 bits": (lambda g, n: g.random(n, np.float32), Uniform(0, 1)),
+    "uniform of 23 bits": (
+        lambda g, n: (g.integers(0, 1 << 23, n) / 2.0**22 - 1).astype(np.float32),
+        Uniform(-1, 1),
+    ),
+    "legacy": (
+        lambda g, n: np.random.RandomState(7).normal(0, 0.02, n).astype(np.float16),
+        Normal(0, 0.02),
+    ),
+    "truncated": (
+        lambda g, n: stats.truncnorm(-1, 2, 0.3, 0.05).rvs(n, random_state=7),
+        TruncatedNormal(0.3, 0.05, -1, 2),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NUMPYS)
+def test_other_generators_pass(name):
+    draw, law = NUMPYS[name]
+    report = verify(draw(np.random.default_rng(SEED), 1_000_000), law)
+    assert report.ok, report
+
+
+# ---- faults --------------------------------------------------------------------------------------
+
+
+def changed(array, where, value):
+    array[where] = value
+    return array
+
+
+def of_128_values():
+    """What a generator makes that draws the 7 bits of a bfloat16's fraction."""
+    steps = np.random.default_rng(SEED).integers(0, 128, SHAPE)
+    return ((steps / 64 - 1) * UNIFORM.high).astype(ml_dtypes.bfloat16)
+
+
+def clipped():
+    return np.clip(filled(NORMAL, 1 << 20), -4 * NORMAL.std, 4 * NORMAL.std)
+
+
+tall = fx.glorot_normal(512, 256, mode="fan_in")
+wide = fx.glorot_normal(256, 512, mode="fan_in")
+one_ulp_out = np.nextafter(np.float32(UNIFORM.high), np.float32(1))
+
+FAULTS = {
+    "128 values": (of_128_values, UNIFORM, "distribution"),
+    "gain twice": (
+        lambda: filled(fx.glorot_normal(512, 512, gain=25 / 9)),
+        fx.glorot_normal(512, 512, gain=5 / 3),
+        "variance",
+    ),
+    "fans swapped": (lambda: filled(wide, (256, 512)), tall, "variance"),
+    "truncation not corrected": (
+        lambda: filled(TruncatedNormal(0, NORMAL.std)),
+        TRUNCATED,
+        "variance",
+    ),
+    "mean moved": (lambda: filled(Normal(NORMAL.std / 50, NORMAL.std)), NORMAL, "mean"),
+    "NaN": (lambda: changed(filled(NORMAL), (3, 5), np.nan), NORMAL, "nans"),
+    "infinity": (lambda: changed(filled(NORMAL), (3, 5), -inf), NORMAL, "infinities"),
+    "one ulp out of bounds": (
+        lambda: changed(filled(UNIFORM), (3, 5), one_ulp_out),
+        UNIFORM,
+        "out_of_bounds",
+    ),
+    "outlier": (lambda: changed(filled(NORMAL), (3, 5), -9 * NORMAL.std), NORMAL, "least"),
+    "uniform for normal": (lambda: filled(UNIFORM), NORMAL, "distribution"),
+    "normal for uniform": (lambda: filled(NORMAL), UNIFORM, "out_of_bounds"),
+    "clipped": (clipped, NORMAL, "greatest"),
+    "float16 in float32": (
+        lambda: filled(NORMAL, dtype="float16").astype(np.float32),
+        NORMAL,
+        "distribution",
+    ),
+    "stratified": (
+        lambda: np.random.default_rng(SEED).permutation(
+            np.linspace(-UNIFORM.high, UNIFORM.high, 1 << 18)
+        ),
+        UNIFORM,
+        "distribution",
+    ),
+    "zeros": (lambda: np.zeros(SHAPE, np.float32), NORMAL, "repeats"),
+    "half zeros": (
+        lambda: filled(NORMAL) * (np.arange(512) % 2).astype(np.float32),
+        NORMAL,
+        "variance",
+    ),
+    "few and wrong": (lambda: filled(Normal(0, 10 * NORMAL.std), 64), NORMAL, "distribution"),
+    "sums beyond doubles": (lambda: np.array([1e308, -1e308] * 4000), Normal(0, 1e-300), "mean"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_faults_are_found(name):
+    make, law, finding = FAULTS[name]
+    report = verify(make(), law)
+    assert not report.ok
+    assert finding in report.failures
+
+
+@pytest.mark.parametrize(
+    ("name", "others"),
+    [("mean moved", 1), ("one ulp out of bounds", 0), ("NaN", 0), ("outlier", 0), ("clipped", 1)],
+)
+def test_other_findings_are_left_alone(name, others):
+    """One fault, one failure, and the like: a mean moved a little may touch the distribution."""
+    make, law, _ = FAULTS[name]
+    assert len(verify(make(), law).failures) <= 1 + others
+
+
+@dtypes
+def test_not_finite_values_are_counted(dtype):
+    values = filled(NORMAL, (300, 200), dtype)
+    values[::50, 7], values[0, :3], values[1, 1] = np.nan, inf, -inf
+    report = verify(values, NORMAL)
+    assert (report.nans.measured, report.infinities.measured) == (6, 4)
+    assert report.failures == ("nans", "infinities")
+    finite = values[np.isfinite(values.astype(np.float32))].astype(np.float64)
+    assert math.isclose(report.mean.measured, finite.mean(), rel_tol=1e-9)
+    assert report.greatest.measured == finite.max()
+
+
+@dtypes
+def test_nothing_but_nan(dtype):
+    report = verify(np.full(100, np.nan, cases.DTYPES[dtype]), NORMAL)
+    assert report.failures == ("nans",)
+    assert report.mean is None
+
+
+# ---- repeated blocks -----------------------------------------------------------------------------
+
+
+@dtypes
+@pytest.mark.parametrize(("source", "target"), [(0, 262144 - 48), (77, 131), (1001, 200_003)])
+def test_repeats_at_any_offset(dtype, source, target):
+    """A block of the least length, wherever both stand; one value less is no longer one."""
+    values = filled(NORMAL, 1 << 18, dtype)
+    length = int(verify(values, NORMAL).repeats.note.split()[2])
+    values[target : target + length] = values[source : source + length]
+    report = verify(values, NORMAL)
+    assert report.failures == ("repeats",)
+    # The blocks' neighbours may be equal by chance, in 16 bits.
+    assert f"{length} values alike from ({source},) and ({target},) on" == report.repeats.note
+    values = filled(NORMAL, 1 << 18, dtype)
+    values[target : target + length - 1] = values[source : source + length - 1]
+    assert verify(values, NORMAL).ok
+
+
+@dtypes
+def test_repeats_in_larger_arrays(dtype):
+    """Of more than 2^20 values some places are looked at: a repeat of the length stated is met."""
+    values = filled(NORMAL, (2100, 1000), dtype)
+    report = verify(values, NORMAL)
+    assert report.ok
+    length = int(report.repeats.note.split()[2])
+    assert length <= 15 + 14 * 32 + 48
+    flat = values.reshape(-1)
+    flat[1_234_567 : 1_234_567 + length] = flat[89 : 89 + length]
+    report = verify(values, NORMAL)
+    assert report.failures == ("repeats",)
+    assert f"{length} values alike from (0, 89) and (1234, 567) on" == report.repeats.note
+
+
+def symmetric():
+    values = filled(NORMAL, (300, 300))
+    return np.triu(values) + np.triu(values, 1).T
+
+
+def row_in_column():
+    values = filled(NORMAL)
+    values[:, 7] = values[5]
+    return values
+
+
+def column_again():
+    values = filled(NORMAL)
+    values[:, 100] = values[:, 3]
+    return values
+
+
+def rows_again():
+    values = filled(NORMAL)
+    values[300:302] = values[9:11]
+    return values
+
+
+def kernel_again():
+    values = filled(NORMAL, (64, 32, 3, 3))
+    values[11] = values[60]
+    return values
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize(
+    ("make", "length"),
+    [
+        (symmetric, "90,000"),
+        (row_in_column, "512"),
+        (column_again, "512"),
+        (rows_again, "1,024"),
+        (kernel_again, "288"),
+    ],
+)
+def test_repeats_along_either_axis(make, length, transposed):
+    values = make().T if transposed else make()
+    report = verify(values, NORMAL)
+    assert "repeats" in report.failures
+    assert report.repeats.note.startswith(f"{length} values alike")
+
+
+def test_values_all_alike_are_soon_told():
+    """Every place is an anchor: neither time nor memory may grow with their pairs."""
+    assert "repeats" in verify(np.zeros((1500, 1000), np.float32), NORMAL).failures
+
+
+@pytest.mark.parametrize(
+    ("law", "told"),
+    [(Normal(1, 0.02), True), (Normal(1, 0.001), False), (Normal(0, 0.02), True)],
+    ids=repr,
+)
+def test_chance_does_not_repeat_blocks_of_few_numbers(law, told):
+    """Of a bfloat16 near 1 there are few: windows grow, or nothing is told of repeats."""
+    values = filled(law, (700, 700), "bfloat16")
+    report = verify(values, law)
+    assert report.ok
+    assert (report.repeats is not None) == told
+
+
+# ---- numbers -------------------------------------------------------------------------------------
+
+LAWS = [
+    (Normal(0.3, 0.02), 3),
+    (Uniform(-0.1, 0.3), 9 / 5),
+    (TruncatedNormal(0, 1), None),
+    (TruncatedNormal(0.1, 0.5, -1, 3), None),
+    (TruncatedNormal(0, 1, 0, inf), None),
+    (TruncatedNormal(0, 1, 9, 10), None),
+]
+
+
+@functools.cache
+def exact_kurtosis(low, high):
+    """Of the standard normal within (low, high), by mpmath's quadrature."""
+    with mpmath.workdps(30):
+        ends = [mpmath.mpf(low), mpmath.mpf(min(high, low + 12))]
+
+        def expectation(function):
+            return mpmath.quad(lambda z: function(z) * mpmath.npdf(z), ends)
+
+        mass = expectation(lambda z: 1)
+        mean = expectation(lambda z: z) / mass
+        second = expectation(lambda z: (z - mean) ** 2) / mass
+        fourth = expectation(lambda z: (z - mean) ** 4) / mass
+        return float(fourth / second**2)
+
+
+@pytest.mark.parametrize(("law", "kurtosis"), LAWS, ids=repr)
+def test_moments_in_standard_errors(law, kurtosis):
+    """z of mean and variance from the law's fourth moment, in plain NumPy."""
+    if kurtosis is None:
+        kurtosis = exact_kurtosis(law.low, law.high)
+    values = filled(law, 100_000, "float64")
+    report = verify(values, law)
+    root = math.sqrt(values.size)
+    z = (values.mean() - law.mean) / law.std * root
+    assert math.isclose(report.mean.z, z, rel_tol=1e-6)
+    assert math.isclose(report.mean.measured, values.mean(), rel_tol=1e-9)
+    assert report.mean.expected == law.mean
+    about = ((values - law.mean) ** 2).mean()
+    z = (about / law.variance - 1) / math.sqrt(kurtosis - 1) * root
+    assert math.isclose(report.variance.z, z, rel_tol=1e-6)
+    assert math.isclose(report.variance.measured, about, rel_tol=1e-9)
+    assert math.isclose(report.variance.expected, law.variance, rel_tol=1e-12)
+
+
+def test_probability_of_a_variance_is_that_of_a_chi_square():
+    """Of n normal values, exactly."""
+    values = filled(NORMAL, 2000, "float64")
+    report = verify(values, NORMAL)
+    sums = (values**2).sum() / NORMAL.variance
+    p = 2 * min(stats.chi2.sf(sums, 2000), stats.chi2.cdf(sums, 2000))
+    assert math.isclose(report.variance.p, p, rel_tol=1e-6)
+    p = 2 * stats.norm.sf(abs(values.mean()) / NORMAL.std * math.sqrt(2000))
+    assert math.isclose(report.mean.p, p, rel_tol=1e-6)
+
+
+def test_a_few_values_have_moments_that_are_not_judged():
+    report = verify(filled(NORMAL, 100), NORMAL)
+    assert report.mean.p is None
+    assert report.variance.p is None
+    assert report.level == 1e-6 / 3
+
+
+@pytest.mark.parametrize(("law", "_"), LAWS, ids=repr)
+@pytest.mark.parametrize("count", [1, 10, 5000])
+def test_kolmogorov_smirnov(law, count, _):
+    """SciPy's distance, but for what lies within one of the cells."""
+    values = filled(law, count, "float64")
+    if isinstance(law, Uniform):
+        frozen = stats.uniform(law.low, law.high - law.low)
+    else:
+        low, high = (law.low, law.high) if isinstance(law, TruncatedNormal) else (-inf, inf)
+        parent = law.parent if isinstance(law, TruncatedNormal) else law
+        frozen = stats.truncnorm(low, high, parent.mean, parent.std)
+    exact = stats.kstest(values, frozen.cdf)
+    found = verify(values, law).distribution
+    assert found.note == "Kolmogorov-Smirnov"
+    # The densest law's cell holds 1 / 1,500; the outer two 2**-12 each.
+    assert 0 <= exact.statistic - found.measured <= 7e-4 + 1e-12
+    assert found.p >= exact.pvalue * (1 - 1e-9)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_every_number_of_16_bits_has_its_share(dtype):
+    """The chi-square over groups of representable numbers, by dictionary, fraction and SciPy."""
+    law, kind, count = NORMAL, cases.DTYPES[dtype], 50_000
+    values = filled(law, count, dtype)
+    seen = dict(zip(*np.unique(values.astype(np.float64), return_counts=True), strict=True))
+    with np.errstate(invalid="ignore"):
+        every = np.arange(1 << 16, dtype=np.uint16).view(kind).astype(np.float64)
+    numbers = np.unique(every[np.isfinite(every)])
+    ends = [-inf, *((numbers[1:] + numbers[:-1]) / 2), inf]
+    shares = np.diff(stats.norm(0, float(np.float32(law.std))).cdf(ends))
+    groups = [[0, 0.0]]
+    for number, share in zip(numbers.tolist(), shares.tolist(), strict=True):
+        if groups[-1][1] * count >= 20:
+            groups.append([0, 0.0])
+        groups[-1][0] += seen.get(number, 0)
+        groups[-1][1] += share
+    if groups[-1][1] * count < 20:
+        rest = groups.pop()
+        groups[-1] = [groups[-1][0] + rest[0], groups[-1][1] + rest[1]]
+    observed, expected = np.array(groups).T
+    exact = stats.chisquare(observed, expected * count)
+    found = verify(values, law).distribution
+    assert found.note == f"chi-square, {len(groups):,} groups"
+    assert math.isclose(found.measured, exact.statistic, rel_tol=1e-6)
+    assert math.isclose(found.p, 2 * min(exact.pvalue, 1 - exact.pvalue), rel_tol=0.05)
+
+
+@pytest.mark.parametrize(("law", "_"), LAWS, ids=repr)
+def test_chi_square_of_cells(law, _):
+    """Of many doubles: the same statistic within what other groups of them may give."""
+    values = filled(law, 200_000, "float64")
+    found = verify(values, law).distribution
+    assert found.note.startswith("chi-square, ")
+    assert 900 < found.expected + 1 <= 1024
+    assert abs(found.measured - found.expected) < 5 * math.sqrt(2 * found.expected)
+    assert math.isclose(
+        found.p,
+        2
+        * min(
+            stats.chi2.sf(found.measured, found.expected),
+            stats.chi2.cdf(found.measured, found.expected),
+        ),
+        rel_tol=0.05,
+    )
+
+
+def test_power_of_the_chi_square():
+    """Four groups in eight with 2% more and four with as much less: n 0.02^2 is what that adds."""
+    count, shift, period = 1 << 21, 0.02, 8 / 964
+    uniforms = np.random.default_rng(SEED).random(count)
+    place = uniforms / period
+    phase = place % 1
+    moved = np.where(phase < (1 + shift) / 2, phase / (1 + shift), 1 - (1 - phase) / (1 - shift))
+    found = verify((np.floor(place) + moved) * period, Uniform(0, 1)).distribution
+    assert found.measured - found.expected > count * shift**2 / 2
+    assert found.p < 1e-7
+
+
+@dtypes
+@pytest.mark.parametrize("count", [1, 30, 10_000])
+def test_extremes_of_a_uniform(dtype, count):
+    """F^n in closed form; values count as the middle of what rounds to them."""
+    values = filled(Uniform(0, 1), count, dtype)
+    report = verify(values, Uniform(0, 1))
+    top, bottom = float(values.max()), float(values.min())
+    assert (report.least.measured, report.greatest.measured) == (bottom, top)
+    median = 0.5 ** (1 / count)
+    assert math.isclose(report.greatest.expected, median, rel_tol=1e-6)
+    assert math.isclose(report.least.expected, 1 - median, rel_tol=1e-5)
+    if dtype == "float64":
+        for p, share in ((report.greatest.p, top), (report.least.p, 1 - bottom)):
+            further, nearer = 1 - share**count, (share + 2**-22) ** count
+            assert math.isclose(p, min(1, 2 * min(further, nearer)), rel_tol=1e-6)
+    else:
+        assert report.ok
+
+
+def test_extremes_of_a_normal():
+    values = filled(NORMAL, 40_000, "float64")
+    report = verify(values, NORMAL)
+    share = stats.norm.cdf(values.max() / NORMAL.std)
+    further, nearer = 1 - share**40_000, (share + 2**-22) ** 40_000
+    assert math.isclose(report.greatest.p, 2 * min(further, nearer), rel_tol=1e-6)
+    median = stats.norm.isf(1 - 0.5 ** (1 / 40_000)) * NORMAL.std
+    assert math.isclose(report.greatest.expected, median, rel_tol=1e-9)
+    assert math.isclose(report.least.expected, -median, rel_tol=1e-9)
+
+
+@dtypes
+def test_bounds_are_those_of_the_dtype(dtype):
+    """0.1 rounds up in float32 and bfloat16, down in float16: the rounded bound is inside."""
+    kind = cases.DTYPES[dtype].type
+    law = Uniform(-0.1, 0.1)
+    bound = kind(np.float32(0.1)) if dtype != "float64" else 0.1
+    values = filled(law, (100, 100), dtype)
+    values[0, 0], values[5, 5] = bound, -bound
+    assert verify(values, law).out_of_bounds.measured == 0
+    values[0, 0], values[5, 5] = np.nextafter(bound, kind(1)), -np.nextafter(bound, kind(1))
+    report = verify(values, law)
+    assert report.out_of_bounds.measured == 2
+    assert "out_of_bounds" in report.failures
+
+
+def test_bounds_from_rounded_parameters_are_bounds():
+    """3 sigma rounded, and 3 times sigma rounded, differ by an ulp; either may be the bound."""
+    differing = 0
+    for std in np.linspace(0.5, 0.9, 20).tolist():
+        law = TruncatedNormal(0, std, -3, 3)
+        bounds = {np.float32(3 * std), np.float32(3 * float(np.float32(std)))}
+        differing += len(bounds) - 1
+        for bound in bounds:
+            assert verify(np.array([0.1, bound], np.float32), law).out_of_bounds.measured == 0
+        above = np.nextafter(max(bounds), np.float32(9))
+        assert verify(np.array([0.1, above], np.float32), law).out_of_bounds.measured == 1
+    assert differing > 0
+
+
+# ---- arrays --------------------------------------------------------------------------------------
+
+
+def strided(values):
+    room = np.zeros((2 * values.shape[0], 3 * values.shape[1]), values.dtype)
+    room[::2, 1::3] = values
+    return room[::2, 1::3]
+
+
+class Foreign:
+    """Memory by DLPack, and by nothing else."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def __dlpack__(self, **options):
+        return self.array.__dlpack__(**options)
+
+    def __dlpack_device__(self):
+        return self.array.__dlpack_device__()
+
+
+LAYOUTS = {
+    "Fortran": np.asfortranarray,
+    "strided": strided,
+    "reversed": lambda values: values[::-1, ::-1].copy()[::-1, ::-1],
+    "other byte order": lambda values: values.astype(values.dtype.newbyteorder()),
+    "one axis": lambda values: values.reshape(1, -1, 1),
+    "read-only": lambda values: np.broadcast_to(values, values.shape),
+    "DLPack": Foreign,
+    "buffer": lambda values: memoryview(values),
+}
+
+
+NUMPY_ALONE = ("other byte order", "DLPack", "buffer")  # what ml_dtypes' bfloat16 cannot be
+
+
+@pytest.mark.parametrize(
+    ("layout", "dtype"),
+    [
+        (layout, dtype)
+        for layout in LAYOUTS
+        for dtype in cases.DTYPES
+        if dtype != "bfloat16" or layout not in NUMPY_ALONE
+    ],
+)
+def test_layouts(layout, dtype):
+    """The findings are those of the plain array, sums in another order aside."""
+    values = filled(NORMAL, (700, 301), dtype)
+    plain, other = verify(values, NORMAL), verify(LAYOUTS[layout](values), NORMAL)
+    assert other.ok
+    for one, two in zip(plain.findings, other.findings, strict=True):
+        assert (one.name, one.expected, one.note) == (two.name, two.expected, two.note)
+        assert math.isclose(one.measured, two.measured, rel_tol=1e-9, abs_tol=1e-12)
+
+
+class TorchTensor:
+    """A tensor of torch's bfloat16, as far as `verify` looks at it: NumPy can take its bits."""
+
+    dtype = "torch.bfloat16"
+
+    def __init__(self, values):
+        self.bits = values.view(np.int16)
+
+    def view(self, dtype):
+        assert dtype is np.int16
+        return self
+
+    def numpy(self):
+        return self.bits
+
+
+def test_a_torch_bfloat16_tensor(monkeypatch):
+    """NumPy cannot take such a tensor; its bits as integers it can."""
+    monkeypatch.setitem(sys.modules, "torch", types.SimpleNamespace(int16=np.int16))
+    values = filled(NORMAL, (300, 200), "bfloat16")
+    report = verify(TorchTensor(values).view(np.int16), NORMAL)
+    assert report.ok
+    assert report.shape == (300, 200)
+    assert report.asdict() == verify(values, NORMAL).asdict()
+
+
+def test_scalars_and_sequences():
+    assert verify(np.float32(0.01), NORMAL).shape == ()
+    assert verify([0.01, -0.02], NORMAL).dtype == "float64"
+
+
+@pytest.mark.parametrize("view", [lambda values: values, np.transpose], ids=["C", "Fortran"])
+def test_memory_is_bounded(view):
+    """Pieces, and 24 bytes for one place in 32 of either order, thrice as much to sort them."""
+    values = filled(NORMAL, (4000, 4000))
+    tracemalloc.start()
+    verify(view(values), NORMAL)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 3 * 24 * values.size / 32 * 2 + 64 * verification.CHUNK
+
+
+# ---- laws without variance, structures -----------------------------------------------------------
+
+
+@dtypes
+@pytest.mark.parametrize("law", [Normal(0.1, 0), Uniform(0.1, 0.1), Normal(0, 0)], ids=repr)
+def test_constants(dtype, law):
+    values = np.full((3, 5), np.float32(law.mean) if dtype != "float64" else law.mean)
+    values = values.astype(cases.DTYPES[dtype])
+    report = verify(values, law)
+    assert report.ok
+    assert report.mean is None
+    assert verify(-values if law.mean == 0 else values, law).ok
+    values[1, 1] = np.nextafter(values[1, 1], cases.DTYPES[dtype].type(1))
+    assert verify(values, law).failures == ("out_of_bounds",)
+    values[1, 1] = np.nan
+    assert verify(values, law).failures == ("nans",)
+
+
+def test_a_law_that_the_dtype_holds_as_a_constant():
+    assert verify(filled(Normal(1, 1e-60), 100), Normal(1, 1e-60)).ok
+    assert not verify(np.array([1, 1.5], np.float32), Normal(1, 1e-60)).ok
+
+
+@pytest.mark.parametrize(
+    "law", [Uniform(1, 1 + 7 * 2.0**-23), Normal(1e6, 1e-4), Normal(1, 1e-5)], ids=repr
+)
+def test_laws_of_few_float32_numbers_are_not_accused_of_rounding(law):
+    report = verify(filled(law, (1000, 300)), law)
+    assert report.ok, report
+
+
+class Ones:
+    """A structure: nothing but ones."""
+
+    def deviation(self, array):
+        return float(np.abs(array - 1).max())
+
+    def tolerance(self, array):
+        return 1e-3
+
+
+def test_structures():
+    report = verify(np.full((2, 3), 1.0005), Ones())
+    assert report.ok
+    assert report.deviation.measured == pytest.approx(5e-4)
+    assert verify(np.full((2, 3), 1.1), Ones()).failures == ("deviation",)
+    assert verify(np.array([1.0, np.nan]), Ones()).failures == ("nans", "deviation")
+
+
+# ---- report --------------------------------------------------------------------------------------
+
+
+def test_report_is_immutable():
+    report = verify(filled(NORMAL), NORMAL)
+    with pytest.raises(FrozenInstanceError):
+        report.law = UNIFORM
+    with pytest.raises(FrozenInstanceError):
+        report.mean.p = 1.0
+
+
+def test_report_prints_as_a_table():
+    report = verify(FAULTS["NaN"][0](), NORMAL)
+    title, head, *rows, verdict = str(report).splitlines()
+    assert title == f"{NORMAL!r}: 262,144 of float32, shape (512, 512)"
+    assert head.split() == ["expected", "measured", "z", "p"]
+    assert [row[: row.index("  ")].replace(" ", "_") for row in rows] == [
+        one.name for one in report.findings
+    ]
+    ends = [head.index(name) + len(name) for name in ("expected", "measured")]
+    for row in rows:
+        assert all(row[end - 1] != " " and row[end] == " " for end in ends if end < len(row))
+    assert verdict == "NOT OK: nans (the least p allowed is 2e-07)"
+    assert "FAILS" in rows[0]
+    assert str(verify(filled(NORMAL), NORMAL)).splitlines()[-1].startswith("ok: ")
+
+
+@pytest.mark.parametrize("name", ["NaN", "sums beyond doubles", "clipped"])
+def test_report_as_json(name):
+    make, law, finding = FAULTS[name]
+    report = verify(make(), law)
+    read = json.loads(json.dumps(report.asdict(), allow_nan=False))
+    assert read["ok"] is False
+    assert finding in read["failures"]
+    assert read["law"] == repr(law)
+    assert set(read["findings"]) == {one.name for one in report.findings}
+
+
+def test_level_is_bonferronis():
+    report = verify(filled(NORMAL), NORMAL, false_alarm=0.01)
+    assert report.level == 0.01 / 5
+    assert report.ok == all(one.p is None or one.p >= 0.002 for one in report.findings)
+
+
+# ---- errors --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "error", "message"),
+    [
+        ((np.arange(3), NORMAL), {}, TypeError, "array has dtype int64; it must be float32"),
+        ((["a"], NORMAL), {}, TypeError, "array has dtype <U1"),
+        ((None, NORMAL), {}, TypeError, "array has dtype object"),
+        ((np.ones(3, np.complex64), NORMAL), {}, TypeError, "array has dtype complex64"),
+        ((np.empty((0, 3)), NORMAL), {}, ValueError, r"array has shape \(0, 3\); it must hold"),
+        ((np.ones(3), 0.02), {}, TypeError, "law is 0.02, a float; it must be a Uniform"),
+        ((np.ones(3), Uniform), {}, TypeError, "law is <class"),
+        ((np.ones(3, "f"), Normal(0, 1e99)), {}, ValueError, "beyond the largest float32"),
+        ((np.ones(3), NORMAL), {"false_alarm": 0}, ValueError, "false_alarm is 0.0; it must be be"),
+        ((np.ones(3), NORMAL), {"false_alarm": 1}, ValueError, "false_alarm is 1.0"),
+        ((np.ones(3), NORMAL), {"false_alarm": True}, TypeError, "false_alarm is True"),
+        ((np.ones(3), NORMAL), {"false_alarm": math.nan}, ValueError, "false_alarm is nan"),
+    ],
+)
+def test_errors(arguments, options, error, message):
+    with pytest.raises(error, match=message):
+        verify(*arguments, **options)
+
+
+def test_without_scipy(monkeypatch):
+    monkeypatch.setitem(sys.modules, "scipy.stats", None)
+    with pytest.raises(ImportError, match=r'pip install "fastxavier\[cli\]"'):
+        verify(np.ones(3), NORMAL)
+
+
+def test_docstrings():
+    failed, tried = doctest.testmod(verification)
+    assert tried
+    assert not failed
