@@ -200,8 +200,9 @@ class Race:
         ValueError
             If it was written in another format.
         """
-        if race.get("format") != FORMAT:
-            raise ValueError(f"the race has format {race.get('format')!r}; it must be {FORMAT}")
+        found = race.get("format") if isinstance(race, dict) else None
+        if found != FORMAT:
+            raise ValueError(f"the race has format {found!r}; it must be {FORMAT}")
         fields = [name for name in Entry.__dataclass_fields__ if name != "seconds"]
         heats = tuple(
             Heat(

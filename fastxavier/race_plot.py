@@ -44,28 +44,28 @@ def plot(race: Race, path: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     race : Race
-        This package was timed in each of its heats.
+        A heat in which this package was not timed is left out.
     path : path-like
         Written over.
 
     Raises
     ------
+    ValueError
+        If there is no other.
     ImportError
         If matplotlib is missing: ``pip install "fastxavier[plots]"``.
     """
-    try:
-        import matplotlib as mpl
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ImportError('a plot needs matplotlib: pip install "fastxavier[plots]"') from None
+    mpl, figure_class = matplotlib()
     heats = _largest(race)
+    if not heats:
+        raise ValueError("the race has no heat in which fastxavier was timed; it must have one")
     style: dict[Any, Any] = {
         "svg.hashsalt": "fastxavier",
         "font.family": "DejaVu Sans",
         "font.size": 9,
     }
     with mpl.rc_context(style):
-        figure = Figure(figsize=(8, 1.7 + 0.36 * len(heats)))
+        figure = figure_class(figsize=(8, 1.7 + 0.36 * len(heats)))
         figure.set_layout_engine("constrained")
         axes = figure.subplots()
         _draw(axes, heats)
@@ -75,12 +75,22 @@ def plot(race: Race, path: str | os.PathLike[str]) -> None:
         figure.savefig(path, format="svg", metadata={"Date": None})
 
 
+def matplotlib() -> tuple[Any, Any]:
+    """Matplotlib and its class of figures, or an ImportError that says what to install."""
+    try:
+        import matplotlib
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ImportError('a plot needs matplotlib: pip install "fastxavier[plots]"') from None
+    return matplotlib, Figure
+
+
 def _largest(race: Race) -> list[Heat]:
     """Of each law and dtype the heat of the largest size, in the order of the race."""
     largest: dict[tuple[str, str], Heat] = {}
     for heat in race.heats:
         key = heat.law, heat.dtype
-        if key not in largest or heat.nbytes > largest[key].nbytes:
+        if heat.ours and (key not in largest or heat.nbytes > largest[key].nbytes):
             largest[key] = heat
     return list(largest.values())
 

@@ -4,8 +4,11 @@ No time is asserted.
 """
 
 import argparse
+import dataclasses
+import importlib.util
 import json
 import math
+import pathlib
 import re
 import sys
 import xml.etree.ElementTree as ET
@@ -201,8 +204,9 @@ def test_a_race_survives_json():
     assert set(heat) == {"law", "dtype", "nbytes", "count", "entries"}
     assert heat["entries"][4]["of_fastest_peer"] == pytest.approx(10)
     assert heat["entries"][-1]["failure"] == "mean off"
-    with pytest.raises(ValueError, match="format 0; it must be 1"):
-        Race.from_dict(written | {"format": 0})
+    for wrong in (written | {"format": 0}, []):
+        with pytest.raises(ValueError, match="it must be 1"):
+            Race.from_dict(wrong)
 
 
 # ---- what is shown -------------------------------------------------------------------------------
@@ -222,11 +226,18 @@ def test_a_race_without_peers_is_drawn_as_well(tmp_path):
     pytest.importorskip("matplotlib")
     race = made_up_race()
     alone = tuple(
-        Heat(h.law, h.dtype, h.nbytes, h.count, tuple(e for e in h.entries if e.role != "peer"))
-        for h in race.heats
+        dataclasses.replace(heat, entries=tuple(e for e in heat.entries if e.role != "peer"))
+        for heat in race.heats
     )
-    plot(Race(race.machine, race.versions, race.rounds, alone), tmp_path / "alone.svg")
+    plot(dataclasses.replace(race, heats=alone), tmp_path / "alone.svg")
     assert ET.parse(tmp_path / "alone.svg").getroot().tag.endswith("svg")
+
+
+def test_a_race_in_which_this_package_failed_is_not_drawn(tmp_path):
+    pytest.importorskip("matplotlib")
+    race = made_up_race()
+    with pytest.raises(ValueError, match="no heat in which fastxavier was timed"):
+        plot(dataclasses.replace(race, heats=()), tmp_path / "never.svg")
 
 
 def test_without_matplotlib_the_plot_says_what_to_install(tmp_path, monkeypatch):
@@ -262,7 +273,7 @@ def test_the_command(tmp_path, capsys):
     chosen = "--law uniform --dtype float32 float16 --size 64KiB 1e4 --threads 1 --rounds 2"
     figures, picture = tmp_path / "race.json", tmp_path / "race.svg"
     files = ("--json", figures, "--plot", picture)
-    assert command("--quick", *chosen.split(), "--peers", "numpy", *files) == 0
+    assert command(*chosen.split(), "--peers", "numpy", *files) == 0
     raced = capsys.readouterr().out
     assert "uniform, float32, 64 KiB (16,384 values)" in raced
     race = json.loads(figures.read_text())
@@ -279,6 +290,18 @@ def test_the_command(tmp_path, capsys):
     assert again.read_bytes() == picture.read_bytes()
 
 
+def test_the_command_when_this_package_fails(tmp_path, capsys):
+    race = made_up_race()
+    failed = tuple(
+        dataclasses.replace(e, seconds=(), failure="mean off") if e.role == "ours" else e
+        for e in race.heats[0].entries
+    )
+    heats = (dataclasses.replace(race.heats[0], entries=failed),)
+    (tmp_path / "race.json").write_text(json.dumps(dataclasses.replace(race, heats=heats).asdict()))
+    assert command("--from", tmp_path / "race.json") == 1
+    assert "not timed: fastxavier, threads 1: mean off" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     "arguments", [("--law", "cauchy"), ("--peers", "nobody"), ("--threads", "0"), ("--size", "1MB")]
 )
@@ -286,3 +309,43 @@ def test_what_the_command_refuses(arguments, capsys):
     with pytest.raises(SystemExit):
         command(*arguments)
     assert arguments[1] in capsys.readouterr().err
+
+
+# ---- the guards of benchmarks/ -------------------------------------------------------------------
+
+
+def script(name):
+    """A program of benchmarks/ as a module."""
+    path = pathlib.Path(__file__).parents[1] / "benchmarks" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_ratio_that_fell_is_found(tmp_path):
+    compare = script("compare")
+    before = {"a, of memset": 0.5, "b, of memset": 0.5, "c, of memset": 0.5, "a, times NumPy": 20.0}
+    after = {"a, of memset": 0.43, "b, of memset": 0.42, "a, times NumPy": 1.0}
+    assert compare.fallen(before, before, 0.15) == []
+    assert compare.fallen(before, after, 0.15) == ["b, of memset", "c, of memset"]
+    for number, ratio in (("0001", 0.5), ("0002", 0.6)):
+        run = tmp_path / "machine" / f"{number}_before.json"
+        run.parent.mkdir(exist_ok=True)
+        params = {"law": "uniform", "dtype": "float32"}
+        info = {"of memset": ratio}
+        run.write_text(json.dumps({"benchmarks": [{"params": params, "extra_info": info}]}))
+    assert compare.saved("before", tmp_path) == {"uniform, float32, of memset": 0.6}
+    with pytest.raises(SystemExit, match="no run 'after'"):
+        compare.saved("after", tmp_path)
+
+
+def test_a_count_that_strayed_is_found():
+    instructions = script("instructions")
+    table = {"a": 10.0, "b": 10.0, "c": 10.0}
+    assert instructions.strayed(table, table) == []
+    assert instructions.strayed({"a": 10.19, "b": 9.79, "d": 1.0}, table) == ["b", "d", "c"]
+    made_by, counts = instructions.read()
+    assert made_by
+    assert {kernel.split()[0] for kernel in counts} == set(instructions.ISAS)
+    assert len(counts) == 4 * 4 * len(instructions.ISAS)

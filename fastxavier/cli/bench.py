@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import re
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastxavier import race_plot
 from fastxavier.information import info
 from fastxavier.peers import CONTESTANTS, DTYPES, LAWS, dtype_named
 from fastxavier.race import Entry, Heat, Race, run_heat, surroundings
@@ -151,29 +154,34 @@ def show_summary(race: Race) -> None:
 
 
 def raced(options: argparse.Namespace) -> Race:
-    """Run the heats, each shown when it is done."""
-    sizes = options.size or [size("4MiB")] if options.quick else [size("256KiB"), size("1GiB")]
+    """Run the heats; each is shown, and written, when it is done."""
+    sizes = options.size or ([size("4MiB")] if options.quick else [size("256KiB"), size("1GiB")])
     counts = options.threads or sorted({1, info().threads})
     rounds = options.rounds or (3 if options.quick else 7)
     itemsizes = {dtype: dtype_named(dtype).itemsize for dtype in options.dtype}
     most = max(one.nbytes(itemsize) for one in sizes for itemsize in itemsizes.values())
     memory = np.empty(most, np.uint8)
     chosen = [one for one in CONTESTANTS if one.role != "peer" or one.package in options.peers]
-    machine, versions = surroundings()
-    heats = []
-    for one in sizes:
-        for law in options.law:
-            for dtype, itemsize in itemsizes.items():
-                part = memory[: one.nbytes(itemsize)]
-                heats.append(
-                    run_heat(law, dtype, part, threads=counts, rounds=rounds, contestants=chosen)
-                )
-                show_heat(heats[-1])
-    return Race(machine, versions, rounds, tuple(heats))
+    race = Race(*surroundings(), rounds, ())
+    for one, law, dtype in itertools.product(sizes, options.law, options.dtype):
+        part = memory[: one.nbytes(itemsizes[dtype])]
+        heat = run_heat(law, dtype, part, threads=counts, rounds=rounds, contestants=chosen)
+        show_heat(heat)
+        race = replace(race, heats=(*race.heats, heat))
+        if options.json:
+            write(race, options.json)
+    return race
+
+
+def write(race: Race, path: str) -> None:
+    """All figures, for machines."""
+    Path(path).write_text(json.dumps(race.asdict(), indent=1) + "\n")
 
 
 def run(options: argparse.Namespace) -> int:
     """Race, or read a race; print it; write what is asked for."""
+    if options.plot:
+        race_plot.matplotlib()  # before the race, which is long
     if options.source:
         race = Race.from_dict(json.loads(Path(options.source).read_text()))
         for heat in race.heats:
@@ -183,9 +191,7 @@ def run(options: argparse.Namespace) -> int:
         race = raced(options)
     show_summary(race)
     if options.json:
-        Path(options.json).write_text(json.dumps(race.asdict(), indent=1) + "\n")
+        write(race, options.json)
     if options.plot:
-        from fastxavier.race_plot import plot
-
-        plot(race, options.plot)
-    return 0
+        race_plot.plot(race, options.plot)
+    return 1 if any(entry.role == "ours" for heat in race.heats for entry in heat.failed) else 0

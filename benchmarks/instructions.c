@@ -1,0 +1,37 @@
+/* What instructions.py has callgrind count: every law and dtype, by the instruction set that is
+   named, one thread. Each fill leaves a profile under its name; the first of all, uncounted, is
+   where the library chooses its kernels. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <valgrind/callgrind.h>
+
+#include "fastxavier.h"
+
+enum { COUNT = 1 << 16 };
+
+static const char *const DTYPES[] = {"float32", "float64", "float16", "bfloat16"};
+static const char *const LAWS[] = {"uniform", "normal", "truncated_2", "truncated_3"};
+
+int main(int argc, char **argv)
+{
+    const fx_options one = {.threads = 1};
+    fx_law laws[4];
+    char *data = aligned_alloc(4096, COUNT * sizeof(double));
+    if (!data || argc != 2 || fx_force_isa(argv[1]) != FX_OK)
+        return 1;
+    fx_uniform(&laws[0], -0.05, 0.05);
+    fx_normal(&laws[1], 0, 0.02);
+    fx_truncated_normal(&laws[2], 0, 0.02, -2, 2);
+    fx_truncated_normal(&laws[3], 0, 0.02, -3, 3);
+    fx_fill_run(data, FX_FLOAT32, 0, COUNT, &laws[0], 7, 3, &one);
+    for (int law = 0; law < 4; law++)
+        for (int dtype = FX_FLOAT32; dtype <= FX_BFLOAT16; dtype++) {
+            char name[80];
+            snprintf(name, sizeof name, "%s %s %s %d", argv[1], LAWS[law], DTYPES[dtype], COUNT);
+            CALLGRIND_ZERO_STATS;
+            fx_fill_run(data, (fx_dtype)dtype, 0, COUNT, &laws[law], 7, 3, &one);
+            CALLGRIND_DUMP_STATS_AT(name);
+        }
+    free(data);
+    return 0;
+}
