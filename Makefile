@@ -7,7 +7,7 @@ CORE = $(filter-out src_c/%.inc.h, $(wildcard src_c/*.h)) $(wildcard src_c/*.c)
 C_FLAGS = -O2 -Wall -Wextra -ffp-contract=off -Isrc_c
 KNOWN = tests/data/philox4x32_10.txt tests/data/golden.txt
 
-.PHONY: help test lint docs check-c neon exhaustive polynomials cycles speed clean
+.PHONY: help test lint docs smoke check-c neon exhaustive polynomials cycles speed clean
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -60,6 +60,11 @@ cycles:  ## bytes per cycle of every kernel that runs here
 
 speed: $(VENV)/installed  ## race memset, NumPy and whatever else is installed: the README's picture
 	$(BIN)/fastxavier bench --size 256KiB 1GiB --plot docs/speed.svg
+
+smoke: $(VENV)/installed  ## every benchmark once, of asv and of pytest-benchmark: no time is judged
+	$(BIN)/python -m pytest -q -p no:cacheprovider --benchmark-disable benchmarks
+	$(BIN)/asv machine --yes
+	$(BIN)/asv run --quick --show-stderr HEAD^!
 
 clean:  ## remove what was built
 	rm -rf build $(VENV) fastxavier/_core.c fastxavier/*.so *.egg-info
