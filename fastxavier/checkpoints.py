@@ -466,7 +466,7 @@ def init_checkpoint(
     Returns
     -------
     Report
-        That of `init_`.
+        That of `init_`, detached: nothing is measured, since the file may change.
 
     Raises
     ------

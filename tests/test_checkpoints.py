@@ -185,6 +185,15 @@ def test_progress_and_report(tmp_path):
     assert report.nbytes == 4 * 24_000_500
 
 
+def test_report_outlives_the_file(tmp_path):
+    """Reading the map of a file that was cut short would end in SIGBUS."""
+    report = init_checkpoint(tmp_path / "out", PLAN, LIKE, seed=1)
+    os.truncate(tmp_path / "out", 0)
+    assert all(tensor.measured_std is None for tensor in report.tensors)
+    assert report.asdict()["tensors"]
+    assert "0.weight" in str(report)
+
+
 def test_unaligned_tensors_are_read(tmp_path):
     """The format does not ask for alignment; only its writer keeps it."""
     values = fx.fill_(np.empty(1000, np.float32), Normal(), seed=1)
