@@ -11,11 +11,12 @@ import mmap
 import os
 import re
 import secrets
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, NamedTuple, SupportsIndex, TypeAlias
+from typing import Any, NamedTuple, SupportsIndex, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,11 +35,13 @@ __all__ = [
     "init_checkpoint",
     "mapped",
     "read_header",
+    "shards",
     "tensors_like",
 ]
 
 PathLike: TypeAlias = "str | os.PathLike[str]"
 Kind: TypeAlias = tuple[str, tuple[int, ...]]
+Of = TypeVar("Of")
 
 
 class CheckpointError(ValueError):
@@ -345,42 +348,62 @@ def tensors_like(path: PathLike) -> dict[str, Kind]:
 
 def _tensors_and_metadata(path: PathLike) -> tuple[dict[str, Kind], dict[str, str]]:
     path = Path(path)
-    readers = {".safetensors": _from_file, ".json": _from_index, ".toml": _from_list}
-    if path.suffix not in readers:
+    if path.suffix == ".toml":
+        return _from_list(path)
+    if path.suffix not in _CHECKPOINTS:
         raise CheckpointError(
             f"{path} ends in {path.suffix!r}; tensors are listed by .safetensors, "
             ".safetensors.index.json or .toml"
         )
-    return readers[path.suffix](path)
+    headers = list(shards(path).values())
+    kinds = {name: tensor[:2] for header in headers for name, tensor in header.tensors.items()}
+    first = headers[0].metadata if headers else {}
+    common = [key for key in first if all(h.metadata.get(key) == first[key] for h in headers)]
+    return kinds, {key: first[key] for key in common}
 
 
-def _from_file(path: Path) -> tuple[dict[str, Kind], dict[str, str]]:
-    header = read_header(path)
-    return {name: tensor[:2] for name, tensor in header.tensors.items()}, header.metadata
+_CHECKPOINTS = (".safetensors", ".json")
 
 
-def _from_index(path: Path) -> tuple[dict[str, Kind], dict[str, str]]:
+def shards(path: PathLike) -> dict[Path, Header]:
+    """The files of a checkpoint and their headers: the file itself, or those that an index names.
+
+    Raises
+    ------
+    CheckpointError
+        If `path` ends in neither ``.safetensors`` nor ``.json``, a file is not valid, or an index
+        and its files do not hold the same tensors.
+    OSError
+        If a file cannot be read.
+    """
+    path = Path(path)
+    if path.suffix not in _CHECKPOINTS:
+        raise CheckpointError(
+            f"{path} ends in {path.suffix!r}; a checkpoint is a .safetensors file or the "
+            ".safetensors.index.json of a sharded one"
+        )
+    return {path: read_header(path)} if path.suffix == ".safetensors" else _from_index(path)
+
+
+def _from_index(path: Path) -> dict[Path, Header]:
     index = _parsed_json(path.read_bytes(), str(path))
     places = index.get("weight_map") if isinstance(index, dict) else None
     if not isinstance(places, dict):
         raise CheckpointError(f"{path}: an index has a weight_map, from tensors to files")
-    shards: dict[str, set[str]] = {}
+    names: dict[str, set[str]] = {}
     for name, file in places.items():
         if not isinstance(file, str) or not re.fullmatch(r"[^/\\\0]+", file) or file in (".", ".."):
             raise CheckpointError(
                 f"{path}: tensor {name!r} is in {file!r}, no file beside the index"
             )
-        shards.setdefault(file, set()).add(name)
-    found: dict[str, Kind] = {}
-    metadata = []
-    for file, names in sorted(shards.items()):
-        tensors, its_metadata = _from_file(path.parent / file)
-        for name in sorted(names ^ set(tensors)):
-            fault = "is not in it" if name in names else "is in it, which the index does not say"
+        names.setdefault(file, set()).add(name)
+    headers = {file: read_header(path.parent / file) for file in sorted(names)}
+    for file, header in headers.items():
+        for name in sorted(names[file] ^ set(header.tensors)):
+            unsaid = "is in it, which the index does not say"
+            fault = "is not in it" if name in names[file] else unsaid
             raise CheckpointError(f"{path}: {file}: tensor {name!r} {fault}")
-        found.update(tensors)
-        metadata.append(set(its_metadata.items()))
-    return found, dict(sorted(set.intersection(*metadata))) if metadata else {}
+    return {path.parent / file: header for file, header in headers.items()}
 
 
 def _from_list(path: Path) -> tuple[dict[str, Kind], dict[str, str]]:
@@ -406,6 +429,8 @@ def _from_list(path: Path) -> tuple[dict[str, Kind], dict[str, str]]:
 
 # ---- writing -------------------------------------------------------------------------------------
 
+_LONGEST_NAME = 56  # characters, of 4 bytes at most: a temporary name has to stay within 255
+
 
 def init_checkpoint(
     path: PathLike,
@@ -413,6 +438,7 @@ def init_checkpoint(
     like: PathLike | Mapping[str, Kind],
     *,
     seed: Seed,
+    skip: str | Sequence[str] = (),
     threads: SupportsIndex | None = None,
     progress: Callable[[float], object] | None = None,
 ) -> Report:
@@ -425,19 +451,22 @@ def init_checkpoint(
     Parameters
     ----------
     path : path-like
-        The file to make; one that is there is replaced.
+        The file to make; one that is there is replaced. Where it is a link, the file that it leads
+        to is.
     plan : Plan
         Which law each tensor starts by.
     like : path-like or mapping
         Names, dtypes and shapes: a file as `tensors_like` reads it, whose metadata is taken over
         too, or a mapping from names to (dtype, shape).
+    skip : str or sequence of str
+        A glob, or several: tensors so named are left out.
     seed, threads, progress
         As of `init_`.
 
     Returns
     -------
     Report
-        That of `init_`.
+        That of `init_`, detached: nothing is measured, since the file may change.
 
     Raises
     ------
@@ -470,12 +499,14 @@ def init_checkpoint(
     Tensor(dtype='F32', shape=(256, 128), begin=1024, end=132096)
     """
     kinds, metadata = (like, {}) if isinstance(like, Mapping) else _tensors_and_metadata(like)
-    tensors = _laid_out(kinds)
-    laws = {name: plan.law(name, tensors[name].shape) for name in kinds}
+    tensors = _laid_out(without(kinds, skip))
+    laws = {name: plan.law(name, tensors[name].shape) for name in tensors}
     for name, tensor in tensors.items():
         check_fillable(name, tensor.dtype, laws[name])
     header = _header(tensors, metadata)
     size = len(header) + max((tensor.end for tensor in tensors.values()), default=0)
+    if size >= 1 << 63:
+        raise CheckpointError(f"all tensors take {size} bytes, beyond 2**63")
 
     def fill(memory: mmap.mmap) -> Report:
         memory[: len(header)] = header
@@ -486,13 +517,23 @@ def init_checkpoint(
                 arrays[name].fill(1)
         return init_(drawn, plan, seed=seed, threads=threads, progress=progress).detached()
 
-    return _written(Path(path), size, fill)
+    return _written(_aim(Path(path)), size, fill)
+
+
+def without(tensors: Mapping[str, Of], skip: str | Sequence[str]) -> dict[str, Of]:
+    """The tensors whose names match none of the globs."""
+    globs = (skip,) if isinstance(skip, str) else skip
+    return {
+        name: one
+        for name, one in tensors.items()
+        if not any(fnmatchcase(name, glob) for glob in globs)
+    }
 
 
 def _laid_out(kinds: Mapping[str, Kind]) -> dict[str, Tensor]:
     """The tensors in the order and at the places in which safetensors' writer puts them."""
     checked = []
-    for name, (dtype, shape) in kinds.items():
+    for name, kind in kinds.items():
         if not isinstance(name, str) or name == "__metadata__":
             raise CheckpointError(f"a tensor has the name {name!r}, which no tensor can have")
         try:
@@ -501,7 +542,12 @@ def _laid_out(kinds: Mapping[str, Kind]) -> dict[str, Tensor]:
             raise CheckpointError(
                 f"a tensor has the name {name!r}, which UTF-8 cannot write"
             ) from None
-        checked.append((name, *_checked_kind(name, dtype, shape)))
+        if not isinstance(kind, (list, tuple)) or len(kind) != 2:
+            what = repr(kind) if isinstance(kind, (list, tuple)) else f"a {type(kind).__name__}"
+            raise CheckpointError(
+                f"tensor {name!r} is {what}; it must be (dtype, shape), such as ('F32', (256, 128))"
+            )
+        checked.append((name, *_checked_kind(name, *kind)))
     tensors: dict[str, Tensor] = {}
     begin = 0
     for name, dtype, shape in sorted(
@@ -534,24 +580,47 @@ def _header(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes
         entries[name] = {"dtype": dtype, "shape": shape, "data_offsets": (begin, end)}
     text = json.dumps(entries, ensure_ascii=False, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
+    if len(text) > _LONGEST_HEADER:
+        raise CheckpointError(f"the header would have {len(text)} bytes, over 100 MB")
     return len(text).to_bytes(8, "little") + text
+
+
+def _aim(path: Path) -> Path:
+    """The file that a path leads to, which is a regular one or none yet."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    aim = Path(os.path.realpath(path)) if path.is_symlink() else path
+    if (path.exists() or aim.is_symlink()) and not path.is_file():
+        raise CheckpointError(f"{path} is no regular file; a checkpoint can replace nothing else")
+    if not aim.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(aim.parent))
+    return aim
+
+
+@contextmanager
+def _of_file(path: Path) -> Iterator[None]:
+    """What the system says of a descriptor or of a temporary name is said of this file."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = str(path)
+        raise
 
 
 def _written(path: Path, size: int, fill: Callable[[mmap.mmap], Report]) -> Report:
     """Make a file of `size` bytes, filled through a map; it is there whole or not at all."""
-    if path.is_dir():
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    if not path.parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path.parent))
-    temporary = path.with_name(f".{secrets.token_hex(8)}.partial")
+    temporary = path.with_name(f".{path.name[:_LONGEST_NAME]}.{secrets.token_hex(8)}.partial")
     try:
-        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        with _of_file(path):
+            descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
         try:
-            _reserve(descriptor, size)
-            memory = mmap.mmap(descriptor, size)
+            with _of_file(path):
+                _reserve(descriptor, size)
+                memory = mmap.mmap(descriptor, size)
             report = fill(memory)
-            memory.flush()
-            os.fsync(descriptor)
+            with _of_file(path):
+                memory.flush()
+                os.fsync(descriptor)
         finally:
             os.close(descriptor)
         os.replace(temporary, path)

@@ -20,7 +20,7 @@ def progress_bar(description: str, total: int) -> Iterator[Callable[[int], None]
         yield lambda done: None
         return
     shown_columns = (
-        bars.TextColumn("{task.description:30}"),
+        bars.TextColumn("{task.description:30}", markup=False),
         bars.BarColumn(),
         bars.DownloadColumn(binary_units=True),
         bars.TransferSpeedColumn(),
@@ -47,15 +47,17 @@ def table(title: str, head: Row, rows: Sequence[Row]) -> None:
     try:
         from rich.console import Console
         from rich.table import Table
+        from rich.text import Text
     except ImportError:
         pass
     else:
         if sys.stdout.isatty():
-            shown = Table(title=title, title_justify="left")
+            # As a str, what a file calls a tensor would be read as rich's markup.
+            shown = Table(title=Text(title, style="table.title"), title_justify="left")
             for i, name in enumerate(head):
-                shown.add_column(name, justify="left" if i == 0 else "right")
+                shown.add_column(Text(name), justify="left" if i == 0 else "right")
             for row in rows:
-                shown.add_row(*row)
+                shown.add_row(*map(Text, row))
             Console().print(shown)
             return
     print(title, *columns(head, rows), sep="\n")

@@ -185,6 +185,15 @@ def test_progress_and_report(tmp_path):
     assert report.nbytes == 4 * 24_000_500
 
 
+def test_report_outlives_the_file(tmp_path):
+    """Reading the map of a file that was cut short would end in SIGBUS."""
+    report = init_checkpoint(tmp_path / "out", PLAN, LIKE, seed=1)
+    os.truncate(tmp_path / "out", 0)
+    assert all(tensor.measured_std is None for tensor in report.tensors)
+    assert report.asdict()["tensors"]
+    assert "0.weight" in str(report)
+
+
 def test_unaligned_tensors_are_read(tmp_path):
     """The format does not ask for alignment; only its writer keeps it."""
     values = fx.fill_(np.empty(1000, np.float32), Normal(), seed=1)
@@ -263,7 +272,7 @@ init_checkpoint(sys.argv[1], default_plan(), like, seed=1)
     assert path.exists() == there
     assert not there or path.read_text() == "before"
     (partial,) = (tmp_path / name for name in left_in(tmp_path) if name != "out")
-    assert re.fullmatch(r"\.[0-9a-f]{16}\.partial", partial.name)
+    assert re.fullmatch(r"\.out\.[0-9a-f]{16}\.partial", partial.name)
     assert partial.stat().st_size > 48_000_000
 
 
@@ -279,11 +288,12 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
 try:
     init_checkpoint(sys.argv[1], default_plan(), like, seed=1)
 except OSError as error:
-    print(error.errno)
+    print(error.errno, error.filename)
 """,
         path,
     )
-    assert (ended.returncode, ended.stdout.split(), ended.stderr) == (0, [str(errno.EFBIG)], "")
+    told = f"{errno.EFBIG} {path}\n"
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, told, "")
     assert left_in(tmp_path) == ["out"]
     assert path.read_text() == "before"
 
@@ -301,8 +311,9 @@ def test_reserving(tmp_path, monkeypatch, failing):
         monkeypatch.setattr(os, "posix_fallocate", fail, raising=False)
     like = {"w": ("F32", (1000, 700)), "mask": ("U8", (100,))}
     if failing == errno.ENOSPC:
-        with pytest.raises(OSError, match=os.strerror(failing)):
+        with pytest.raises(OSError, match=os.strerror(failing)) as raised:
             init_checkpoint(tmp_path / "a", PLAN, like, seed=1)
+        assert raised.value.filename == str(tmp_path / "a")
         assert left_in(tmp_path) == []
         return
     init_checkpoint(tmp_path / "a", PLAN, like, seed=1)
@@ -345,17 +356,64 @@ def test_order_of_writing(tmp_path, monkeypatch):
 
 @posix
 def test_permissions_and_links(tmp_path):
-    """Those of any new file; a link is replaced, what it leads to is not."""
+    """Those of any new file; of a link, what it leads to is replaced, there already or not."""
+    (tmp_path / "there").mkdir()
+    aim = tmp_path / "there" / "aim"
+    (tmp_path / "out").symlink_to("there/aim")
     before = os.umask(0o027)
     try:
-        (tmp_path / "aim").write_text("before")
-        (tmp_path / "out").symlink_to("aim")
-        init_checkpoint(tmp_path / "out", PLAN, LIKE, seed=1)
+        for _ in range(2):
+            init_checkpoint(tmp_path / "out", PLAN, LIKE, seed=1)
+            assert stat.S_IMODE(aim.stat().st_mode) == 0o640
+            assert read_header(aim).tensors.keys() == LIKE.keys()
+            aim.write_text("before")
     finally:
         os.umask(before)
-    assert stat.S_IMODE((tmp_path / "out").stat().st_mode) == 0o640
-    assert not (tmp_path / "out").is_symlink()
-    assert (tmp_path / "aim").read_text() == "before"
+    assert (tmp_path / "out").is_symlink()
+    assert left_in(tmp_path) == ["out", "there"]
+    assert left_in(tmp_path / "there") == ["aim"]
+
+
+@posix
+def test_only_files_are_replaced(tmp_path):
+    """Whoever reads from a pipe or a device would wait for ever; it stays what it is."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "to_pipe").symlink_to("pipe")
+    (tmp_path / "to_null").symlink_to(os.devnull)
+    (tmp_path / "round").symlink_to("round")
+    before = left_in(tmp_path)
+    for name in before:
+        with pytest.raises(CheckpointError, match=re.escape(f"{tmp_path / name} is no regular")):
+            init_checkpoint(tmp_path / name, PLAN, LIKE, seed=1)
+    assert left_in(tmp_path) == before
+    assert (tmp_path / "pipe").is_fifo()
+    assert all((tmp_path / name).is_symlink() for name in before if name != "pipe")
+
+
+def test_long_name(tmp_path):
+    """The temporary name has room where the file's has."""
+    name = "\N{GRINNING FACE}" * 60 + "x" * 15
+    init_checkpoint(tmp_path / name, PLAN, LIKE, seed=1)
+    assert left_in(tmp_path) == [name]
+
+
+def test_skip(tmp_path):
+    """As if they were not in the likeness; a glob alone is no list of letters."""
+    kept = {name: kind for name, kind in LIKE.items() if name not in ("mask", "norm.flags")}
+    init_checkpoint(tmp_path / "kept", PLAN, kept, seed=1)
+    init_checkpoint(tmp_path / "out", PLAN, LIKE, seed=1, skip=["m*k", "*.flags", "no"])
+    assert (tmp_path / "out").read_bytes() == (tmp_path / "kept").read_bytes()
+    init_checkpoint(tmp_path / "one", PLAN, LIKE, seed=1, skip="*.weight")
+    assert read_header(tmp_path / "one").tensors.keys() == LIKE.keys() - {"0.weight"}
+
+
+def test_header_too_long_to_read(tmp_path, monkeypatch):
+    """What could not be read again is not written."""
+    monkeypatch.setattr(checkpoints, "_LONGEST_HEADER", 800)
+    init_checkpoint(tmp_path / "out", PLAN, LIKE, seed=1)
+    with pytest.raises(CheckpointError, match="the header would have"):
+        init_checkpoint(tmp_path / "more", PLAN, {**LIKE, "x" * 100: ("F32", ())}, seed=1)
+    assert left_in(tmp_path) == ["out"]
 
 
 def test_onto_itself(tmp_path):
@@ -380,6 +438,10 @@ UNMADE = [
     ({"w": ("F32", (True,))}, PLAN, CheckpointError, ["'w'", "True"]),
     ({"w": ("F32", 3)}, PLAN, CheckpointError, ["'w'", "3"]),
     ({"w": ("F32", (2**40, 2**40))}, PLAN, CheckpointError, ["'w'", "2**63"]),
+    ({"w": ("F32", (2**60,)), "v": ("F32", (2**60,))}, PLAN, CheckpointError, ["2**63"]),
+    ({"w": (2,)}, PLAN, CheckpointError, ["'w'", "(2,)", "(dtype, shape)"]),
+    ({"w": "F3"}, PLAN, CheckpointError, ["'w'", "a str", "(dtype, shape)"]),
+    ({"w": np.ones(2)}, PLAN, CheckpointError, ["'w'", "a ndarray", "(dtype, shape)"]),
     ({"mask": ("F4", (3,))}, PLAN, CheckpointError, ["'mask'", "F4", "(3,)"]),
     ({"__metadata__": ("F32", (3,))}, PLAN, CheckpointError, ["'__metadata__'"]),
     ({3: ("F32", (3,))}, PLAN, CheckpointError, ["3"]),

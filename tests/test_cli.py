@@ -1,8 +1,12 @@
 """The command line: what it prints to whom, what it makes, and with what status it ends."""
 
+import io
 import json
 import os
+import pathlib
 import re
+import shlex
+import signal
 import subprocess
 import sys
 
@@ -12,10 +16,12 @@ import safetensors.numpy
 from test_processes import environment, posix
 
 import fastxavier as fx
+from fastxavier import checkpoints
 from fastxavier.checkpoints import init_checkpoint, tensors_like
-from fastxavier.cli import main
+from fastxavier.cli import init, main
 from fastxavier.plans import Plan, Rule
 from fastxavier.recipes import PLANS, default_plan, gpt2_plan
+from fastxavier.terminal import progress_bar, table
 
 LIST = """
 [tensors]
@@ -205,9 +211,57 @@ def test_verify_json(folder, capsys):
     assert {"mean", "variance"} <= weight["findings"].keys()
 
 
+@pytest.fixture
+def sharded(folder, capsys):
+    """The index of a checkpoint in two files."""
+    initialised(capsys, "--seed", 7)
+    tensors = safetensors.numpy.load_file("out.safetensors")
+    places = {name: f"{name[0]}-of-2.safetensors" for name in tensors}
+    for file in set(places.values()):
+        held = {name: one for name, one in tensors.items() if places[name] == file}
+        safetensors.numpy.save_file(held, file)
+    index = folder / "out.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": places}))
+    return index
+
+
+def test_verify_sharded(sharded, capsys):
+    """All of an index's files are looked at, by one plan, with one share of the false alarms."""
+    _, (whole,), _ = call(capsys, "verify", "out.safetensors", "--plan", "default", "--json")
+    _, (parts,), _ = call(capsys, "verify", sharded, "--plan", "default", "--json")
+    assert json.loads(parts) == {**json.loads(whole), "file": str(sharded)}
+    damage(sharded.with_name("1-of-2.safetensors"), "1.weight", lambda w: w * 2)
+    status, lines, _ = call(capsys, "verify", sharded, "--plan", "default")
+    assert (status, lines[-1]) == (1, "FAILED: 1 of 5 tensors")
+    sharded.with_name("b-of-2.safetensors").unlink()
+    status, _, (error,) = call(capsys, "verify", sharded, "--plan", "default")
+    assert (status, "b-of-2.safetensors: No such file" in error) == (2, True)
+
+
+def test_skip(folder, capsys):
+    """GPT-2's published files hold masks, for which its plan has no rule."""
+    (folder / "like.toml").write_text(
+        "[tensors]\n"
+        '"h.0.mlp.c_fc.weight" = { shape = [20, 80], dtype = "F32" }\n'
+        '"h.0.attn.bias" = { shape = [1, 1, 8, 8], dtype = "F32" }\n'
+        '"h.0.attn.c_attn.bias" = { shape = [60], dtype = "F32" }\n'
+    )
+    options = ["--skip", "*.attn.bias", "--skip", "other"]
+    (line,) = initialised(capsys, *options, "--json", plan="gpt2")
+    assert json.loads(line)["tensors"].keys() == {"h.0.mlp.c_fc.weight", "h.0.attn.c_attn.bias"}
+    assert tensors_like("out.safetensors").keys() == json.loads(line)["tensors"].keys()
+    init_checkpoint("all.safetensors", Plan([Rule("*", "zeros")]), "like.toml", seed=1)
+    verify = ["verify", "all.safetensors", "--plan", "gpt2"]
+    status, _, (error,) = call(capsys, *verify)
+    assert (status, "'h.0.attn.bias'" in error, "--skip GLOB" in error) == (2, True, True)
+    status, lines, _ = call(capsys, *verify, *options)
+    assert (status, lines[-1]) == (1, "FAILED: 1 of 2 tensors")
+    assert call(capsys, *verify, "--skip", "*.weight", *options)[0] == 0
+
+
 # ---- refusals ------------------------------------------------------------------------------------
 
-INIT = ["init", "default", "--like", "like.toml", "-o", "new"]
+INIT = ["init", "default", "--like", "like.toml", "-o", "new.safetensors"]
 VERIFY = ["verify", "out.safetensors", "--plan", "default"]
 
 REFUSED = [
@@ -222,6 +276,14 @@ REFUSED = [
     (["init", "default", "--like", "plan.toml", "-o", "new"], "plan.toml: has layout"),
     (["init", "default", "--like", "like.toml", "-o", "no/new"], "no: No such file"),
     (["init", "default", "--like", "like.toml", "-o", "."], "Is a directory"),
+    (["init", "default", "--like", "large.toml", "-o", "new"], r"all tensors .* beyond 2\*\*63"),
+    (["init", "vit", "--skip", "1.*", *INIT[2:]], "'0.weight' .*, --skip GLOB would leave it out"),
+    (["bench", "--size", "9" * 400 + "e9"], "infinity"),
+    (
+        ["verify", "plan.toml", "--plan", "default"],
+        r"'.toml'; .*\.safetensors\.index\.json",
+    ),
+    (["verify", "new", "--plan", "default"], r"new ends in ''; a checkpoint is a \.safetensors"),
     ([*INIT, "--threads", "0"], "threads is 0"),
     (["verify", "no.safetensors", "--plan", "default"], "no.safetensors: No such file"),
     (["verify", "lie.safetensors", "--plan", "default"], "lie.safetensors: the header says"),
@@ -239,6 +301,8 @@ def test_refused(folder, capsys, arguments, message):
     """Status 2, one line on stderr, nothing on stdout and no file."""
     initialised(capsys, "--seed", 7)
     (folder / "lie.safetensors").write_bytes(b"\x09" + bytes(7) + b"{}")
+    large = '{ shape = [4611686018427387904], dtype = "U8" }'
+    (folder / "large.toml").write_text(f'[tensors]\n"0.bias" = {large}\n"1.bias" = {large}\n')
     (folder / "wrong.toml").write_text("[[rule]]\nnames = '*'\n\nscheme = 'zeroes'\n")
     Plan([Rule("*", "normal")]).save(folder / "drawn.json")
     before = sorted(folder.iterdir())
@@ -264,6 +328,7 @@ def test_refused(folder, capsys, arguments, message):
         [*VERIFY, "--false-alarm", "0"],
         [*VERIFY, "--false-alarm", "1"],
         [*VERIFY, "--false-alarm", "nan"],
+        *(["demo", "--gib", size] for size in ("inf", "nan", "1e7", "0", "-1", "many")),
         ["destroy"],
     ],
     ids=" ".join,
@@ -280,6 +345,23 @@ def left_alone(folder):
     return sorted(path.name for path in folder.iterdir()) == ["like.toml", "plan.toml"]
 
 
+# ---- as documented -------------------------------------------------------------------------------
+
+
+def test_page(folder, capsys):
+    """The commands of docs/plans.md, one after the other, with the files that they write first."""
+    root = pathlib.Path(__file__).resolve().parents[1]
+    text = (root / "docs" / "plans.md").read_text()
+    (block,) = re.findall(r"```sh\n(.*?)```", text, re.S)
+    files = re.findall(r"^cat > (\S+) <<'END'\n(.*?)^END$", block, re.S | re.M)
+    for name, content in files:
+        (folder / name).write_text(content)
+    commands = re.findall(r"^\.venv/bin/fastxavier (.*)$", block, re.M)
+    assert [len(files), len(commands)] == [2, 4]
+    for command in commands:
+        assert call(capsys, *shlex.split(command))[::2] == (0, [])
+
+
 # ---- as a process --------------------------------------------------------------------------------
 
 
@@ -294,28 +376,24 @@ def process(*arguments, **options):
 
 
 def test_piped(folder):
-    """Plain lines without colours; errors without a traceback; the status is the process's."""
+    """Plain lines without colours; the status is the process's."""
     made = process(*INIT, "--seed", 7)
     assert (made.returncode, made.stderr) == (0, "")
     assert "\x1b" not in made.stdout
-    assert made.stdout.startswith("new: 5 tensors")
-    verified = process("verify", "new", "--plan", "default")
-    assert (verified.returncode, verified.stdout.splitlines()[-1]) == (0, "ok: 5 tensors")
-    assert process("verify", "new", "--plan", "plan.toml").returncode == 1
-    refused = process("verify", "no", "--plan", "default")
+    assert made.stdout.startswith("new.safetensors: 5 tensors")
+    refused = process("verify", "no.safetensors", "--plan", "default")
     assert (refused.returncode, refused.stdout) == (2, "")
-    assert refused.stderr == "fastxavier: error: no: No such file or directory\n"
+    assert refused.stderr == "fastxavier: error: no.safetensors: No such file or directory\n"
 
 
 @posix
-def test_reader_that_goes(folder):
+def test_reader_that_goes():
     """As `| head -0` does: no traceback, and no status 0, since nothing was told."""
-    assert process(*INIT, "--seed", 7).returncode == 0
     reading, writing = os.pipe()
     os.close(reading)
     try:
         ended = subprocess.run(
-            [sys.executable, "-m", "fastxavier", "verify", "new", "--plan", "default"],
+            [sys.executable, "-m", "fastxavier", "info"],
             env=environment(),
             stdout=writing,
             stderr=subprocess.PIPE,
@@ -326,41 +404,91 @@ def test_reader_that_goes(folder):
     assert (ended.returncode, ended.stderr) == (141, b"")
 
 
-@posix
-def test_terminal(folder):
-    """rich's table, whole."""
+# ---- on a terminal -------------------------------------------------------------------------------
+
+
+class Terminal(io.StringIO):
+    """One that is written to."""
+
+    def isatty(self):
+        return True
+
+
+def terminal(monkeypatch):
+    """Set one up for this test; not a fixture, after which pytest would take stdout for itself."""
     pytest.importorskip("rich")
-    outer, inner = os.openpty()
-    shown = b""
-    with subprocess.Popen(
-        [sys.executable, "-m", "fastxavier", *INIT, "--seed", "7"],
-        env=environment(TERM="xterm", COLUMNS="100"),
-        stdout=inner,
-        stderr=inner,
-    ) as running:
-        os.close(inner)
-        try:
-            while part := os.read(outer, 4096):
-                shown += part
-        except OSError:  # Linux ends a terminal so
-            pass
-        assert running.wait(60) == 0
-    os.close(outer)
-    text = shown.decode()
+    for name, value in {"TERM": "xterm", "COLUMNS": "100", "LINES": "40"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    return sys.stdout
+
+
+def test_terminal(folder, monkeypatch):
+    """rich's table, whole."""
+    shown = terminal(monkeypatch)
+    assert main([*INIT, "--seed", "7"]) == 0
+    text = shown.getvalue()
     assert "seed 7" in text
     assert "glorot_uniform" in text
     assert "┃" in text
 
 
+def test_names_are_no_markup(monkeypatch):
+    """Tensors and files may be called what rich would take for colours, links or smileys."""
+    shown = terminal(monkeypatch)
+    names = ["a[/b].weight", "[red]c", ":smile:", "[/]"]
+    with progress_bar(names[0], 10) as tell:
+        tell(5)
+    table(names[1], [names[2]], [[name] for name in names])
+    text = shown.getvalue()
+    assert text.count(names[0]) >= 2  # the bar and a cell
+    assert [text.count(name) for name in names[1:]] == [2, 2, 1]
+
+
 def test_interrupt(folder, capsys, monkeypatch):
     """Ctrl-C ends with its status, without a traceback."""
-    from fastxavier.cli import init
 
     def stop(*arguments, **options):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(init, "init_checkpoint", stop)
     assert call(capsys, *INIT) == (130, [], [])
+
+
+@posix
+def test_terminated(folder, capsys, monkeypatch):
+    """SIGTERM: what was begun is gone, what stood there stands; then it ends programs as before."""
+
+    def end(arrays, plan, **options):
+        assert any(path.name.startswith(".new.safetensors.") for path in folder.iterdir())
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(checkpoints, "init_", end)
+    (folder / "new.safetensors").write_text("before")
+    before = sorted(folder.iterdir())
+    assert call(capsys, *INIT) == (143, [], [])
+    assert sorted(folder.iterdir()) == before
+    assert (folder / "new.safetensors").read_text() == "before"
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (MemoryError(), "out of memory"),
+        (MemoryError("no 9 bytes"), "no 9 bytes"),
+        (OverflowError("too large"), "too large"),
+    ],
+    ids=repr,
+)
+def test_no_traceback(folder, capsys, monkeypatch, error, message):
+    """What a size that no machine has ends in is one line."""
+
+    def fail(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr(init, "init_checkpoint", fail)
+    assert call(capsys, *INIT) == (2, [], [f"fastxavier: error: {message}"])
 
 
 def test_help_and_the_other_commands(capsys):

@@ -17,7 +17,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     -------
     int
         The exit status: 0, or what the command says; 2 for a wrong argument, or a file that is not
-        there or not valid; 130 after Ctrl-C, 141 if the reader of a pipe went.
+        there or not valid, or no memory left; 130 after Ctrl-C, 141 if the reader of a pipe went.
+        After SIGTERM, `init` clears up and exits with 143.
     """
     from fastxavier.cli import bench, demo, info, init, verify
 
@@ -29,8 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for command in (demo, bench, info, init, verify):
         command.add_to(commands)
     parser.set_defaults(run=demo.run, gib=demo.DEFAULT_GIB, threads=None)
-    options = parser.parse_args(arguments)
     try:
+        options = parser.parse_args(arguments)
         result: int = options.run(options)
         sys.stdout.flush()
         return result
@@ -41,7 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except OSError as error:
         message = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-    except (ValueError, ImportError, RuntimeError) as error:
+    except MemoryError as error:
+        message = str(error) or "out of memory"
+    except (ValueError, ImportError, OverflowError, RuntimeError) as error:
         message = str(error)
     print(f"fastxavier: error: {message}", file=sys.stderr)
     return 2

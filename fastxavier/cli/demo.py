@@ -18,6 +18,7 @@ from fastxavier.schemes import glorot_normal, glorot_uniform
 from fastxavier.terminal import progress_bar, table
 
 DEFAULT_GIB = 1.0
+MOST_GIB = 1 << 17  # what 47 bits address
 ROUNDS = 3
 SLICES = 16
 COLUMNS = 1 << 14
@@ -29,9 +30,17 @@ Filler = Callable[[Weights, int], None]
 def add_to(commands: Any) -> None:
     """Add the command to the parser's."""
     parser = commands.add_parser("demo", help="fill a gigabyte, beside memset and NumPy")
-    parser.add_argument("--gib", type=float, default=DEFAULT_GIB, help="size (default: 1)")
+    parser.add_argument("--gib", type=gibibytes, default=DEFAULT_GIB, help="size (default: 1)")
     parser.add_argument("--threads", type=int, help="at most so many (default: what pays)")
     parser.set_defaults(run=run)
+
+
+def gibibytes(text: str) -> float:
+    """A size as it is typed, in GiB."""
+    number = float(text)
+    if not 0 < number <= MOST_GIB:
+        raise argparse.ArgumentTypeError(f"{text!r} is not above 0 and at most {MOST_GIB}")
+    return number
 
 
 def by_slices(weights: Weights, fill: Filler, what: str) -> float:

@@ -1,8 +1,8 @@
 """fastxavier init: a safetensors file of freshly drawn tensors, from a plan.
 
 PLAN is a file (.toml or .json), or one of the ready-made: default, gpt2, vit, resnet. The file
-appears whole, or not at all. --json prints one object: {"file", "seed", "bytes", "seconds",
-"tensors": {NAME: {"dtype", "shape", "law"}}}.
+appears whole, or not at all, also after Ctrl-C or SIGTERM. --json prints one object: {"file",
+"seed", "bytes", "seconds", "tensors": {NAME: {"dtype", "shape", "law"}}}.
 """
 
 from __future__ import annotations
@@ -13,13 +13,17 @@ import json
 import math
 import re
 import secrets
+import signal
+import sys
+import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from fastxavier.checkpoints import init_checkpoint, nbytes, tensors_like
-from fastxavier.plans import Plan, PlanError, Rule
+from fastxavier.checkpoints import init_checkpoint, nbytes, tensors_like, without
+from fastxavier.plans import Law, Plan, PlanError, Rule
 from fastxavier.recipes import PLANS, gpt2_plan
 from fastxavier.terminal import progress_bar, table
 
@@ -41,9 +45,21 @@ def add_to(commands: Any) -> None:
     )
     parser.add_argument("-o", "--output", metavar="OUT", required=True, help="the file to make")
     parser.add_argument("--seed", type=seed, help="an integer from 0 up (default: a fresh one)")
+    add_skip_to(parser, "left out")
     parser.add_argument("--threads", type=int, help="at most so many (default: what pays)")
     parser.add_argument("--json", action="store_true", help="for machines")
     parser.set_defaults(run=run)
+
+
+def add_skip_to(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add the option that says of which tensors the plan knows nothing."""
+    parser.add_argument(
+        "--skip",
+        metavar="GLOB",
+        action="append",
+        default=[],
+        help=f"tensors so named are {what}; may be given again",
+    )
 
 
 def seed(text: str) -> int:
@@ -69,20 +85,54 @@ def plan_named(name: str, tensors: Iterable[str]) -> Plan:
     return Plan.load(name)
 
 
+def laws_of(plan: Plan, tensors: Mapping[str, tuple[int, ...]]) -> dict[str, Law]:
+    """The law of each tensor, by its shape; of one that has none, what can be done."""
+    laws = {}
+    for name, shape in tensors.items():
+        try:
+            laws[name] = plan.law(name, shape)
+        except PlanError as error:
+            if plan.rule_for(name, len(shape)):
+                raise
+            raise PlanError(f"{error}, --skip GLOB would leave it out") from None
+    return laws
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Let SIGTERM end the program as an exception, after which files are cleared up."""
+
+    def end(number: int, frame: object) -> None:
+        signal.signal(number, signal.SIG_IGN)  # a second one would end the clearing up
+        sys.exit(128 + number)
+
+    ours = threading.current_thread() is threading.main_thread()
+    if not ours or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 def run(options: argparse.Namespace) -> int:
     """Make the file, and say what is in it."""
-    tensors = tensors_like(options.like)
+    tensors = without(tensors_like(options.like), options.skip)
     plan = plan_named(options.plan, tensors)
+    laws_of(plan, {name: shape for name, (_, shape) in tensors.items()})
     chosen = secrets.randbits(53) if options.seed is None else options.seed  # a double holds it
     output = Path(options.output)
     start = time.perf_counter()
     total = sum(nbytes(name, *kind) for name, kind in tensors.items())
-    with progress_bar(f"filling {output.name}", total) as show:
+    with terminable(), progress_bar(f"filling {output.name}", total) as show:
         init_checkpoint(
             output,
             plan,
             options.like,
             seed=chosen,
+            skip=options.skip,
             threads=options.threads,
             progress=lambda done: show(round(done * total)),
         )

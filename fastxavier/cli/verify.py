@@ -1,4 +1,4 @@
-"""fastxavier verify: whether the tensors of a safetensors file are draws of the laws of a plan.
+"""fastxavier verify: whether the tensors of a checkpoint are draws of the laws of a plan.
 
 Exit status 0 if all are, 1 if one is not. --json prints one object: {"file", "ok", "false_alarm",
 "failures": [NAME], "tensors": {NAME: {"ok", "failures", "law", "dtype", "shape"}}}; a tensor that
@@ -13,8 +13,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from fastxavier.checkpoints import DRAWN, Tensor, check_fillable, mapped, read_header
-from fastxavier.cli.init import plan_named
+from fastxavier.checkpoints import DRAWN, Tensor, check_fillable, mapped, shards, without
+from fastxavier.cli.init import add_skip_to, laws_of, plan_named
 from fastxavier.distributions import Constant
 from fastxavier.plans import Law
 from fastxavier.terminal import progress_bar, table
@@ -28,7 +28,9 @@ def add_to(commands: Any) -> None:
     parser = commands.add_parser(
         "verify", help="check a checkpoint against a plan", description=__doc__
     )
-    parser.add_argument("file", metavar="FILE", help="a .safetensors file")
+    parser.add_argument(
+        "file", metavar="FILE", help="a .safetensors file, or the .index.json of a sharded one"
+    )
     parser.add_argument(
         "--plan", metavar="PLAN", required=True, help="a plan's file, or a ready-made one's name"
     )
@@ -39,6 +41,7 @@ def add_to(commands: Any) -> None:
         metavar="A",
         help="chance that a file which is right fails (default: 1e-6)",
     )
+    add_skip_to(parser, "not checked")
     parser.add_argument("--json", action="store_true", help="for machines")
     parser.set_defaults(run=run)
 
@@ -53,17 +56,22 @@ def chance(text: str) -> float:
 
 def run(options: argparse.Namespace) -> int:
     """Look at every tensor; print a row for each, and say whether all are right."""
-    tensors = read_header(options.file).tensors
+    files = shards(options.file)
+    held = {name: one for header in files.values() for name, one in header.tensors.items()}
+    tensors = without(held, options.skip)
     plan = plan_named(options.plan, tensors)
-    laws = {name: plan.law(name, tensor.shape) for name, tensor in tensors.items()}
+    laws = laws_of(plan, {name: tensor.shape for name, tensor in tensors.items()})
     for name, tensor in tensors.items():
         check_fillable(name, tensor.dtype, laws[name])
     share = options.false_alarm / max(1, len(tensors))
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
+    done = 0
     with progress_bar("verifying", sum(tensor.nbytes for tensor in tensors.values())) as show:
-        for name, array in mapped(options.file).items():
-            found[name] = verdict(array, tensors[name], laws[name], share)
-            show(tensors[name].end)
+        for file in files:
+            for name, array in without(mapped(file), options.skip).items():
+                found[name] = verdict(array, tensors[name], laws[name], share)
+                done += tensors[name].nbytes
+                show(done)
     failures = [name for name, one in found.items() if not one["ok"]]
     if options.json:
         verdicts = {"ok": not failures, "false_alarm": options.false_alarm, "failures": failures}
