@@ -296,7 +296,7 @@ TOML_FAULTS = [
     ('\n[[rules]]\nnames = "w"', 2, "rules", "did you mean 'rule'?"),
     ("rule = 3", 1, "rule", "rule is 3"),
     ("[rule]\nscheme = 'zeros'", 1, "rule", "list of rules"),
-    ("\nrule = [3]", 1, None, "the rule is 3"),
+    ("\nrule = [3]", 2, None, "the rule is 3"),
     ("[[rule]]\nscheme = 'zeros'", 1, None, "no names"),
     ("[[rule]]\n\nnmaes = 'w'\nscheme = 'zeros'", 3, "nmaes", "did you mean 'names'?"),
     ("\n[[rule]]\nnames = 'w'", 2, None, "no scheme"),
@@ -308,7 +308,7 @@ TOML_FAULTS = [
     ("[[rule]]\nnames = 'w'\nscheme = 1979-05-27", 3, "scheme", "1979"),
     ("[[rule]]\nnames = 'w'\nscheme = 'normal'\nstd = 1979-05-27", 4, "std", "a date"),
     ("[[rule]]\nnames = 'w'\nscheme = 'normal'\nstd.x = 1", 4, "std", "number, a string"),
-    ("[[rule]]\nnames = 'w'\nscheme = 'normal'\n[rule.std]\nx = 1", 1, "std", "number, a string"),
+    ("[[rule]]\nnames = 'w'\nscheme = 'normal'\n[rule.std]\nx = 1", 4, "std", "number, a string"),
     ("[[rule]]\nnames = 'w'\nscheme = 'normal'\nstd = nan", 4, "std", "nan"),
     ("[[rule]]\nnames = 'w'\nscheme = 'zeros'\n\nrank = 1\nrank = 2", 6, None, "overwrite"),
     ("[[rule]]\nnames = 'w'\nscheme = 'zeros\n\n", "[345]", None, ""),
@@ -322,9 +322,23 @@ TOML_FAULTS = [
     ),
     (
         "rule = [\n{names = 'w', scheme = 'zeros'},\n{names = 'w', scheme = 'zeros', x = 1},\n]",
-        1,
+        3,
         "x",
         "",
+    ),
+    *(
+        (text, text[: text.index("!")].count("\n") + 1, key, "")
+        for key, text in [
+            ("scheme", "rule = [\n {names = 'w', scheme = 'ones'},\n {names='', scheme='!'},\n]"),
+            ("scheme", "rule = [ # [\n{names='w', scheme='ones'}, {names = [\n'}'], scheme = '!'}]"),
+            ("scheme", "[[rule]]\nnames = [\n'scheme=b',\n\"scheme = 'c'\",\n]\nscheme = '!'"),
+            ("scheme", "[[rule]]\nnames = [\n'[[rule]]',\n#\n]\nscheme = '!'\n[[rule]]"),
+            ("scheme", '[[rule]]\nnames = """\nscheme = \\"""\nscheme = 3"""""\nscheme = "!"'),
+            ("scheme", "[[rule]]\nnames = '''\nscheme = 3''''\nscheme = '!'"),
+            ("scheme", '[[rule]]\nnames = "w"\n"s\\u0063heme" = "!"\n[[rule]]\nscheme = 3'),
+            ("std", "[[rule]]\nscheme = 'normal'\nnames = 'w'\nmean = 1.5 # std = 1\nstd = '!'"),
+            ("low", "[[rule]]\nscheme = 'uniform'\nnames = 'w'\nhigh = 1\n[rule.'low'] # !"),
+        ]
     ),
 ]
 
