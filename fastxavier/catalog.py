@@ -15,7 +15,14 @@ from fastxavier.distributions import (
     ones,
     zeros,
 )
-from fastxavier.structures import Dirac, Identity, Orthogonal, Sparse, Structure
+from fastxavier.structures import (
+    DeltaOrthogonal,
+    Dirac,
+    Identity,
+    Orthogonal,
+    Sparse,
+    Structure,
+)
 
 __all__ = ["SCHEMES"]
 
@@ -41,6 +48,7 @@ SCHEMES: Final[dict[str, Callable[..., Distribution | Structure]]] = {
     "identity": Identity,
     "dirac": Dirac,
     "orthogonal": Orthogonal,
+    "delta_orthogonal": DeltaOrthogonal,
     "sparse": Sparse,
 }
 """Name to what makes the start. One whose parameters include fan_in and fan_out takes the fans."""

@@ -231,7 +231,20 @@ class Rule:
         return f"Rule({', '.join([repr(self.names), repr(self.scheme), *rank, *settings])})"
 
     def matches(self, name: str, rank: int) -> bool:
-        """Whether the rule is for a tensor of this name and number of axes."""
+        """Whether the rule is for a tensor.
+
+        Parameters
+        ----------
+        name : str
+            The tensor's whole name.
+        rank : int
+            Its number of axes.
+
+        Returns
+        -------
+        bool
+            Whether a glob matches the name, and the number of axes is the rule's.
+        """
         return self._has_rank(rank) and self._has_name(name)
 
     def _has_name(self, name: str) -> bool:
@@ -252,7 +265,10 @@ class Rule:
             own["gain"] = gain_of(own["gain"])
         if _takes_fans(self.scheme):
             shared = {key: settings[key] for key in _FAN_SETTINGS if key in settings}
-            own.update(fans(shape, **shared)._asdict())
+            both = fans(shape, **shared)
+            if 0 in shape:  # no fans to divide by, and nothing to draw
+                both = fans([extent or self._channels() for extent in shape], **shared)
+            own.update(both._asdict())
         return SCHEMES[self.scheme](**own)
 
     def _try(self, layout: str) -> None:
@@ -294,9 +310,12 @@ class Rule:
         if not isinstance(rank, int):
             axes_needed = max(2 + len(listed["batch_axis"]), from_start + from_end)
             rank = max(int(rank[:-1]) if rank else 0, min(axes_needed, _MOST_AXES))
-        counts = [settings.get("groups", 1), settings.get("parts", 1)]
-        extent = math.prod(count for count in counts if isinstance(count, int) and count > 0)
-        return (extent,) * rank
+        return (self._channels(),) * rank
+
+    def _channels(self) -> int:
+        """The fewest that groups and parts divide: 1 if there is one of each."""
+        counts = [value for key, value in self._settings if key in ("groups", "parts")]
+        return math.prod(count for count in counts if isinstance(count, int) and count > 0)
 
 
 def _written_out(law: Law, settings: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -382,7 +401,20 @@ class Plan:
                 raise PlanError(f"rule {number}: {error}", error.key) from None
 
     def rule_for(self, name: str, rank: int) -> Rule | None:
-        """The first rule that matches a tensor, or None."""
+        """The first rule that matches a tensor.
+
+        Parameters
+        ----------
+        name : str
+            The tensor's whole name.
+        rank : int
+            Its number of axes.
+
+        Returns
+        -------
+        Rule or None
+            None if no rule matches.
+        """
         number = self._number(name, rank)
         return None if number is None else self.rules[number]
 
@@ -407,7 +439,8 @@ class Plan:
         name : str
             The tensor's whole name.
         shape : sequence of int
-            Its extents.
+            Its extents. A tensor without elements has a law, too: a scheme takes each extent of 0
+            for 1 (or for as many as `groups` and `parts` divide), as nothing is drawn.
 
         Returns
         -------
@@ -451,12 +484,25 @@ class Plan:
     def load(cls, path: str | os.PathLike[str]) -> Plan:
         """Read a plan from a file, TOML or JSON by the ending of its name.
 
+        Parameters
+        ----------
+        path : str or path-like
+            A file in UTF-8 whose name ends in .toml or .json.
+
+        Returns
+        -------
+        Plan
+            What the file says.
+
         Raises
         ------
         PlanError
-            If something in it is not valid; the message begins with file and line.
+            If something in it is not valid, and the message begins with file and line; or if the
+            name has another ending.
         OSError
             If the file cannot be read.
+        ImportError
+            If it is TOML, which Python before 3.11 cannot read without tomli.
         """
         path = Path(path)
         read: Callable[..., Plan] = _by_suffix(
@@ -471,30 +517,70 @@ class Plan:
         return read(text, source=str(path))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the plan to a file, TOML or JSON by the ending of its name."""
+        """Write the plan to a file, TOML or JSON by the ending of its name.
+
+        Parameters
+        ----------
+        path : str or path-like
+            A name that ends in .toml or .json; a file that is there is replaced.
+
+        Raises
+        ------
+        PlanError
+            If the name has another ending.
+        OSError
+            If the file cannot be written.
+        """
         path = Path(path)
         write = _by_suffix(path, {".toml": self.to_toml, ".json": self.to_json})
         path.write_bytes(write().encode())
 
     @classmethod
     def from_toml(cls, text: str, *, source: str = "TOML plan") -> Plan:
-        """Read a plan from TOML; errors call the text `source`.
+        """Read a plan from TOML.
+
+        Parameters
+        ----------
+        text : str
+            A key `layout`, if it is not "torch", and a table ``[[rule]]`` for each rule, whose keys
+            are the parameters of `Rule`.
+        source : str
+            What errors call the text.
+
+        Returns
+        -------
+        Plan
+            What the text says.
 
         Raises
         ------
         PlanError
-            If the text is no TOML, or something in it is not valid.
+            If the text is no TOML, or something in it is not valid; the message has the line.
+        ImportError
+            Before Python 3.11, if tomli is not installed.
         """
         return _plan(parsed_toml(text, source, PlanError), source, toml_lines(text))
 
     @classmethod
     def from_json(cls, text: str, *, source: str = "JSON plan") -> Plan:
-        """Read a plan from JSON, of the same keys as in TOML; errors call the text `source`.
+        """Read a plan from JSON.
+
+        Parameters
+        ----------
+        text : str
+            An object of the same keys as in TOML, `rule` being an array of objects.
+        source : str
+            What errors call the text.
+
+        Returns
+        -------
+        Plan
+            What the text says.
 
         Raises
         ------
         PlanError
-            If the text is no JSON, or something in it is not valid.
+            If the text is no JSON, or something in it is not valid; the message has the line.
         """
         try:
             document = json.loads(text, object_pairs_hook=Members)
@@ -508,7 +594,13 @@ class Plan:
         return {"layout": self.layout, "rule": [_entry(rule) for rule in self.rules]}
 
     def to_toml(self) -> str:
-        """The plan as TOML that `from_toml` reads."""
+        """The plan as TOML that `from_toml` reads.
+
+        Returns
+        -------
+        str
+            The same characters for equal plans.
+        """
         blocks = [f"layout = {_toml(self.layout)}\n"]
         for entry in self._document()["rule"]:
             pairs = "".join(f"{key} = {_toml(value)}\n" for key, value in entry.items())
@@ -516,7 +608,13 @@ class Plan:
         return "\n".join(blocks)
 
     def to_json(self) -> str:
-        """The plan as JSON that `from_json` reads; an infinite number is written ``Infinity``."""
+        """The plan as JSON that `from_json` reads.
+
+        Returns
+        -------
+        str
+            The same characters for equal plans. An infinite number is written ``Infinity``.
+        """
         return json.dumps(self._document(), indent=2, ensure_ascii=False) + "\n"
 
 

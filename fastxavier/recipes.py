@@ -22,18 +22,26 @@ def default_plan(layout: str = "torch") -> Plan:
     Weights, kernels and embeddings of two or more axes start Glorot uniform [1]_, biases at 0, and
     norms as the identity: scales at 1, running means at 0, running variances at 1. What the name
     calls an embedding has the fans of the layout "embedding"; torch's are called ``weight``, and
-    have those of a linear layer. A tensor of any other name has no rule, since what it holds is
-    not known.
+    have those of a linear layer. The kernels of attention that Flax and Keras hold in three axes,
+    ``query``, ``key`` and ``value`` to (heads, head_dim), ``out`` or Keras' ``attention_output``
+    from them, have the fans of the matrix they are. A tensor of any other name has no rule, since
+    what it holds is not known.
 
     Parameters
     ----------
     layout : str
-        As of `Plan`. Biases have one axis; in the layouts of JAX they may have two, as those of
-        Flax's attention do.
+        As of `Plan`. Biases have one axis; in other layouts than torch's they may have two, as
+        those of Flax's attention do.
 
     Returns
     -------
     Plan
+        Its rules, first those for biases and norms.
+
+    Raises
+    ------
+    PlanError
+        If the layout is none of `Plan`'s.
 
     References
     ----------
@@ -55,11 +63,30 @@ def default_plan(layout: str = "torch") -> Plan:
             Rule(_last("running_var", "moving_variance", "var"), "ones", rank=1),
             Rule(_last("num_batches_tracked"), "zeros", rank=0),
             Rule(_last("weight", "scale", "gamma"), "ones", rank=1),
+            *_attention(layout),
             Rule(_last("weight", "kernel"), "glorot_uniform", rank="2+"),
             Rule(_last("embedding", "embeddings"), "glorot_uniform", rank=2, layout="embedding"),
         ],
         layout,
     )
+
+
+def _attention(layout: str) -> list[Rule]:
+    """Rules for the kernels of attention that have an axis of heads."""
+    last = {"jax": "out", "keras": "attention_output"}
+    if layout not in last:
+        return []
+    first = _last(*(f"{name}[._/]kernel" for name in ("query", "key", "value")))
+    return [
+        Rule(first, "glorot_uniform", rank=3, in_axis=0, out_axis=(1, 2)),
+        Rule(
+            _last(f"{last[layout]}[._/]kernel"),
+            "glorot_uniform",
+            rank=3,
+            in_axis=(0, 1),
+            out_axis=2,
+        ),
+    ]
 
 
 def gpt2_plan(layers: int = 12) -> Plan:

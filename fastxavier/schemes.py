@@ -234,7 +234,42 @@ def glorot_uniform(
     Its variance is gain**2 * 2 / (fan_in + fan_out): the compromise of Glorot & Bengio (2010),
     equation 16, between keeping the variance of activations (`mode` "fan_in") and of
     back-propagated gradients ("fan_out"). The same law as torch's ``xavier_uniform_`` and as
-    ``glorot_uniform`` in JAX and Keras; see `uniform_` for parameters and errors.
+    ``glorot_uniform`` in JAX and Keras.
+
+    Parameters
+    ----------
+    fan_in, fan_out : int or float
+        Inputs that feed one unit and outputs that one input feeds, as `fans` tells them; not
+        negative.
+    gain : float, default 1
+        Factor on the standard deviation, for the activation that follows; see `gains.gain`.
+    mode : {"fan_avg", "fan_in", "fan_out", "fan_geo_avg"}
+        What the formula divides by: the mean of both fans, one of them alone, or the geometric
+        mean.
+
+    Returns
+    -------
+    Uniform
+        The law, to be given to `fill_`.
+
+    Raises
+    ------
+    TypeError
+        If a fan or the gain is not a real number.
+    ValueError
+        If a fan or the gain is negative or not finite, the fan to divide by is 0, the law reaches
+        beyond the largest float, or the mode is unknown.
+
+    References
+    ----------
+    X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward neural
+    networks", AISTATS 2010, equation 16.
+
+    Examples
+    --------
+    >>> from fastxavier.schemes import glorot_uniform
+    >>> glorot_uniform(fan_in=10, fan_out=14)
+    Uniform(low=-0.5, high=0.5)
     """
     return variance_scaling(1, mode, "uniform", fan_in, fan_out, gain)
 
@@ -245,8 +280,42 @@ def glorot_normal(
     """Glorot's law with a plain normal: std = gain * sqrt(2 / (fan_in + fan_out)).
 
     Glorot & Bengio (2010), equation 12. The law of torch's ``xavier_normal_``. What JAX and Keras
-    call ``glorot_normal`` is truncated: see `glorot_truncated_normal`. See `normal_` for
-    parameters and errors.
+    call ``glorot_normal`` is truncated: see `glorot_truncated_normal`.
+
+    Parameters
+    ----------
+    fan_in, fan_out : int or float
+        Inputs that feed one unit and outputs that one input feeds, as `fans` tells them; not
+        negative.
+    gain : float, default 1
+        Factor on the standard deviation, for the activation that follows; see `gains.gain`.
+    mode : {"fan_avg", "fan_in", "fan_out", "fan_geo_avg"}
+        What the formula divides by: the mean of both fans, one of them alone, or the geometric
+        mean.
+
+    Returns
+    -------
+    Normal
+        The law, to be given to `fill_`.
+
+    Raises
+    ------
+    TypeError
+        If a fan or the gain is not a real number.
+    ValueError
+        If a fan or the gain is negative or not finite, the fan to divide by is 0, the law reaches
+        beyond the largest float, or the mode is unknown.
+
+    References
+    ----------
+    X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward neural
+    networks", AISTATS 2010, equation 12.
+
+    Examples
+    --------
+    >>> from fastxavier.schemes import glorot_normal
+    >>> glorot_normal(fan_in=2, fan_out=6)
+    Normal(mean=0.0, std=0.5)
     """
     return variance_scaling(1, mode, "normal", fan_in, fan_out, gain)
 
@@ -258,7 +327,42 @@ def glorot_truncated_normal(
 
     The parent's std is gain * sqrt(2 / (fan_in + fan_out)) / 0.87962566..., so that what is left by
     the cut has the variance of Glorot & Bengio (2010), equation 12. The law of ``glorot_normal`` in
-    JAX and Keras; torch has none. See `truncated_normal_` for parameters and errors.
+    JAX and Keras; torch has none.
+
+    Parameters
+    ----------
+    fan_in, fan_out : int or float
+        Inputs that feed one unit and outputs that one input feeds, as `fans` tells them; not
+        negative.
+    gain : float, default 1
+        Factor on the standard deviation, for the activation that follows; see `gains.gain`.
+    mode : {"fan_avg", "fan_in", "fan_out", "fan_geo_avg"}
+        What the formula divides by: the mean of both fans, one of them alone, or the geometric
+        mean.
+
+    Returns
+    -------
+    TruncatedNormal
+        The law, to be given to `fill_`.
+
+    Raises
+    ------
+    TypeError
+        If a fan or the gain is not a real number.
+    ValueError
+        If a fan or the gain is negative or not finite, the fan to divide by is 0, the law reaches
+        beyond the largest float, or the mode is unknown.
+
+    References
+    ----------
+    X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward neural
+    networks", AISTATS 2010, equation 12.
+
+    Examples
+    --------
+    >>> from fastxavier.schemes import glorot_truncated_normal
+    >>> glorot_truncated_normal(fan_in=2, fan_out=6).parent.std
+    0.5684236171692783
     """
     return variance_scaling(1, mode, "truncated_normal", fan_in, fan_out, gain)
 
@@ -271,10 +375,38 @@ def he_uniform(
 ) -> Uniform:
     """He's uniform law, U[-a, a] with a = sqrt(6 / ((1 + negative_slope**2) * fan_in)).
 
-    Its variance is that of `he_normal`, where parameters and errors are described. The law of
-    torch's ``kaiming_uniform_`` (whose ``a`` is the slope; the default of ``torch.nn.Linear``,
-    ``a=sqrt(5)``, is no rectifier's but that of `heuristic_uniform`) and of ``he_uniform`` in JAX
-    and Keras.
+    Its variance is that of `he_normal`. The law of torch's ``kaiming_uniform_`` (whose ``a`` is the
+    slope; the default of ``torch.nn.Linear``, ``a=sqrt(5)``, is no rectifier's but that of
+    `heuristic_uniform`) and of ``he_uniform`` in JAX and Keras.
+
+    Parameters
+    ----------
+    fan_in, fan_out : int or float
+        Inputs that feed one unit and outputs that one input feeds, as `fans` tells them; not
+        negative.
+    negative_slope : float, default 0
+        Slope of the rectifier left of zero (equation 15): 0 is ReLU, 1 a linear unit.
+    mode : {"fan_in", "fan_out", "fan_avg", "fan_geo_avg"}
+        What the formula divides by: fan_in, which keeps the variance of activations; fan_out,
+        which keeps that of gradients; or a mean of both.
+
+    Returns
+    -------
+    Uniform
+        The law, to be given to `fill_`.
+
+    Raises
+    ------
+    TypeError
+        If a fan or the slope is not a real number.
+    ValueError
+        If a fan is negative or not finite, the slope is not finite, the fan to divide by is 0, or
+        the mode is unknown.
+
+    References
+    ----------
+    K. He, X. Zhang, S. Ren, J. Sun, "Delving deep into rectifiers: surpassing human-level
+    performance on ImageNet classification", ICCV 2015, equations 10, 14 and 15.
 
     Examples
     --------
@@ -296,18 +428,27 @@ def he_normal(
 
     Parameters
     ----------
-    fan_in, fan_out, mode
-        As in `variance_scaling`; "fan_in" keeps the variance of activations (equation 10),
-        "fan_out" that of gradients (equation 14).
+    fan_in, fan_out : int or float
+        Inputs that feed one unit and outputs that one input feeds, as `fans` tells them; not
+        negative.
     negative_slope : float, default 0
         Slope of the rectifier left of zero (equation 15): 0 is ReLU, 1 a linear unit.
+    mode : {"fan_in", "fan_out", "fan_avg", "fan_geo_avg"}
+        What the formula divides by: fan_in, which keeps the variance of activations; fan_out,
+        which keeps that of gradients; or a mean of both.
+
+    Returns
+    -------
+    Normal
+        The law, to be given to `fill_`.
 
     Raises
     ------
     TypeError
         If a fan or the slope is not a real number.
     ValueError
-        If the slope is not finite, or as `variance_scaling` does.
+        If a fan is negative or not finite, the slope is not finite, the fan to divide by is 0, or
+        the mode is unknown.
 
     References
     ----------
@@ -328,9 +469,44 @@ def he_truncated_normal(
 ) -> TruncatedNormal:
     """He's law with a normal cut at two standard deviations of the parent.
 
-    The parent's std is that of `he_normal`, where parameters and errors are described, over
-    0.87962566..., so that the variance is the same. The law of ``he_normal`` in JAX and Keras;
+    The parent's std is sqrt(2 / ((1 + negative_slope**2) * fan_in)) / 0.87962566..., so that what
+    is left by the cut has the variance of `he_normal`. The law of ``he_normal`` in JAX and Keras;
     torch has none.
+
+    Parameters
+    ----------
+    fan_in, fan_out : int or float
+        Inputs that feed one unit and outputs that one input feeds, as `fans` tells them; not
+        negative.
+    negative_slope : float, default 0
+        Slope of the rectifier left of zero (equation 15): 0 is ReLU, 1 a linear unit.
+    mode : {"fan_in", "fan_out", "fan_avg", "fan_geo_avg"}
+        What the formula divides by: fan_in, which keeps the variance of activations; fan_out,
+        which keeps that of gradients; or a mean of both.
+
+    Returns
+    -------
+    TruncatedNormal
+        The law, to be given to `fill_`.
+
+    Raises
+    ------
+    TypeError
+        If a fan or the slope is not a real number.
+    ValueError
+        If a fan is negative or not finite, the slope is not finite, the fan to divide by is 0, or
+        the mode is unknown.
+
+    References
+    ----------
+    K. He, X. Zhang, S. Ren, J. Sun, "Delving deep into rectifiers: surpassing human-level
+    performance on ImageNet classification", ICCV 2015, equations 10, 14 and 15.
+
+    Examples
+    --------
+    >>> from fastxavier.schemes import he_truncated_normal
+    >>> he_truncated_normal(fan_in=8, fan_out=50).parent.std
+    0.5684236171692783
     """
     return variance_scaling(
         2, mode, "truncated_normal", fan_in, fan_out, _rectified(negative_slope)
@@ -353,8 +529,37 @@ def lecun_uniform(
 ) -> Uniform:
     """LeCun's uniform law, U[-a, a] with a = gain * sqrt(3 / fan_in).
 
-    Its variance is that of `lecun_normal`, where parameters and errors are described. The same law
-    as ``lecun_uniform`` in JAX and Keras; torch has none of this name.
+    Its variance is that of `lecun_normal`. The same law as ``lecun_uniform`` in JAX and Keras;
+    torch has none of this name.
+
+    Parameters
+    ----------
+    fan_in, fan_out : int or float
+        Inputs that feed one unit and outputs that one input feeds, as `fans` tells them; not
+        negative.
+    gain : float, default 1
+        Factor on the standard deviation, for the activation that follows; see `gains.gain`.
+    mode : {"fan_in", "fan_out", "fan_avg", "fan_geo_avg"}
+        What the formula divides by: fan_in, which keeps the variance of activations; fan_out,
+        which keeps that of gradients; or a mean of both.
+
+    Returns
+    -------
+    Uniform
+        The law, to be given to `fill_`.
+
+    Raises
+    ------
+    TypeError
+        If a fan or the gain is not a real number.
+    ValueError
+        If a fan or the gain is negative or not finite, the fan to divide by is 0, the law reaches
+        beyond the largest float, or the mode is unknown.
+
+    References
+    ----------
+    Y. LeCun, L. Bottou, G. B. Orr, K.-R. Müller, "Efficient BackProp", in Neural Networks: Tricks
+    of the Trade, Springer 1998, section 4.6.
 
     Examples
     --------
@@ -376,13 +581,27 @@ def lecun_normal(
 
     Parameters
     ----------
-    fan_in, fan_out, gain, mode
-        As in `variance_scaling`.
+    fan_in, fan_out : int or float
+        Inputs that feed one unit and outputs that one input feeds, as `fans` tells them; not
+        negative.
+    gain : float, default 1
+        Factor on the standard deviation, for the activation that follows; see `gains.gain`.
+    mode : {"fan_in", "fan_out", "fan_avg", "fan_geo_avg"}
+        What the formula divides by: fan_in, which keeps the variance of activations; fan_out,
+        which keeps that of gradients; or a mean of both.
+
+    Returns
+    -------
+    Normal
+        The law, to be given to `fill_`.
 
     Raises
     ------
-    TypeError, ValueError
-        As `variance_scaling` does.
+    TypeError
+        If a fan or the gain is not a real number.
+    ValueError
+        If a fan or the gain is negative or not finite, the fan to divide by is 0, the law reaches
+        beyond the largest float, or the mode is unknown.
 
     References
     ----------
@@ -406,8 +625,43 @@ def lecun_truncated_normal(
 ) -> TruncatedNormal:
     """LeCun's law with a normal cut at two standard deviations of the parent.
 
-    The parent's std is that of `lecun_normal`, where parameters and errors are described, over
-    0.87962566..., so that the variance is the same. The law of ``lecun_normal`` in JAX and Keras.
+    The parent's std is gain * sqrt(1 / fan_in) / 0.87962566..., so that what is left by the cut has
+    the variance of `lecun_normal`. The law of ``lecun_normal`` in JAX and Keras; torch has none.
+
+    Parameters
+    ----------
+    fan_in, fan_out : int or float
+        Inputs that feed one unit and outputs that one input feeds, as `fans` tells them; not
+        negative.
+    gain : float, default 1
+        Factor on the standard deviation, for the activation that follows; see `gains.gain`.
+    mode : {"fan_in", "fan_out", "fan_avg", "fan_geo_avg"}
+        What the formula divides by: fan_in, which keeps the variance of activations; fan_out,
+        which keeps that of gradients; or a mean of both.
+
+    Returns
+    -------
+    TruncatedNormal
+        The law, to be given to `fill_`.
+
+    Raises
+    ------
+    TypeError
+        If a fan or the gain is not a real number.
+    ValueError
+        If a fan or the gain is negative or not finite, the fan to divide by is 0, the law reaches
+        beyond the largest float, or the mode is unknown.
+
+    References
+    ----------
+    Y. LeCun, L. Bottou, G. B. Orr, K.-R. Müller, "Efficient BackProp", in Neural Networks: Tricks
+    of the Trade, Springer 1998, section 4.6.
+
+    Examples
+    --------
+    >>> from fastxavier.schemes import lecun_truncated_normal
+    >>> lecun_truncated_normal(fan_in=4, fan_out=50).parent.std
+    0.5684236171692783
     """
     return variance_scaling(1, mode, "truncated_normal", fan_in, fan_out, gain)
 
@@ -421,7 +675,33 @@ def heuristic_uniform(fan_in: float, fan_out: float, mode: Mode = "fan_in") -> U
     The "standard initialization" that Glorot & Bengio (2010), equation 1, show to let activations
     and gradients fade from layer to layer. Still what ``torch.nn.Linear`` and torch's convolutions
     begin with, weight and bias (as ``kaiming_uniform_`` with ``a=sqrt(5)``); JAX and Keras have no
-    name for it. Parameters and errors are those of `variance_scaling`.
+    name for it.
+
+    Parameters
+    ----------
+    fan_in, fan_out : int or float
+        Inputs that feed one unit and outputs that one input feeds, as `fans` tells them; not
+        negative.
+    mode : {"fan_in", "fan_out", "fan_avg", "fan_geo_avg"}
+        What the formula divides by: fan_in, which keeps the variance of activations; fan_out,
+        which keeps that of gradients; or a mean of both.
+
+    Returns
+    -------
+    Uniform
+        The law, to be given to `fill_`.
+
+    Raises
+    ------
+    TypeError
+        If a fan is not a real number.
+    ValueError
+        If a fan is negative or not finite, the fan to divide by is 0, or the mode is unknown.
+
+    References
+    ----------
+    X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward neural
+    networks", AISTATS 2010, equation 1.
 
     Examples
     --------
@@ -442,6 +722,11 @@ def fixed_uniform(bound: SupportsFloat = 0.1) -> Uniform:
     ----------
     bound : float, default 0.1
         Not negative.
+
+    Returns
+    -------
+    Uniform
+        The law, to be given to `fill_`.
 
     Raises
     ------
@@ -470,6 +755,11 @@ def fixed_normal(std: SupportsFloat = 0.02) -> Normal:
     ----------
     std : float, default 0.02
         Standard deviation, not negative.
+
+    Returns
+    -------
+    Normal
+        The law, to be given to `fill_`.
 
     Raises
     ------

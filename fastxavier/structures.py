@@ -16,7 +16,7 @@ from fastxavier._numbers import real
 from fastxavier.distributions import Constant, Distribution, Normal, Uniform
 from fastxavier.fans import whole
 
-__all__ = ["Dirac", "Identity", "Orthogonal", "Sparse", "Structure"]
+__all__ = ["DeltaOrthogonal", "Dirac", "Identity", "Orthogonal", "Sparse", "Structure"]
 
 Array: TypeAlias = npt.NDArray[Any]
 Key: TypeAlias = tuple[int, int]
@@ -24,16 +24,30 @@ Layout = Literal["torch", "jax", "keras"]
 
 
 class Structure(ABC):
-    """A start whose values depend on one another: `Identity`, `Dirac`, `Orthogonal` or `Sparse`.
+    """A start whose values depend on one another.
 
-    Immutable, hashable and compared by value, as distributions are, and given to `fill_` as they
-    are; but it is one of the whole tensor, so it has no shards.
+    `Identity`, `Dirac`, `Orthogonal`, `DeltaOrthogonal` and `Sparse` are such. Immutable, hashable
+    and compared by value, as distributions are, and given to `fill_` as they are; but it is one of
+    the whole tensor, so it has no shards.
     """
 
     __slots__ = ()
 
     def check(self, array: Array, threads: SupportsIndex | None = None) -> None:
-        """Raise what `write` would raise, and write nothing."""
+        """Raise what `write` would raise, and write nothing.
+
+        Parameters
+        ----------
+        array : numpy.ndarray
+            What `write` would be given.
+        threads : int, optional
+            As for `write`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `write` does.
+        """
         if not isinstance(array, np.ndarray):
             raise TypeError(f"array is a {type(array).__name__}; it must be a NumPy array")
         with suppress(_AllChecked):
@@ -62,7 +76,8 @@ class Structure(ABC):
             If `array` is no NumPy array, or has another dtype or byte order.
         ValueError
             If the array has a shape that the structure cannot have, is read-only or overlaps
-            itself, or if its dtype cannot hold the gain. The array is then as it was.
+            itself, if its dtype cannot hold the gain, or if `threads` is less than 1. The array is
+            then as it was, and no stream has been taken.
         """
         self.check(array, threads)
         if isinstance(key, _core.Streams):
@@ -74,8 +89,27 @@ class Structure(ABC):
         """How far the array is from being such a structure, 0 being perfect; infinite for a NaN.
 
         Of `Identity` and `Dirac`, the greatest difference from it. Of `Orthogonal`, that of the
-        products of its vectors, over gain**2, from the identity. Of `Sparse`, the most zeros a
-        column has in excess, infinite where one has too few; the other values are not looked at.
+        products of its vectors, over gain**2, from the identity; of `DeltaOrthogonal`, that of the
+        kernel's middle, or the greatest of the other values, over gain, if that is greater. Of
+        `Sparse`, the most zeros a column has in excess, infinite where one has too few; the other
+        values are not looked at.
+
+        Parameters
+        ----------
+        array : numpy.ndarray
+            What is looked at, float32, float64, float16 or bfloat16; it may be read-only.
+
+        Returns
+        -------
+        float
+            Not negative; 0 for an array without elements.
+
+        Raises
+        ------
+        TypeError
+            If `array` is no NumPy array, or has another dtype.
+        ValueError
+            If it has a shape that the structure cannot have.
         """
         self._check_given(array)
         if not array.size:
@@ -85,7 +119,23 @@ class Structure(ABC):
         return math.inf if math.isnan(distance) else distance
 
     def tolerance(self, array: Array) -> float:
-        """The greatest `deviation` that rounding explains, also by who computes in float32."""
+        """The greatest `deviation` that rounding explains, also by who computes in float32.
+
+        Parameters
+        ----------
+        array : numpy.ndarray
+            As for `deviation`; only its shape and dtype count.
+
+        Returns
+        -------
+        float
+            Not negative.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `deviation` does.
+        """
         self._check_given(array)
         return self._allowance(array.shape, *_ROUNDING[array.dtype.name])
 
@@ -146,6 +196,14 @@ def _not_negative(name: str, value: Any) -> float:
 def _check_layout(layout: str) -> None:
     if layout not in ("torch", "jax", "keras"):
         raise ValueError(f"layout is {layout!r}; it must be 'torch', 'jax' or 'keras'")
+
+
+def _check_kernel(shape: tuple[int, ...], structure: Structure) -> None:
+    if not 3 <= len(shape) <= 5:
+        raise ValueError(
+            f"array of shape {shape} is no kernel; {structure!r} has three to five axes, of which "
+            "one to three are the kernel's"
+        )
 
 
 # ---- ones among zeros ----------------------------------------------------------------------------
@@ -234,8 +292,8 @@ class Dirac(_Pattern):
 
     Channel j of the output is channel j of the input, for as many channels as both have: a one in
     the middle of the kernel, at ``extent // 2`` of each axis, where input and output channel are
-    the same, and zeros elsewhere. torch's ``dirac_``; JAX and Keras have none. In kernels of odd
-    extents the middle is also that of "same" padding.
+    the same, and zeros elsewhere. torch's ``dirac_``; JAX and Keras have none (`DeltaOrthogonal`
+    turns the channels, too). In kernels of odd extents the middle is also that of "same" padding.
 
     Parameters
     ----------
@@ -283,11 +341,7 @@ class Dirac(_Pattern):
         _check_layout(self.layout)
 
     def _check_shape(self, shape: tuple[int, ...]) -> None:
-        if not 3 <= len(shape) <= 5:
-            raise ValueError(
-                f"array of shape {shape} is no kernel; {self!r} has three to five axes, of which "
-                "one to three are the kernel's"
-            )
+        _check_kernel(shape, self)
         out = shape[0 if self.layout == "torch" else -1]
         if out % self.groups:
             raise ValueError(f"groups is {self.groups}; it must divide the {out} output channels")
@@ -406,6 +460,97 @@ class Orthogonal(Structure):
         absolute = math.sqrt(larger) * least / self.gain
         decomposed = 2 * math.sqrt(size) * min(epsilon, 2.0**-23)
         return 1.01 * epsilon + absolute * (1 + absolute / 4) + decomposed
+
+
+@dataclass(frozen=True, slots=True)
+class DeltaOrthogonal(Structure):
+    """The kernel of a convolution that turns its input channels, times a gain.
+
+    A matrix as of `Orthogonal` joins the channels in the middle of the kernel, at
+    ``(extent - 1) // 2`` of each axis, and there are zeros elsewhere. There are at least as many
+    output channels as input channels, so with "same" padding and a stride of 1 the output is as
+    long a vector as the input. JAX's ``delta_orthogonal``; torch and Keras have none.
+
+    Parameters
+    ----------
+    gain : float, default 1
+        Factor on the matrix, not negative; see `gains.gain`.
+    layout : {"torch", "jax", "keras"}
+        (out, in, \\*kernel) of three to five axes; or, in JAX and Keras, (\\*kernel, in, out).
+
+    Raises
+    ------
+    TypeError
+        If the gain is not a real number.
+    ValueError
+        If the gain is negative or not finite, or the layout unknown.
+
+    Notes
+    -----
+    The matrix is that of `Orthogonal` for (out, in), or (in, out), and the same seed and stream;
+    its notes hold here.
+
+    References
+    ----------
+    L. Xiao, Y. Bahri, J. Sohl-Dickstein, S. S. Schoenholz, J. Pennington, "Dynamical isometry and a
+    mean field theory of CNNs: how to train 10,000-layer vanilla convolutional neural networks",
+    ICML 2018, algorithm 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastxavier.structures import DeltaOrthogonal
+    >>> w = np.empty((5, 4, 3, 3))
+    >>> DeltaOrthogonal(2.0).write(w, key=(7, 0))
+    >>> middle = w[:, :, 1, 1]
+    >>> bool(np.allclose(middle.T @ middle, 4 * np.eye(4))), int((w != 0).sum())
+    (True, 20)
+    """
+
+    gain: float = 1.0
+    layout: Layout = "torch"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "gain", _not_negative("gain", self.gain))
+        _check_layout(self.layout)
+
+    def _reach(self) -> Distribution:
+        return Constant(self.gain)
+
+    def _matrix_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return shape[:2] if self.layout == "torch" else shape[-2:]
+
+    def _check_shape(self, shape: tuple[int, ...]) -> None:
+        _check_kernel(shape, self)
+        first, second = self._matrix_shape(shape)
+        out, inputs = (first, second) if self.layout == "torch" else (second, first)
+        if out < inputs and 0 not in shape:
+            raise ValueError(
+                f"array of shape {shape} has {inputs} input channels and {out} output channels; "
+                f"{self!r} has at least as many outputs as inputs"
+            )
+
+    def _middle(self, array: Array) -> Array:
+        """The matrix in the middle, a view."""
+        every = (slice(None), slice(None))
+        if self.layout == "torch":
+            return array[every + tuple((extent - 1) // 2 for extent in array.shape[2:])]
+        return array[tuple((extent - 1) // 2 for extent in array.shape[:-2]) + every]
+
+    def _matrix(self) -> Orthogonal:
+        return Orthogonal(self.gain, self.layout)
+
+    def _write(self, array: Array, key: Key, threads: SupportsIndex | None) -> None:
+        array[...] = 0
+        self._matrix()._write(self._middle(array), key, threads)
+
+    def _distance(self, array: npt.NDArray[np.float64]) -> float:
+        matrix = self._matrix()._distance(self._middle(array))
+        self._middle(array)[...] = 0  # the array is a copy
+        return float(np.maximum(matrix, np.abs(array).max() / (self.gain or 1)))
+
+    def _allowance(self, shape: tuple[int, ...], epsilon: float, least: float) -> float:
+        return self._matrix()._allowance(self._matrix_shape(shape), epsilon, least)
 
 
 # ---- sparse --------------------------------------------------------------------------------------

@@ -47,31 +47,103 @@ def parsed_toml(text: str, source: str, error_class: type[ValueError]) -> dict[s
         raise error_class(f"{source}: nested too deeply") from None
 
 
-_TOML_STRING = re.compile(
-    r'"""(?:\\.|[^\\])*?"""|\'\'\'.*?\'\'\'|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'|\#[^\n]*', re.S
-)
-
-
 def toml_lines(text: str) -> Lines:
-    def blank(found: re.Match[str]) -> str:
-        return "\n" * found[0].count("\n") if found[0].startswith(('"""', "'''", "#")) else found[0]
-
-    lines = _TOML_STRING.sub(blank, text).split("\n")
-    head = re.compile(r"\s*\[\[\s*[\"']?rule[\"']?\s*\]\]")
-    heads = [number for number, line in enumerate(lines) if head.match(line)]
+    """The lines of valid TOML."""
 
     def line(rule: int | None, key: str | None) -> int:
-        first, last = 0, len(lines)
-        if rule is not None and rule < len(heads):
-            first, last = heads[rule], [*heads, last][rule + 1]
-        if key is not None:
-            begins = re.compile(rf"\s*\[*\s*[\"']?{re.escape(key)}[\"']?\s*[]=.]")
-            for number in range(first, last):
-                if begins.match(lines[number]):
-                    return number + 1
-        return first + 1
+        places = _toml_places(text)
+        path = (*(() if rule is None else ("rule", rule)), *(() if key is None else (key,)))
+        while path and path not in places:
+            path = path[:-1]
+        return text.count("\n", 0, places.get(path, 0)) + 1
 
     return line
+
+
+_Path: TypeAlias = "tuple[str | int, ...]"
+
+_TOML_SPACE = re.compile(r"(?:\s|#[^\n]*)*")
+_STRING = (
+    r'"""(?:\\.|[^\\])*?"{3,5}|'
+    r"'''.*?'{3,5}|"
+    r'"(?:\\.|[^"\\])*"|'
+    r"'[^']*'"
+)
+_TOML_KEY = re.compile(rf"({_STRING}|[\w-]+)[ \t]*(\.?)[ \t]*", re.S)
+_TOML_SCALAR = re.compile(rf"{_STRING}|[^,\]}}\n#]+", re.S)
+
+
+def _toml_places(text: str) -> dict[_Path, int]:
+    """Where each key, element and table of valid TOML begins, by the keys and indices above it."""
+    places: dict[_Path, int] = {}
+    table: _Path = ()
+    lengths: Counter[_Path] = Counter()  # so far, of the arrays of tables
+    at = _toml_skip(text, 0)
+    while at < len(text):
+        if text[at] == "[":
+            brackets = 2 if text.startswith("[[", at) else 1
+            names, end = _toml_key(text, _toml_skip(text, at + brackets))
+            table = ()
+            for name in names:
+                if lengths[table]:
+                    table = (*table, lengths[table] - 1)
+                table = (*table, name)
+                places.setdefault(table, at)
+            if brackets == 2:
+                lengths[table] += 1
+                table = (*table, lengths[table] - 1)
+                places[table] = at
+            at = end + brackets
+        else:
+            at = _toml_pair(text, at, table, places)
+        at = _toml_skip(text, at)
+    return places
+
+
+def _toml_skip(text: str, at: int) -> int:
+    """Where what follows space, comments and ends of lines begins."""
+    found = _TOML_SPACE.match(text, at)
+    return found.end() if found else at
+
+
+def _toml_key(text: str, at: int) -> tuple[list[str], int]:
+    """The parts of a key, and what follows it."""
+    names, dot = [], "."
+    while dot and (found := _TOML_KEY.match(text, at)):
+        name, dot = found.groups()
+        quoted = name[0] in "\"'"
+        names.append(parsed_toml(f"key = {name}", "key", ValueError)["key"] if quoted else name)
+        at = found.end()
+    return names, at
+
+
+def _toml_pair(text: str, at: int, path: _Path, places: dict[_Path, int]) -> int:
+    """Note a key and what its value holds; the value's end."""
+    names, end = _toml_key(text, at)
+    for name in names:
+        path = (*path, name)
+        places.setdefault(path, at)
+    return _toml_value(text, _toml_skip(text, end + 1), path, places)
+
+
+def _toml_value(text: str, at: int, path: _Path, places: dict[_Path, int]) -> int:
+    """Note what a value holds; its end."""
+    if text[at] not in "[{":
+        found = _TOML_SCALAR.match(text, at)
+        return found.end() if found else at + 1
+    closing, index = {"[": "]", "{": "}"}[text[at]], 0
+    inside = _toml_skip(text, at + 1)
+    while text[inside] != closing:
+        if closing == "}":
+            inside = _toml_pair(text, inside, path, places)
+        else:
+            places[(*path, index)] = inside
+            inside = _toml_value(text, inside, (*path, index), places)
+            index += 1
+        inside = _toml_skip(text, inside)
+        if text[inside] == ",":
+            inside = _toml_skip(text, inside + 1)
+    return inside + 1
 
 
 _BETWEEN = re.compile(r"[\s,:]*")
@@ -95,6 +167,8 @@ def _json_members(text: str, at: int) -> Iterator[tuple[str, int, int]]:
 
 
 def json_lines(text: str) -> Lines:
+    """The lines of valid JSON."""
+
     def place(rule: int | None, key: str | None) -> int:
         at = _json_skip(text, 0)
         if rule is not None:

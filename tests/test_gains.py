@@ -154,6 +154,19 @@ def test_kink_between_the_nodes():
     assert gain(lambda z: np.maximum(z - 0.3, 0)) == pytest.approx(float(expected), rel=1e-6, abs=0)
 
 
+@pytest.mark.parametrize("place", [-0.97, -0.3, 0.001, 0.3, 0.56, 0.9])
+def test_step_and_kink_off_the_eighths(place):
+    """Within what the notes say; by the moments of a truncated normal."""
+    density = math.exp(-(place**2) / 2) / math.sqrt(2 * math.pi)
+    above = math.erfc(place / math.sqrt(2)) / 2
+    first, second = density - place * above, (1 + place**2) * above - place * density
+    assert gain(lambda z: z > place) == pytest.approx(above**-0.5, rel=5e-3, abs=0)
+    kink = gain(lambda z: 1 + np.maximum(z - place, 0))
+    assert kink == pytest.approx((1 + 2 * first + second) ** -0.5, rel=3e-6, abs=0)
+    if place == 0.3:
+        assert gain(lambda z: z > place) == pytest.approx(above**-0.5, rel=3.4e-4, abs=0)
+
+
 def test_same_name_another_principle():
     """gain(np.tanh) keeps the second moment; gain("tanh") is the slope at 0."""
     assert round(gain(np.tanh), 2) == 1.59
@@ -263,11 +276,24 @@ def test_function_that_has_no_gain(function, message):
 
 
 def test_what_a_function_raises():
-    """Its own errors come through."""
-    with pytest.raises(TypeError):
-        gain(math.tanh)
-    with pytest.raises(ZeroDivisionError):
-        gain(lambda z: 1 / 0)
+    """The error names the function and what it must be, and is chained from the function's own."""
+    failed = "failed on a float64 array of one axis: .*; it must be elementwise"
+    for function, kind, cause in [
+        (math.tanh, TypeError, TypeError),
+        (lambda z: z if z > 0 else 0, ValueError, ValueError),
+        (lambda z: 1 / 0, ValueError, ZeroDivisionError),
+        (lambda z: [z, z[1:]], ValueError, ValueError),
+    ]:
+        with pytest.raises(kind, match=failed) as raised:
+            gain(function)
+        assert repr(function) in str(raised.value)
+        assert type(raised.value.__cause__) is cause
+    with pytest.raises(KeyboardInterrupt):
+        gain(interrupted)
+
+
+def interrupted(z):
+    raise KeyboardInterrupt
 
 
 def test_docstring():

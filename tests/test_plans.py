@@ -8,16 +8,18 @@ import pickle
 import re
 from fnmatch import fnmatchcase
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import fastxavier as fx
 from fastxavier import plans
 from fastxavier.catalog import SCHEMES
 from fastxavier.distributions import Constant, Normal, TruncatedNormal, Uniform, ones, zeros
 from fastxavier.plans import Plan, PlanError, Rule
 from fastxavier.recipes import PLANS, default_plan, gpt2_plan, resnet_plan, vit_plan
-from fastxavier.structures import Dirac, Identity, Orthogonal, Sparse
+from fastxavier.structures import DeltaOrthogonal, Dirac, Identity, Orthogonal, Sparse
 
 
 def refusal(call):
@@ -156,6 +158,7 @@ def test_activation_as_gain():
         Identity(2.0),
         Dirac(2.0, 3, "jax"),
         Orthogonal(0.5),
+        DeltaOrthogonal(0.5, "keras"),
         Sparse(0.25, 0.5),
     ],
     ids=repr,
@@ -164,7 +167,7 @@ def test_law_as_scheme(law):
     """Kept as name and arguments; the law comes back, from text as well."""
     plan = Plan([Rule("w", law)])
     assert isinstance(plan.rules[0].scheme, str)
-    shape = {Identity: (4, 4), Dirac: (3, 6, 6)}.get(type(law), (6, 4))
+    shape = {Identity: (4, 4), Dirac: (3, 6, 6), DeltaOrthogonal: (3, 6, 6)}.get(type(law), (6, 4))
     assert plan.law("w", shape) == law
     assert Plan.from_toml(plan.to_toml()).law("w", shape) == law
     assert refusal(lambda: Rule("w", law, std=1.0, gain=1.0)).key == "gain"
@@ -173,9 +176,59 @@ def test_law_as_scheme(law):
 def test_shape_without_law():
     """A structure or fans that the shape does not have: tensor, shape and rule are named."""
     plan = Plan([Rule("o", "orthogonal"), Rule("z", "he_normal"), Rule("g", "he_normal", groups=3)])
-    for name, shape in [("o", (5,)), ("z", (5,)), ("z", (4, 0)), ("g", (4, 4))]:
+    for name, shape in [
+        ("o", (5,)),
+        ("z", (5,)),
+        ("z", (0,)),
+        ("z", (4, -1)),
+        ("g", (4, 4)),
+        ("g", (4, 0)),
+    ]:
         message = str(refusal(lambda name=name, shape=shape: plan.law(name, shape)))
         assert f"tensor {name!r} of shape {shape}, by Rule(('{name}',)" in message
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("shape", "settings", "fans"),
+    [
+        ((5, 0), {}, (1, 5)),
+        ((0, 5), {}, (5, 1)),
+        ((0, 0), {}, (1, 1)),
+        ((8, 4, 0, 3), {}, (12, 24)),
+        ((0, 4), {"parts": 3}, (4, 1)),
+        ((0, 4, 3), {"groups": 2, "mode": "fan_out"}, (12, 3)),
+        ((0, 96, 40), {"batch_axis": 0}, (40, 96)),
+        ((0, 5), {"layout": "embedding", "mode": "fan_out"}, (1, 5)),
+    ],
+    ids=repr,
+)
+def test_tensor_without_elements(shape, settings, fans, dtype):
+    """Fans as if an extent of 0 were 1, or one channel of each group and part; nothing to fill."""
+    plan = Plan([Rule("w", "lecun_normal", **settings)])
+    fan = fans[settings.get("mode") == "fan_out"]
+    assert plan.law("w", shape) == Normal(0, math.sqrt(1 / fan))
+    array = np.empty(shape, dtype)
+    assert fx.init_({"w": array}, plan, seed=1).tensors[0].law == plan.law("w", shape)
+    assert fx.fill_(array, plan.law("w", shape), seed=1) is array
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_every_scheme_has_a_law_for_no_elements(scheme):
+    needed = {"scale": 1, "mode": "fan_in", "distribution": "normal", "low": 0, "high": 1}
+    needed |= {"sparsity": 0.5, "value": 1}
+    empty = inspect.Parameter.empty
+    parameters = inspect.signature(SCHEMES[scheme]).parameters
+    given = {
+        name: needed[name]
+        for name, each in parameters.items()
+        if name in needed and (each.default is empty or scheme == "variance_scaling")
+    }
+    kernel = scheme in ("dirac", "delta_orthogonal")
+    for shape in [(3, 0), (0, 3)]:
+        shape += (3,) * kernel
+        law = Plan([Rule("w", scheme, **given)]).law("w", shape)
+        assert fx.fill_(np.empty(shape), law, seed=1).shape == shape
 
 
 # ---- values --------------------------------------------------------------------------------------
@@ -191,6 +244,7 @@ def test_values():
     plan = Plan([one, Rule("*", "he_normal", batch_axis=[0, 1])], layout="jax")
     assert eval(repr(plan), vars(plans)) == plan
     law = plan.law("a", (3, 4))
+    plan.law("b.c.d", (2, 3, 4, 5))  # a plan remembers laws, which must not get in the way
     for other in (pickle.loads(pickle.dumps(plan)), copy.deepcopy(plan), copy.copy(plan)):
         assert (other, hash(other)) == (plan, hash(plan))
         assert other.law("a", (3, 4)) == law
@@ -296,7 +350,7 @@ TOML_FAULTS = [
     ('\n[[rules]]\nnames = "w"', 2, "rules", "did you mean 'rule'?"),
     ("rule = 3", 1, "rule", "rule is 3"),
     ("[rule]\nscheme = 'zeros'", 1, "rule", "list of rules"),
-    ("\nrule = [3]", 1, None, "the rule is 3"),
+    ("\nrule = [3]", 2, None, "the rule is 3"),
     ("[[rule]]\nscheme = 'zeros'", 1, None, "no names"),
     ("[[rule]]\n\nnmaes = 'w'\nscheme = 'zeros'", 3, "nmaes", "did you mean 'names'?"),
     ("\n[[rule]]\nnames = 'w'", 2, None, "no scheme"),
@@ -308,7 +362,7 @@ TOML_FAULTS = [
     ("[[rule]]\nnames = 'w'\nscheme = 1979-05-27", 3, "scheme", "1979"),
     ("[[rule]]\nnames = 'w'\nscheme = 'normal'\nstd = 1979-05-27", 4, "std", "a date"),
     ("[[rule]]\nnames = 'w'\nscheme = 'normal'\nstd.x = 1", 4, "std", "number, a string"),
-    ("[[rule]]\nnames = 'w'\nscheme = 'normal'\n[rule.std]\nx = 1", 1, "std", "number, a string"),
+    ("[[rule]]\nnames = 'w'\nscheme = 'normal'\n[rule.std]\nx = 1", 4, "std", "number, a string"),
     ("[[rule]]\nnames = 'w'\nscheme = 'normal'\nstd = nan", 4, "std", "nan"),
     ("[[rule]]\nnames = 'w'\nscheme = 'zeros'\n\nrank = 1\nrank = 2", 6, None, "overwrite"),
     ("[[rule]]\nnames = 'w'\nscheme = 'zeros\n\n", "[345]", None, ""),
@@ -322,9 +376,26 @@ TOML_FAULTS = [
     ),
     (
         "rule = [\n{names = 'w', scheme = 'zeros'},\n{names = 'w', scheme = 'zeros', x = 1},\n]",
-        1,
+        3,
         "x",
         "",
+    ),
+    *(
+        (text, text[: text.index("!")].count("\n") + 1, key, "")
+        for key, text in [
+            ("scheme", "rule = [\n {names = 'w', scheme = 'ones'},\n {names='', scheme='!'},\n]"),
+            (
+                "scheme",
+                "rule = [ # [\n{names='w', scheme='ones'}, {names = [\n'}'], scheme = '!'}]",
+            ),
+            ("scheme", "[[rule]]\nnames = [\n'scheme=b',\n\"scheme = 'c'\",\n]\nscheme = '!'"),
+            ("scheme", "[[rule]]\nnames = [\n'[[rule]]',\n#\n]\nscheme = '!'\n[[rule]]"),
+            ("scheme", '[[rule]]\nnames = """\nscheme = \\"""\nscheme = 3"""""\nscheme = "!"'),
+            ("scheme", "[[rule]]\nnames = '''\nscheme = 3''''\nscheme = '!'"),
+            ("scheme", '[[rule]]\nnames = "w"\n"s\\u0063heme" = "!"\n[[rule]]\nscheme = 3'),
+            ("std", "[[rule]]\nscheme = 'normal'\nnames = 'w'\nmean = 1.5 # std = 1\nstd = '!'"),
+            ("low", "[[rule]]\nscheme = 'uniform'\nnames = 'w'\nhigh = 1\n[rule.'low'] # !"),
+        ]
     ),
 ]
 
@@ -436,7 +507,9 @@ def rules(draw):
     }
     if scheme == "uniform":
         chosen["low"] = max(chosen["low"], -1e9)
-    if scheme in ("identity", "dirac", "orthogonal") and isinstance(chosen.get("gain"), str):
+    if scheme in ("identity", "dirac", "orthogonal", "delta_orthogonal") and isinstance(
+        chosen.get("gain"), str
+    ):
         chosen["gain"] = 1.5
     if "fan_in" in own:
         extra = draw(st.sampled_from(["groups", "parts", "layout", "batch_axis", "axes", None]))
@@ -445,7 +518,9 @@ def rules(draw):
         elif extra:
             chosen[extra] = draw(SETTINGS[extra])
     rank = draw(st.none() | st.integers(4, 6) | st.sampled_from(["0+", "2+", "4+"]))
-    if scheme in ("identity", "dirac", "orthogonal", "sparse") or chosen.get("layout"):
+    if scheme in ("identity", "dirac", "orthogonal", "delta_orthogonal", "sparse") or chosen.get(
+        "layout"
+    ):
         rank = None
     names = draw(
         st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1, max_size=3)
@@ -551,11 +626,23 @@ DEFAULT = [
     ("jax", "params/Dense_0/kernel", (20, 30), glorot(20, 30)),
     ("jax", "params.Conv_0.kernel", (3, 3, 4, 8), glorot(36, 72)),
     ("jax", "params/attention/query/bias", (4, 8), zeros),
+    ("jax", "params/attention/query/kernel", (96, 8, 5), glorot(96, 40)),
+    ("jax", "params.attention.key.kernel", (96, 8, 5), glorot(96, 40)),
+    ("jax", "value/kernel", (96, 8, 5), glorot(96, 40)),
+    ("jax", "params/attention/out/kernel", (8, 5, 96), glorot(40, 96)),
+    ("jax", "params/readout/kernel", (8, 5, 96), glorot(40, 8 * 96)),
+    ("jax", "params/out/kernel", (40, 96), glorot(40, 96)),
     ("jax", "params/LayerNorm_0/scale", (8,), ones),
     ("jax", "params/Embed_0/embedding", (100, 8), glorot(1, 8)),
     ("jax", "batch_stats/BatchNorm_0/mean", (8,), zeros),
     ("jax", "batch_stats/BatchNorm_0/var", (8,), ones),
     ("keras", "dense/kernel", (20, 30), glorot(20, 30)),
+    ("keras", "attention/query/kernel", (96, 8, 5), glorot(96, 40)),
+    ("keras", "attention/key/kernel", (96, 8, 5), glorot(96, 40)),
+    ("keras", "attention/value/kernel", (96, 8, 5), glorot(96, 40)),
+    ("keras", "attention/attention_output/kernel", (8, 5, 96), glorot(40, 96)),
+    ("keras", "attention/query/bias", (8, 5), zeros),
+    ("keras", "attention/attention_output/bias", (96,), zeros),
     ("keras", "embedding/embeddings", (100, 8), glorot(1, 8)),
     ("keras", "bn/gamma", (8,), ones),
     ("keras", "bn/beta", (8,), zeros),

@@ -2,6 +2,8 @@
 
 import inspect
 import math
+import pathlib
+import re
 from fractions import Fraction
 
 import mpmath
@@ -307,7 +309,7 @@ def test_catalog_is_complete():
     others = set(catalog.SCHEMES) - set(schemes.__all__)
     assert others == {
         *("uniform", "normal", "truncated_normal", "constant", "zeros", "ones"),
-        *("identity", "dirac", "orthogonal", "sparse"),
+        *("identity", "dirac", "orthogonal", "delta_orthogonal", "sparse"),
     }
     assert catalog.SCHEMES["zeros"]() == fx.Constant(0)
     assert catalog.SCHEMES["ones"]() == fx.Constant(1)
@@ -542,3 +544,43 @@ def test_fixed_bad_number(value, error):
         schemes.fixed_uniform(value)
     with pytest.raises(error, match="std is "):
         schemes.fixed_normal(value)
+
+
+@pytest.mark.parametrize("name", [name for name in schemes.__all__ if name != "Mode"])
+def test_docstring_says_all(name):
+    """Every parameter, the class that comes back, the errors, and an example."""
+    make = getattr(schemes, name)
+    for title in ("Parameters", "Returns", "Raises", "Examples"):
+        assert f"\n    {title}\n    {'-' * len(title)}\n" in make.__doc__
+    section = make.__doc__.partition("Parameters\n")[2].partition("Returns\n")[0]
+    described = {
+        name.strip()
+        for line in re.findall(r"^    (\S.*) : ", section, re.M)
+        for name in line.split(",")
+    }
+    assert described == set(inspect.signature(make).parameters)
+
+
+PEERS = {  # public names of torch 2.x, jax 0.x and Keras 3, without aliases
+    "torch": "zeros_ ones_ constant_ uniform_ normal_ trunc_normal_ xavier_uniform_ xavier_normal_ "
+    "kaiming_uniform_ kaiming_normal_ orthogonal_ eye_ dirac_ sparse_ calculate_gain",
+    "jax": "zeros ones constant uniform normal truncated_normal variance_scaling glorot_uniform "
+    "xavier_uniform glorot_normal xavier_normal he_uniform kaiming_uniform he_normal "
+    "kaiming_normal lecun_uniform lecun_normal orthogonal delta_orthogonal",
+    "keras": "Zeros Ones Constant RandomUniform RandomNormal TruncatedNormal VarianceScaling "
+    "GlorotUniform GlorotNormal HeUniform HeNormal LecunUniform LecunNormal Orthogonal Identity "
+    "STFT",
+}
+
+
+def test_every_initialiser_of_the_peers_is_in_the_table():
+    """Each once, and each name of ours there is one that can be imported."""
+    page = pathlib.Path(__file__).resolve().parents[1] / "docs" / "choosing.md"
+    table = page.read_text().partition("| torch.nn.init |")[2].partition("\n\n")[0]
+    cells = [line.split("|")[1:-1] for line in table.splitlines()[2:]]
+    for column, names in enumerate(PEERS.values()):
+        shown = [name for row in cells for name in re.findall(r"`(\w+)", row[column])]
+        assert sorted(shown) == sorted(names.split())
+    for row in cells:
+        for name in re.findall(r"`(\w+)", row[3]):
+            assert any(hasattr(room, name) for room in (fx, structures))

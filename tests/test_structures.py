@@ -14,7 +14,14 @@ from numpy.lib.stride_tricks import as_strided
 
 import fastxavier as fx
 from fastxavier import _core, catalog, structures
-from fastxavier.structures import Dirac, Identity, Orthogonal, Sparse, Structure
+from fastxavier.structures import (
+    DeltaOrthogonal,
+    Dirac,
+    Identity,
+    Orthogonal,
+    Sparse,
+    Structure,
+)
 
 # Structure and a shape it can have.
 EXAMPLES = [
@@ -28,6 +35,10 @@ EXAMPLES = [
     (Orthogonal(0.3), (6, 4)),
     (Orthogonal(2, "jax"), (3, 3, 4, 6)),
     (Orthogonal(layout="keras"), (4, 6)),
+    (DeltaOrthogonal(), (6, 4, 3)),
+    (DeltaOrthogonal(0.3), (5, 5, 3, 4)),
+    (DeltaOrthogonal(2, "jax"), (3, 2, 1, 4, 6)),
+    (DeltaOrthogonal(layout="keras"), (5, 4, 6)),
     (Sparse(0.5), (10, 7)),
     (Sparse(0.3, 0.5), (7, 11)),
 ]
@@ -95,8 +106,8 @@ def test_base_is_no_structure():
         Structure()
 
 
-WITH_GAIN = (Identity, Dirac, Orthogonal)
-WITH_LAYOUT = (Dirac, Orthogonal)
+WITH_GAIN = (Identity, Dirac, Orthogonal, DeltaOrthogonal)
+WITH_LAYOUT = (Dirac, Orthogonal, DeltaOrthogonal)
 
 
 def with_std(std):
@@ -176,7 +187,7 @@ def test_seed_and_stream(structure, shape):
     for (a, first), (b, second) in itertools.combinations(
         [(key, written(structure, shape, key=key)) for key in [*keys, (7, 3)]], 2
     ):
-        random = isinstance(structure, (Orthogonal, Sparse))
+        random = isinstance(structure, (Orthogonal, DeltaOrthogonal, Sparse))
         assert (first == second).all() == (a == b or not random)
 
 
@@ -228,6 +239,7 @@ def test_shapes_that_are_refused(structure, shape):
     """The message holds the shape and the structure; so for looking at an array."""
     wrong = {
         Identity: [(), (4,), (2, 2, 2)],
+        DeltaOrthogonal: [(), (4, 4), (2,) * 6],
         Dirac: [(), (4,), (4, 4), (2,) * 6],
         Orthogonal: [(), (4,)],
         Sparse: [(), (4,), (2, 2, 2)],
@@ -248,10 +260,12 @@ def test_groups_that_do_not_divide(layout):
     refused(Dirac(1, 4, layout), ValueError, "groups is 4; it must divide the 6", np.ones(shape))
 
 
-@pytest.mark.parametrize("make", [Identity, Dirac, Orthogonal, lambda gain: Sparse(0.5, gain)])
+@pytest.mark.parametrize(
+    "make", [Identity, Dirac, Orthogonal, DeltaOrthogonal, lambda gain: Sparse(0.5, gain)]
+)
 def test_gain_beyond_the_dtype(make):
     """Refused before an infinity is written; just within, all is finite."""
-    shape = (4, 4, 3) if make is Dirac else (4, 4)
+    shape = (4, 4, 3) if make in (Dirac, DeltaOrthogonal) else (4, 4)
     for dtype, most in [("float16", 65504.0), ("bfloat16", 3.38e38), ("float32", 3.4e38)]:
         refused(make(most * 1.1), ValueError, dtype, np.ones(shape, cases.DTYPES[dtype]))
         array = written(make(most / 8), shape, dtype)
@@ -503,6 +517,57 @@ def test_haar_rectangles(shape):
         Orthogonal().write(matrix, (12, stream))
     entries = matrices.reshape(COUNT, -1)
     assert kolmogorov(entries).max() < 2.6
+
+
+# ---- delta orthogonal ----------------------------------------------------------------------------
+
+
+@every_dtype
+@pytest.mark.parametrize("kernel", [(3,), (4,), (3, 2), (1, 5), (3, 3, 2)])
+def test_delta_orthogonal_is_orthogonal_in_the_middle(kernel, dtype):
+    """The very matrix that `Orthogonal` writes, where "same" padding has the middle; else zeros."""
+    middle = tuple((extent - 1) // 2 for extent in kernel)
+    torch = written(DeltaOrthogonal(0.7), (7, 4, *kernel), dtype)
+    assert (
+        torch[(slice(None), slice(None), *middle)] == written(Orthogonal(0.7), (7, 4), dtype)
+    ).all()
+    for layout in ("jax", "keras"):
+        other = written(DeltaOrthogonal(0.7, layout), (*kernel, 4, 7), dtype)
+        assert (other == np.moveaxis(torch, (0, 1), (-1, -2))).all()
+    assert np.count_nonzero(torch) == 28
+
+
+@pytest.mark.parametrize("extent", [1, 2, 3, 4, 5])
+def test_delta_orthogonal_keeps_norms(extent):
+    """A convolution with it, padded to the same length, keeps each place's vector's length."""
+    kernel = written(DeltaOrthogonal(), (6, 4, extent))
+    signal = fx.fill_(np.empty((4, 10)), fx.Normal(), seed=3)
+    before = (extent - 1) // 2
+    padded = np.pad(signal, [(0, 0), (before, extent - 1 - before)])
+    output = sum(kernel[:, :, k] @ padded[:, k : k + 10] for k in range(extent))
+    norms = np.linalg.norm(signal, axis=0)
+    assert np.abs(np.linalg.norm(output, axis=0) - norms).max() < 100 * 2.0**-52 * norms.max()
+
+
+@pytest.mark.parametrize("gain", [0, 0.3, 3])
+@pytest.mark.parametrize("layout", ["torch", "jax"])
+def test_delta_orthogonal_deviation(gain, layout):
+    """What should be 0 counts over the gain; the middle as a matrix does."""
+    structure = DeltaOrthogonal(gain, layout)
+    array = written(structure, (5, 4, 3) if layout == "torch" else (3, 4, 5), "float32")
+    tolerance = structure.tolerance(array)
+    assert structure.deviation(array) <= tolerance
+    array.flat[0] = 0.25
+    assert structure.deviation(array) == pytest.approx(0.25 / (gain or 1))
+
+
+def test_delta_orthogonal_has_no_fewer_outputs():
+    for layout, shape in [("torch", (3, 4, 3)), ("jax", (3, 4, 3)), ("keras", (1, 2, 4, 3))]:
+        structure = DeltaOrthogonal(layout=layout)
+        message = "4 input channels and 3 output channels"
+        refused(structure, ValueError, message, np.ones(shape))
+        with pytest.raises(ValueError, match=message):
+            structure.deviation(np.ones(shape))
 
 
 # ---- sparse --------------------------------------------------------------------------------------
