@@ -39,12 +39,20 @@ if TYPE_CHECKING:
     from fastxavier.models import Report, init_
     from fastxavier.plans import Plan, PlanError, Rule
     from fastxavier.recipes import default_plan, gpt2_plan, resnet_plan, vit_plan
-    from fastxavier.structures import Dirac, Identity, Orthogonal, Sparse, Structure
+    from fastxavier.structures import (
+        DeltaOrthogonal,
+        Dirac,
+        Identity,
+        Orthogonal,
+        Sparse,
+        Structure,
+    )
     from fastxavier.verification import Verification, verify
 
 # Imported when first asked for: a program that fills arrays does not pay for the rest.
 _LATER = {
     "CheckpointError": "checkpoints",
+    "DeltaOrthogonal": "structures",
     "Dirac": "structures",
     "Identity": "structures",
     "Info": "information",
@@ -81,6 +89,7 @@ def __dir__() -> list[str]:
 __all__ = [
     "CheckpointError",
     "Constant",
+    "DeltaOrthogonal",
     "Dirac",
     "Distribution",
     "Fans",

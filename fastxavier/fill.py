@@ -46,7 +46,7 @@ def fill_(
     distribution : Distribution or Structure
         The law: `Uniform`, `Normal`, `TruncatedNormal` or `Constant`, whose 16-bit values are the
         float32 values rounded once; or a structure of the whole tensor, `Identity`, `Dirac`,
-        `Orthogonal` or `Sparse`.
+        `Orthogonal`, `DeltaOrthogonal` or `Sparse`.
     seed : int or None, optional
         Any integer from 0 up; beyond 64 bits it is hashed. None takes fresh entropy. If it is not
         given, the module default's seed holds: see `manual_seed`.
