@@ -143,7 +143,8 @@ def init_(
 
     A tensor's stream is its name: a tensor keeps its values when others are added, removed or
     reordered, and they are those of ``fill_(array, law, seed=seed, stream=name)``. The threads
-    start once and share all tensors, so many small ones take no longer than a large one.
+    start once and share all tensors. Setting up a tensor takes some 4 us, so those of 100 KiB and
+    more fill as fast as one array of the same bytes.
 
     Parameters
     ----------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Final, SupportsIndex
 
 from fastxavier import _core
@@ -24,15 +24,20 @@ class ModuleDefault:
 MODULE_DEFAULT: Final = ModuleDefault()
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1 << 16)
 def _named(name: str) -> int:
     return _hashed(name.encode()) | 1 << 63
 
 
-def _hashed(data: bytes) -> int:
+@cache
+def _blake2b() -> Any:
     from hashlib import blake2b  # milliseconds, of which a program without names needs none
 
-    return int.from_bytes(blake2b(data, digest_size=8).digest(), "little")
+    return blake2b
+
+
+def _hashed(data: bytes) -> int:
+    return int.from_bytes(_blake2b()(data, digest_size=8).digest(), "little")
 
 
 def _integer(name: str, value: Any, otherwise: str) -> int:
