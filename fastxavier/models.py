@@ -117,7 +117,7 @@ class Report:
                 tensor.name,
                 "x".join(map(str, tensor.shape)) or "scalar",
                 tensor.dtype,
-                repr(tensor.law),
+                _shown(tensor.law),
                 "" if tensor.target_std is None else f"{tensor.target_std:.6g}",
                 "" if tensor.measured_std is None else f"{tensor.measured_std:.6g}",
             )
@@ -232,6 +232,12 @@ def _check_arguments(arrays: Any, plan: Any, progress: Any) -> None:
         raise TypeError(f"plan is {plan!r}; it must be a Plan, such as default_plan()")
     if not (progress is None or isinstance(progress, bool) or callable(progress)):
         raise TypeError(f"progress is {progress!r}; it must be a function, True, False or None")
+
+
+def _shown(law: Law) -> str:
+    if isinstance(law, Structure):
+        return repr(law)
+    return f"{type(law).__name__}({', '.join(f'{v:.6g}' for v in law._arguments().values())})"
 
 
 def _filled(name: str, target: Target, law: Law) -> Filled:
