@@ -28,8 +28,8 @@ lint: $(VENV)/installed  ## ruff, and mypy over the package and its stubs
 
 docs: $(VENV)/installed  ## the documentation site, its examples run and its pictures drawn: docs/_build/html
 	$(BIN)/pip install --quiet -e ".[docs]"
-	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
-	$(BIN)/sphinx-build -W --keep-going -q -b doctest docs docs/_build/doctest
+	$(BIN)/sphinx-build -W --keep-going -q $(SPHINX_FLAGS) -b html docs docs/_build/html
+	$(BIN)/sphinx-build -W --keep-going -q $(SPHINX_FLAGS) -b doctest docs docs/_build/doctest
 
 build/check: tests/c/check.c tests/c/blake2b.h $(CORE) $(wildcard src_c/*.inc.h)
 	mkdir -p build
