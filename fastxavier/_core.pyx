@@ -182,10 +182,10 @@ cdef class Target:
     """Where a fill writes: an fx_array, and whoever keeps its memory alive."""
 
     cdef c.fx_array array
-    cdef int64_t extents[c.FX_MAX_DIMS]
-    cdef int64_t strides[c.FX_MAX_DIMS]
-    cdef int64_t global_shape[c.FX_MAX_DIMS]
-    cdef int64_t offset[c.FX_MAX_DIMS]
+    cdef int64_t *extents  # of one block, with the next three behind it
+    cdef int64_t *strides
+    cdef int64_t *global_shape
+    cdef int64_t *offset
     cdef object owner
     cdef dl_managed *managed
     cdef dl_versioned *versioned
@@ -228,7 +228,19 @@ cdef class Target:
             array = array.view(ml_dtypes.bfloat16)
         return array
 
+    cdef int have_axes(self, int ndim) except -1:
+        self.extents = <int64_t *>PyMem_Malloc(4 * max(ndim, 1) * sizeof(int64_t))
+        if self.extents == NULL:
+            raise MemoryError(f"no memory for the extents of {ndim} axes")
+        self.strides = self.extents + ndim
+        self.global_shape = self.strides + ndim
+        self.offset = self.global_shape + ndim
+        self.array.ndim = ndim
+        self.array.shape = self.extents
+        return 0
+
     def __dealloc__(self):
+        PyMem_Free(self.extents)
         if self.managed != NULL and self.managed.deleter != NULL:
             self.managed.deleter(self.managed)
         if self.versioned != NULL and self.versioned.deleter != NULL:
@@ -263,11 +275,10 @@ cdef int from_numpy(Target target, cnp.ndarray array) except -1:
     cdef int i
     target.owner = array
     target.array.data = cnp.PyArray_DATA(array)
-    target.array.ndim = cnp.PyArray_NDIM(array)
+    target.have_axes(cnp.PyArray_NDIM(array))
     for i in range(target.array.ndim):
         target.extents[i] = cnp.PyArray_DIM(array, i)
         target.strides[i] = cnp.PyArray_STRIDE(array, i)
-    target.array.shape = target.extents
     target.array.strides = target.strides
     return 0
 
@@ -293,13 +304,12 @@ cdef int from_dl_tensor(Target target, dl_tensor *tensor) except -1:
         raise ValueError(f"array has {tensor.ndim} axes; it must have at most {c.FX_MAX_DIMS}")
     target.array.dtype = known[code, bits]
     target.array.data = <char *>tensor.data + tensor.byte_offset
-    target.array.ndim = tensor.ndim
+    target.have_axes(tensor.ndim)
     cdef int64_t itemsize = c.fx_itemsize(target.array.dtype)
     for i in range(tensor.ndim):
         target.extents[i] = tensor.shape[i]
         if tensor.strides != NULL:
             target.strides[i] = tensor.strides[i] * itemsize
-    target.array.shape = target.extents
     target.array.strides = target.strides if tensor.strides != NULL else NULL
     return 0
 
@@ -513,12 +523,12 @@ cdef bint share_memory(Target one, Target other) except -1:
     return np.shares_memory(np.asarray(one), np.asarray(other))
 
 
-def check_disjoint(names, targets):
-    """ValueError, naming them, if two arrays share memory."""
+def check_disjoint(tensors):
+    """ValueError, naming them, if two tensors, each (name, target, ...), share memory."""
     cdef int64_t first, last
     spans = []
-    for i, target in enumerate(targets):
-        first = span(target, &last)
+    for i, tensor in enumerate(tensors):
+        first = span(tensor[1], &last)
         if first < last:
             spans.append((first, last, i))
     spans.sort()
@@ -526,9 +536,10 @@ def check_disjoint(names, targets):
     for first, last, i in spans:
         reaching = [other for other in reaching if other[0] > first]
         for _, j in reaching:
-            if share_memory(targets[i], targets[j]):
+            one, other = tensors[j], tensors[i]
+            if share_memory(one[1], other[1]):
                 raise ValueError(
-                    f"tensors {names[j]!r} and {names[i]!r} share memory: give one of them, or each "
+                    f"tensors {one[0]!r} and {other[0]!r} share memory: give one of them, or each "
                     "its own"
                 )
         reaching.append((last, i))

@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import Any, Final, Literal, SupportsFloat, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, SupportsFloat, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from fastxavier import _core
 from fastxavier._numbers import real
 
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
 __all__ = ["gain"]
 
-Activation: TypeAlias = Callable[[npt.NDArray[np.float64]], Any]
+Activation: TypeAlias = "Callable[[npt.NDArray[np.float64]], Any]"
 
 
 def gain(

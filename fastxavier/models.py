@@ -34,6 +34,7 @@ LONG_WORK = 1 << 32  # bytes from which a bar is shown without being asked for
 Law = Distribution | Structure
 Array = np.ndarray[Any, Any]
 Target = _core.Target | Array  # the latter of integers
+Tensor = tuple[str, Any, Any, int]  # name, target, law, stream
 
 
 @dataclass(frozen=True)
@@ -68,12 +69,12 @@ class Report:
     seed: int
     seconds: float
     nbytes: int
-    _tensors: tuple[tuple[str, Target, Law], ...] = field(repr=False, compare=False)
+    _tensors: tuple[Tensor, ...] = field(repr=False, compare=False)
 
     @cached_property
     def tensors(self) -> tuple[Filled, ...]:
         """The tensors, in the order of the mapping."""
-        return tuple([_filled(name, target, law) for name, target, law in self._tensors])
+        return tuple([_filled(name, target, law) for name, target, law, _ in self._tensors])
 
     def detached(self) -> Report:
         """The same without the arrays: for memory that will not stay, such as a file's."""
@@ -195,34 +196,32 @@ def init_(
     streams = [stream_number(_name(name)) for name in names]
     targets = [_target(name, arrays[name]) for name in names]
     laws = [plan.law(name, target.shape) for name, target in zip(names, targets, strict=True)]
-    drawn, formed, counted = [], [], []  # each by another hand
-    for name, target, law, stream in zip(names, targets, laws, streams, strict=True):
-        if not isinstance(target, _core.Target):
-            _check_whole(name, target, law)
-            counted.append((target, law))
-        elif isinstance(law, Structure):
-            _check_form(name, target, law, threads)
-            formed.append((name, target, law, stream))
-        else:
-            drawn.append((name, target, law, stream))
-    floats = drawn + formed
-    _core.check_disjoint([name for name, *_ in floats], [target for _, target, *_ in floats])
+    tensors: tuple[Tensor, ...] = tuple(zip(names, targets, laws, streams, strict=True))
+    floats = [one for one in tensors if isinstance(one[1], _core.Target)]
+    whole = [one for one in tensors if not isinstance(one[1], _core.Target)]
+    drawn = [one for one in floats if isinstance(one[2], Distribution)]
+    formed = [one for one in floats if isinstance(one[2], Structure)]
+    for name, array, law, _ in whole:
+        _check_whole(name, array, law)
+    for name, target, structure, _ in formed:
+        _check_form(name, target, structure, threads)
+    _core.check_disjoint(floats)
     key, _ = resolve(seed, 0)  # type: ignore[misc]
     nbytes = sum([target.nbytes for target in targets])
 
     start = time.perf_counter()
     with _watched(progress, nbytes) as tell:
-        done = sum([target.nbytes for _, target, *_ in drawn])
+        done = sum([one[1].nbytes for one in drawn])
         _core.fill_all(drawn, key, threads, tell and (lambda part: tell(part * done / nbytes)))
-        for array, law in counted:
-            array[...] = law.mean  # type: ignore[union-attr]
+        for _, array, law, _ in whole:
+            array[...] = law.mean
         for _, target, structure, stream in formed:
             structure.write(target.numpy(), (key, stream), threads)
             done += target.nbytes
             if tell:
                 tell(done / nbytes)
     seconds = time.perf_counter() - start
-    return Report(key, seconds, nbytes, tuple(zip(names, targets, laws, strict=True)))
+    return Report(key, seconds, nbytes, tensors)
 
 
 def _check_arguments(arrays: Any, plan: Any, progress: Any) -> None:

@@ -422,12 +422,12 @@ class Plan:
         patterns = self._of_rank.get(rank)
         if patterns is None:
             patterns = self._of_rank[rank] = [
-                (_pattern(rule.names), number)
+                (_pattern(rule.names).match, number)
                 for number, rule in enumerate(self.rules)
                 if rule._has_rank(rank)
             ]
-        for pattern, number in patterns:
-            if pattern.match(name):
+        for matches, number in patterns:
+            if matches(name):
                 return number
         return None
 

@@ -128,7 +128,11 @@ static void write_run(const fill *f, int64_t first, int64_t count, char *dst, in
 /* The last digit of *at in the mixed radix of the axes, which it loses. */
 static int64_t digit(int64_t *at, int64_t extent)
 {
-    if (*at < extent) { /* as always at the first axis: a division costs as much as some values */
+    /* Neither at an axis of one place nor at the first is a division needed, which costs as much as
+       some values. */
+    if (extent == 1)
+        return 0;
+    if (*at < extent) {
         const int64_t last = *at;
         *at = 0;
         return last;
