@@ -12,28 +12,35 @@
 enum {
     TASK_BYTES = 1 << 17, /* what a thread takes at a time */
     TILE_BYTES = 1 << 15, /* what it draws before scattering it: fits the first-level cache */
-    TILE_COLUMN_BYTES = 1 << 10,
+    TILE_COLUMN_BYTES = 1 << 8,
     SHORT_RUN = 512, /* values: of fewer, a copy costs less than a second call of the kernel */
+    SHORT_ROW = 128, /* values: fewer are copied whole, of more only the ends */
+    ROWS_BYTES = 1 << 14, /* rows that are drawn at a time before they are copied */
+    STREAMED_ROW_BYTES = 1 << 13, /* streams of fewer begin and end too often */
 };
 
 /* From here on what a call fills is not going to be found in a cache: past them with it. */
 static const int64_t STREAM_BYTES = INT64_C(32) << 20;
+/* The same of what is scattered, which no prefetcher foresees: past a core's own caches. */
+static const int64_t SCATTER_STREAM_BYTES = INT64_C(2) << 20;
 
 static int64_t divided_up(int64_t a, int64_t b) { return a / b + (a % b != 0); }
 static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
-/* A fill in progress. The tile is rows x columns elements: consecutive indices run along the last
-   `inner` axes, memory along axis `row` where that is another one (else row is -1). */
+/* A fill in progress. The tile is rows x columns elements. Its columns are consecutive indices, which
+   run along the axes from `inner` on; its rows stand along axis `row`, which is that of neighbours in
+   memory, or, where those are the columns, the one above them (or -1: there is one row). */
 typedef struct {
     kernel *store, *stream; /* stream may be NULL */
     size_t stream_align;
+    int scatter_far; /* past the caches */
     kernel_job job;
     uint64_t seed, stream_number;
     uint32_t block_high; /* for which the job's schedules are prepared */
     size_t itemsize;
     char *data;
     layout l;
-    int row, inner;
+    int row, inner, in_place; /* columns are neighbours in memory: nothing is to be scattered */
     int64_t tile_rows, tile_columns; /* extents of a tile */
     int64_t row_tiles, column_tiles; /* tiles along each, in one place of the outer axes */
     int64_t rows, columns;
@@ -50,20 +57,26 @@ static void prepare_words(kernel_job *job, size_t itemsize, uint64_t seed, uint6
         job->more_words = philox_prepare(seed, stream, block_high | SECOND_WORDS);
 }
 
+static void write_units(kernel *write, const kernel_job *job, int64_t first, void *dst, int64_t units)
+{
+    const kernel_rows one = {.dst = dst, .rows = 1, .units = (size_t)units,
+                             .block = (uint32_t)((uint64_t)first / BLOCK)};
+    write(job, &one);
+}
+
 /* Up to UNIT values through a buffer: the ends of a run that are no whole unit. */
-static void write_part(const fill *f, const kernel_job *job, uint32_t block, int skip, int count,
+static void write_part(const fill *f, const kernel_job *job, int64_t first, int skip, int count,
                        char *dst)
 {
     char unit[UNIT * sizeof(double)];
-    f->store(job, block, unit, 1);
+    write_units(f->store, job, first, unit, 1);
     memcpy(dst, unit + (size_t)skip * f->itemsize, (size_t)count * f->itemsize);
 }
 
 /* Values from `first`, at most to where the high counter word changes; returns how many. */
 static int64_t write_segment(const fill *f, int64_t first, int64_t count, char *dst, int streaming)
 {
-    const uint64_t block = (uint64_t)first / BLOCK;
-    const uint32_t high = (uint32_t)(block >> 32);
+    const uint32_t high = (uint32_t)((uint64_t)first / BLOCK >> 32);
     const int64_t segment = (int64_t)((UINT64_C(1) << 34) - ((uint64_t)first & ((UINT64_C(1) << 34) - 1)));
     if (count > segment)
         count = segment;
@@ -78,7 +91,7 @@ static int64_t write_segment(const fill *f, int64_t first, int64_t count, char *
     if (count <= SHORT_RUN && (first % BLOCK || count % UNIT)) {
         char units[(SHORT_RUN + 2 * UNIT) * sizeof(double)];
         const int64_t before = first % BLOCK;
-        f->store(job, (uint32_t)block, units, (size_t)divided_up(before + count, UNIT));
+        write_units(f->store, job, first, units, divided_up(before + count, UNIT));
         memcpy(dst, units + (size_t)before * f->itemsize, (size_t)count * f->itemsize);
         return count;
     }
@@ -100,18 +113,15 @@ static int64_t write_segment(const fill *f, int64_t first, int64_t count, char *
     while (done < head) {
         const int start = done ? 0 : skip;
         const int64_t part = head - done < UNIT - start ? head - done : UNIT - start;
-        write_part(f, job, (uint32_t)((uint64_t)(first + done) / BLOCK), start, (int)part,
-                   dst + (size_t)done * f->itemsize);
+        write_part(f, job, first + done, start, (int)part, dst + (size_t)done * f->itemsize);
         done += part;
     }
     const int64_t units = (count - done) / UNIT;
     if (units)
-        write(job, (uint32_t)((uint64_t)(first + done) / BLOCK), dst + (size_t)done * f->itemsize,
-              (size_t)units);
+        write_units(write, job, first + done, dst + (size_t)done * f->itemsize, units);
     done += units * UNIT;
     if (done < count)
-        write_part(f, job, (uint32_t)((uint64_t)(first + done) / BLOCK), 0, (int)(count - done),
-                   dst + (size_t)done * f->itemsize);
+        write_part(f, job, first + done, 0, (int)(count - done), dst + (size_t)done * f->itemsize);
     return count;
 }
 
@@ -123,6 +133,88 @@ static void write_run(const fill *f, int64_t first, int64_t count, char *dst, in
         count -= done;
         dst += (size_t)done * f->itemsize;
     }
+}
+
+/* Rows of `count` consecutive indices each. The first begins at index `first` and at `dst`; each next
+   one `step` indices and `pitch` bytes on. */
+typedef struct {
+    int64_t first, count, step, rows;
+    char *dst;
+    int64_t pitch;
+} rows;
+
+/* Rows of which each one's values begin at the same word of a block: whole units where they belong,
+   others by way of a buffer. */
+static void write_together(const fill *f, const rows *r)
+{
+    const int64_t before = r->first % BLOCK, item = (int64_t)f->itemsize;
+    kernel_rows place = {.dst = r->dst,
+                         .dst_step = r->pitch,
+                         .rows = (size_t)r->rows,
+                         .units = (size_t)divided_up(before + r->count, UNIT),
+                         .block = (uint32_t)((uint64_t)r->first / BLOCK),
+                         .block_step = (uint32_t)(r->step / BLOCK)};
+    if (before == 0 && r->count % UNIT == 0) {
+        f->store(&f->job, &place);
+        return;
+    }
+    char units[ROWS_BYTES];
+    const int64_t row_bytes = (int64_t)place.units * UNIT * item, most = ROWS_BYTES / row_bytes;
+    place.dst = units;
+    place.dst_step = row_bytes;
+    for (int64_t done = 0; done < r->rows; done += (int64_t)place.rows) {
+        place.rows = (size_t)smaller(r->rows - done, most);
+        f->store(&f->job, &place);
+        place.block += (uint32_t)place.rows * place.block_step;
+        for (int64_t i = 0; i < (int64_t)place.rows; i++)
+            memcpy(r->dst + (done + i) * r->pitch, units + i * row_bytes + before * item,
+                   (size_t)(r->count * item));
+    }
+}
+
+static rows part_of(const rows *r, int64_t from, int64_t count, size_t itemsize)
+{
+    rows part = *r;
+    part.first += from;
+    part.count = count;
+    part.dst += from * (int64_t)itemsize;
+    return part;
+}
+
+/* All rows, together where that can be: a kernel is slow to start. */
+static void write_rows(const fill *f, const rows *r, int streaming)
+{
+    const uint64_t block = (uint64_t)r->first / BLOCK;
+    const uint64_t last = (uint64_t)(r->first + (r->rows - 1) * r->step + r->count - 1) / BLOCK;
+    streaming = streaming && f->stream && r->count * (int64_t)f->itemsize >= STREAMED_ROW_BYTES;
+    if (r->rows == 1 || streaming || block >> 32 != f->block_high || last >> 32 != f->block_high) {
+        for (int64_t i = 0; i < r->rows; i++)
+            write_run(f, r->first + i * r->step, r->count, r->dst + i * r->pitch, streaming);
+        return;
+    }
+    if (r->step % BLOCK) { /* every BLOCK rows, one begins at the same word of its block */
+        for (int64_t i = 0; i < smaller(r->rows, BLOCK); i++) {
+            const rows alike = {.first = r->first + i * r->step,
+                                .count = r->count,
+                                .step = r->step * BLOCK,
+                                .rows = divided_up(r->rows - i, BLOCK),
+                                .dst = r->dst + i * r->pitch,
+                                .pitch = r->pitch * BLOCK};
+            write_rows(f, &alike, streaming);
+        }
+        return;
+    }
+    const int64_t head = (BLOCK - r->first % BLOCK) % BLOCK, tail = (r->count - head) % UNIT;
+    if (r->count < SHORT_ROW || (head == 0 && tail == 0)) {
+        write_together(f, r);
+        return;
+    }
+    const rows parts[] = {part_of(r, 0, head, f->itemsize),
+                          part_of(r, head, r->count - head - tail, f->itemsize),
+                          part_of(r, r->count - tail, tail, f->itemsize)};
+    for (int i = 0; i < 3; i++)
+        if (parts[i].count)
+            write_together(f, &parts[i]);
 }
 
 /* The last digit of *at in the mixed radix of the axes, which it loses. */
@@ -169,7 +261,7 @@ static void scatter_values(const fill *f, char *dst, int64_t at, const char *src
         else
             columns = smaller(columns, count);
         scatter(dst + offset_of(l, f->inner, n, at, &ignored), (pitches){above.stride, last.stride}, src,
-                columns * item, rows, columns, f->itemsize);
+                columns * item, rows, columns, f->itemsize, f->scatter_far);
         src += rows * columns * item;
         at += rows * columns;
         count -= rows * columns;
@@ -189,7 +281,7 @@ static void scatter_rows(const fill *f, char *dst, int64_t at, const char *src, 
         part = smaller(columns - done, last.extent - (at + done) % last.extent);
         scatter(dst + offset_of(l, f->inner, l->naxes, at + done, &ignored),
                 (pitches){l->axes[f->row].stride, last.stride}, src + done * item, pitch, rows, part,
-                f->itemsize);
+                f->itemsize, f->scatter_far);
     }
 }
 
@@ -198,8 +290,8 @@ static void fill_tile(const fill *f, int64_t tile)
     const layout *l = &f->l;
     const int64_t row = digit(&tile, f->row_tiles) * f->tile_rows; /* neighbours in memory come first */
     const int64_t column = digit(&tile, f->column_tiles) * f->tile_columns;
-    const int64_t rows = smaller(f->rows - row, f->tile_rows);
-    const int64_t columns = smaller(f->columns - column, f->tile_columns);
+    const int64_t height = smaller(f->rows - row, f->tile_rows);
+    const int64_t width = smaller(f->columns - column, f->tile_columns);
 
     int64_t index = l->first;
     char *dst = f->data;
@@ -215,27 +307,26 @@ static void fill_tile(const fill *f, int64_t tile)
         index += row * l->axes[f->row].step;
     }
 
-    const axis *last = l->naxes ? &l->axes[l->naxes - 1] : NULL;
-    if (f->row < 0 && (!last || (f->inner == l->naxes - 1 && last->stride == (int64_t)f->itemsize))) {
-        write_run(f, index + column, columns, dst + column * (int64_t)f->itemsize, 1);
+    const int64_t item = (int64_t)f->itemsize;
+    const axis along = f->row < 0 ? (axis){1, 0, 0} : l->axes[f->row];
+    rows tile_rows = {.first = index + column, .count = width, .step = along.step, .rows = height};
+    if (f->in_place) {
+        tile_rows.pitch = along.stride;
+        tile_rows.dst = dst + column * item;
+        write_rows(f, &tile_rows, 1);
         return;
     }
-
     char values[TILE_BYTES];
-    const int64_t pitch = columns * (int64_t)f->itemsize;
-    if (f->row < 0) {
-        write_run(f, index + column, columns, values, 0);
-        scatter_values(f, dst, column, values, columns);
-        return;
-    }
-    const int64_t step = l->axes[f->row].step;
-    if (step == columns) {
-        write_run(f, index + column, rows * columns, values, 0);
-    } else {
-        for (int64_t r = 0; r < rows; r++)
-            write_run(f, index + column + r * step, columns, values + r * pitch, 0);
-    }
-    scatter_rows(f, dst, column, values, rows, columns);
+    tile_rows.pitch = width * item;
+    tile_rows.dst = values;
+    if (along.step == width)
+        write_run(f, tile_rows.first, height * width, values, 0);
+    else
+        write_rows(f, &tile_rows, 0);
+    if (f->row < 0)
+        scatter_values(f, dst, column, values, width);
+    else
+        scatter_rows(f, dst, column, values, height, width);
 }
 
 static int64_t bytes_of(const fill *f) { return f->l.count * (int64_t)f->itemsize; }
@@ -271,15 +362,18 @@ static void plan(fill *f)
         f->columns *= l->axes[f->inner - 1].extent;
         f->inner--;
     }
-    const int in_place = n == 0 || (f->row < 0 && f->inner < n &&
-                                    l->axes[n - 1].stride == (int64_t)f->itemsize);
-    if (in_place && n && (f->inner == n - 1 || l->axes[n - 1].extent >= 8 * UNIT)) {
-        f->inner = n - 1; /* rows long enough to be written where they belong */
+    const int neighbours = f->row < 0 && f->inner < n && l->axes[n - 1].stride == (int64_t)f->itemsize;
+    f->in_place = n == 0;
+    if (neighbours && (f->inner == n - 1 || l->axes[n - 1].extent >= 8 * UNIT)) {
+        f->in_place = 1;
+        f->inner = n - 1;
         f->columns = l->axes[n - 1].extent;
+        f->row = n - 2;
+        f->rows = n > 1 ? l->axes[n - 2].extent : 1;
     }
-    if (n == 0 || (in_place && f->inner == n - 1)) {
-        f->tile_rows = 1;
-        f->tile_columns = task;
+    if (f->in_place) {
+        f->tile_columns = smaller(task, f->columns);
+        f->tile_rows = smaller(task / f->tile_columns, f->rows);
     } else {
         f->tile_columns = f->row < 0 ? buffer : TILE_COLUMN_BYTES / (int64_t)f->itemsize;
         f->tile_columns = smaller(f->tile_columns, f->columns);
@@ -333,6 +427,7 @@ static void begin(fill *f, uint64_t seed, uint64_t stream, int64_t together)
 {
     if (together < STREAM_BYTES)
         f->stream = NULL;
+    f->scatter_far = together >= SCATTER_STREAM_BYTES;
     f->seed = seed;
     f->stream_number = stream;
     f->block_high = (uint32_t)((uint64_t)f->l.first / BLOCK >> 32);

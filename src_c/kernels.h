@@ -1,5 +1,5 @@
 /* What a kernel is given and where kernels are found. Internal to the library.
-   A kernel writes whole units of UNIT consecutive values; fill.c sees to the rest. */
+   A kernel writes rows of whole units of UNIT consecutive values; fill.c sees to the rest. */
 #ifndef FASTXAVIER_KERNELS_H
 #define FASTXAVIER_KERNELS_H
 
@@ -63,16 +63,24 @@ typedef struct {
     f64_constants f64;
 } kernel_job;
 
-/* Write units * UNIT values, the first being word 0 of the block whose low counter word is
-   `block`; values of blocks past a multiple of 2^32 are not the stream's. `dst` may have any
-   alignment. */
-typedef void kernel(const kernel_job *job, uint32_t block, void *dst, size_t units);
+/* Rows of units * UNIT values each. The first begins with word 0 of the block whose low counter
+   word is `block`, at `dst`; each next one so many blocks and bytes on. */
+typedef struct {
+    char *dst;
+    int64_t dst_step;
+    size_t rows, units;
+    uint32_t block, block_step;
+} kernel_rows;
+
+/* Write at least one unit. Values of blocks past a multiple of 2^32 are not the stream's. `dst` may
+   have any alignment. */
+typedef void kernel(const kernel_job *job, const kernel_rows *place);
 
 typedef struct {
     const char *name;
     int (*runs_here)(void);
     kernel *store[LAW_COUNT][DTYPE_COUNT];
-    /* Past the caches, or NULL: dst a multiple of stream_align, of doubles one of 8 bytes. */
+    /* Past the caches, or NULL: one row, dst a multiple of stream_align, of doubles one of 8 bytes. */
     kernel *stream[LAW_COUNT][DTYPE_COUNT];
     size_t stream_align;
 } isa;

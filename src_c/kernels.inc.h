@@ -35,19 +35,18 @@ typedef double f64_real;
 /* The words of `groups` groups of LANES blocks each, in pairs: (word 0, word 1) and (2, 3) of a
    block in the halves of its lane. A state x0..x3 lives in the low halves of four vectors; what
    the high halves hold is never looked at, which spares every round its repacking. */
-static INLINE void philox_pairs(const philox_schedule *s, vint counters, int groups,
+static INLINE void philox_pairs(const philox_schedule *s, const vint counters[], int groups,
                                 vint pair01[], vint pair23[])
 {
     const vint m0 = vint_set(PHILOX_M0), m1 = vint_set(PHILOX_M1);
     vint x0[GROUPS], x1[GROUPS], x2[GROUPS], x3[GROUPS];
 #pragma GCC unroll 8
     for (int g = 0; g < groups; g++) {
-        x3[g] = vint_mul(counters, m0);
+        x3[g] = vint_mul(counters[g], m0);
         x2[g] = vint_xor(vint_high(x3[g]), vint_key(s->x2_round0));
         x1[g] = vint_mul(x2[g], m1);
         x0[g] = vint_xor(vint_high(x1[g]), vint_key(s->x0_round1));
         x2[g] = vint_xor(x3[g], vint_key(s->x2_round1));
-        counters = vint_advance(counters, vint_set(LANES));
     }
 #pragma GCC unroll 16
     for (int round = 2; round < PHILOX_ROUNDS - 1; round++) {
@@ -144,10 +143,56 @@ static INLINE void f64_stream(f64_splicing *s, char *dst, const f64_v v[4])
 #define STREAM_OR_STORE(name) name##_store
 #endif
 
-static INLINE void write_groups(int law, int dtype, int streaming, f64_splicing *splicing,
-                                const kernel_job *job, vint counters, int groups, char *dst)
+/* Where the next group of blocks is written. */
+typedef struct {
+    kernel_rows row; /* the one it is in, and how many are left */
+    vint counters;
+    char *dst;
+    size_t left; /* groups of the row */
+} position;
+
+static INLINE void enter_row(position *at)
 {
-    vint pair01[GROUPS], pair23[GROUPS];
+    at->counters = vint_counters(at->row.block);
+    at->dst = at->row.dst;
+    at->left = at->row.units * (UNIT_BLOCKS / LANES);
+}
+
+/* The counters and places of the next groups. Those of one row, as they nearly always are, are
+   some additions apart; rows that end among them would else cost short steps, each waiting for
+   all of Philox's rounds. */
+static INLINE void take_groups(position *at, size_t step, int groups, vint counters[], char *to[])
+{
+    if (at->left > (size_t)groups) {
+#pragma GCC unroll 8
+        for (int g = 0; g < groups; g++) {
+            counters[g] = at->counters;
+            to[g] = at->dst + (size_t)g * step;
+            at->counters = vint_advance(at->counters, vint_set(LANES));
+        }
+        at->dst += (size_t)groups * step;
+        at->left -= (size_t)groups;
+        return;
+    }
+    for (int g = 0; g < groups; g++) {
+        counters[g] = at->counters;
+        to[g] = at->dst;
+        at->counters = vint_advance(at->counters, vint_set(LANES));
+        at->dst += step;
+        if (--at->left == 0) {
+            at->row.block += at->row.block_step;
+            at->row.dst += at->row.dst_step;
+            enter_row(at);
+        }
+    }
+}
+
+static INLINE void write_groups(int law, int dtype, int size, int streaming, f64_splicing *splicing,
+                                const kernel_job *job, position *at, int groups)
+{
+    vint counters[GROUPS], pair01[GROUPS], pair23[GROUPS];
+    char *to[GROUPS];
+    take_groups(at, (size_t)LANES * BLOCK * (size_t)size, groups, counters, to);
     philox_pairs(&job->words, counters, groups, pair01, pair23);
     if (dtype == FX_FLOAT64) {
         vint more01[GROUPS], more23[GROUPS];
@@ -157,13 +202,12 @@ static INLINE void write_groups(int law, int dtype, int streaming, f64_splicing 
             const vint words[4] = {
                 vint_join_low(more01[g], pair01[g]), vint_join_high(more01[g], pair01[g]),
                 vint_join_low(more23[g], pair23[g]), vint_join_high(more23[g], pair23[g])};
-            char *to = dst + (size_t)g * LANES * BLOCK * 8;
             f64_v v[4];
             f64_values(law, &job->f64, words, v);
             if (streaming && splicing->begun) {
-                f64_stream(splicing, to, v);
+                f64_stream(splicing, to[g], v);
             } else {
-                f64_store(to, v);
+                f64_store(to[g], v);
                 splicing->before = v[3];
                 splicing->begun = 1;
             }
@@ -175,41 +219,36 @@ static INLINE void write_groups(int law, int dtype, int streaming, f64_splicing 
         f32_v v[2];
         f32_values(law, &job->f32, pair01[g], pair23[g], v);
         if (dtype == FX_FLOAT32)
-            STREAM_OR_STORE(f32)(dst + (size_t)g * LANES * BLOCK * 4, v);
+            STREAM_OR_STORE(f32)(to[g], v);
         else if (dtype == FX_FLOAT16)
-            STREAM_OR_STORE(f16)(dst + (size_t)g * LANES * BLOCK * 2, v);
+            STREAM_OR_STORE(f16)(to[g], v);
         else
-            STREAM_OR_STORE(bf16)(dst + (size_t)g * LANES * BLOCK * 2, v);
+            STREAM_OR_STORE(bf16)(to[g], v);
     }
 }
 
 static INLINE void run(int law, int dtype, int size, int streaming, const kernel_job *job,
-                       uint32_t block, char *dst, size_t units)
+                       const kernel_rows *place)
 {
-    const size_t step = (size_t)LANES * BLOCK * (size_t)size;
-    size_t groups = units * (UNIT_BLOCKS / LANES);
-    vint counters = vint_counters(block);
+    position at = {.row = *place};
     f64_splicing splicing = {.begun = 0};
+    enter_row(&at);
+    size_t groups = at.left * place->rows;
 #if HAS_STREAMS
+    char *const end = place->dst + groups * (LANES * BLOCK) * (size_t)size;
     if (streaming) {
-        splicing.shift = (ptrdiff_t)((uintptr_t)dst % (LANES * 8));
+        splicing.shift = (ptrdiff_t)((uintptr_t)place->dst % (LANES * 8));
         splicing.index = f64_splice_index((int)(splicing.shift / 8));
     }
 #endif
-    for (; groups >= GROUPS; groups -= GROUPS) {
-        write_groups(law, dtype, streaming, &splicing, job, counters, GROUPS, dst);
-        counters = vint_advance(counters, vint_set(LANES * GROUPS));
-        dst += GROUPS * step;
-    }
-    for (; groups; groups--) {
-        write_groups(law, dtype, streaming, &splicing, job, counters, 1, dst);
-        counters = vint_advance(counters, vint_set(LANES));
-        dst += step;
-    }
+    for (; groups >= GROUPS; groups -= GROUPS)
+        write_groups(law, dtype, size, streaming, &splicing, job, &at, GROUPS);
+    for (; groups; groups--)
+        write_groups(law, dtype, size, streaming, &splicing, job, &at, 1);
 #if HAS_STREAMS
     if (streaming) {
-        if (dtype == FX_FLOAT64 && splicing.begun)
-            f64_store_last(dst - LANES * 8, splicing.before);
+        if (dtype == FX_FLOAT64)
+            f64_store_last(end - LANES * 8, splicing.before);
         stream_fence();
     }
 #endif
@@ -217,17 +256,17 @@ static INLINE void run(int law, int dtype, int size, int streaming, const kernel
 
 #if HAS_STREAMS
 #define KERNEL_STREAM(law, DTYPE, name, size)                                                   \
-    static void law##_##name##_stream(const kernel_job *j, uint32_t b, void *d, size_t n)       \
+    static void law##_##name##_stream(const kernel_job *job, const kernel_rows *place)          \
     {                                                                                           \
-        run(LAW_##law, FX_##DTYPE, size, 1, j, b, d, n);                                        \
+        run(LAW_##law, FX_##DTYPE, size, 1, job, place);                                        \
     }
 #else
 #define KERNEL_STREAM(law, DTYPE, name, size)
 #endif
 #define KERNEL(law, DTYPE, name, size)                                                          \
-    static void law##_##name##_store(const kernel_job *j, uint32_t b, void *d, size_t n)        \
+    static void law##_##name##_store(const kernel_job *job, const kernel_rows *place)           \
     {                                                                                           \
-        run(LAW_##law, FX_##DTYPE, size, 0, j, b, d, n);                                        \
+        run(LAW_##law, FX_##DTYPE, size, 0, job, place);                                        \
     }                                                                                           \
     KERNEL_STREAM(law, DTYPE, name, size)
 #define KERNELS_OF(law) FX_DTYPES(KERNEL, law)

@@ -3,6 +3,10 @@
 
 #include <string.h>
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 #if defined(__has_builtin)
 #if __has_builtin(__builtin_shufflevector)
 #define HAS_SHUFFLES 1
@@ -38,6 +42,14 @@ static line *line_of(size_t itemsize)
 /* ---- squares turned in registers ----------------------------------------------------------- */
 
 #if HAS_SHUFFLES
+#if defined(__SSE2__)
+static void stream_16(char *dst, const void *src) { _mm_stream_si128((__m128i *)dst, _mm_loadu_si128(src)); }
+static void stream_fence(void) { _mm_sfence(); }
+#else
+static void stream_16(char *dst, const void *src) { memcpy(dst, src, 16); }
+static void stream_fence(void) {}
+#endif
+
 typedef uint16_t v2 __attribute__((vector_size(16)));
 typedef uint32_t v4 __attribute__((vector_size(16)));
 typedef uint64_t v8 __attribute__((vector_size(16)));
@@ -50,9 +62,9 @@ typedef uint64_t v8 __attribute__((vector_size(16)));
 #define HIGH8(a, b) __builtin_shufflevector(a, b, 1, 3)
 
 /* A square of 16 bytes' side: interleaving row i with row i + n/2, once for each halving of n,
-   turns it. Rows come `from` apart, columns go `to` apart. */
+   turns it. Rows come `from` apart, columns go `to` apart, past the caches if streaming. */
 #define SQUARE(bytes)                                                                            \
-    static void square_##bytes(char *dst, int64_t to, const char *src, int64_t from)             \
+    static void square_##bytes(char *dst, int64_t to, const char *src, int64_t from, int streaming) \
     {                                                                                            \
         enum { N = 16 / bytes };                                                                 \
         v##bytes a[N], b[N];                                                                     \
@@ -66,7 +78,10 @@ typedef uint64_t v8 __attribute__((vector_size(16)));
             memcpy(a, b, sizeof a);                                                              \
         }                                                                                        \
         for (int i = 0; i < N; i++)                                                              \
-            memcpy(dst + i * to, &a[i], 16);                                                     \
+            if (streaming)                                                                       \
+                stream_16(dst + i * to, &a[i]);                                                  \
+            else                                                                                 \
+                memcpy(dst + i * to, &a[i], 16);                                                 \
     }
 SQUARE(2)
 SQUARE(4)
@@ -75,33 +90,37 @@ SQUARE(8)
 /* All whole squares; what is written is neighbours in memory along the rows of the tile. */
 #define SQUARES(bytes)                                                                           \
     static void squares_##bytes(char *dst, int64_t to, const char *src, int64_t from, int64_t rows, \
-                                int64_t columns)                                                 \
+                                int64_t columns, int streaming)                                  \
     {                                                                                            \
         enum { N = 16 / bytes };                                                                 \
         for (int64_t c = 0; c + N <= columns; c += N)                                            \
             for (int64_t r = 0; r + N <= rows; r += N)                                           \
-                square_##bytes(dst + c * to + r * bytes, to, src + r * from + c * bytes, from);  \
+                square_##bytes(dst + c * to + r * bytes, to, src + r * from + c * bytes, from,   \
+                               streaming);                                                       \
     }
 SQUARES(2)
 SQUARES(4)
 SQUARES(8)
 
 static int64_t turn(char *dst, int64_t to, const char *src, int64_t from, int64_t rows, int64_t columns,
-                    size_t itemsize)
+                    size_t itemsize, int streaming)
 {
+    streaming = streaming && ((uintptr_t)dst | (uintptr_t)to) % 16 == 0;
     if (itemsize == 2)
-        squares_2(dst, to, src, from, rows, columns);
+        squares_2(dst, to, src, from, rows, columns, streaming);
     else if (itemsize == 4)
-        squares_4(dst, to, src, from, rows, columns);
+        squares_4(dst, to, src, from, rows, columns, streaming);
     else
-        squares_8(dst, to, src, from, rows, columns);
+        squares_8(dst, to, src, from, rows, columns, streaming);
+    if (streaming)
+        stream_fence();
     return 16 / (int64_t)itemsize;
 }
 #else
 static int64_t turn(char *dst, int64_t to, const char *src, int64_t from, int64_t rows, int64_t columns,
-                    size_t itemsize)
+                    size_t itemsize, int streaming)
 {
-    (void)dst, (void)to, (void)src, (void)from, (void)itemsize;
+    (void)dst, (void)to, (void)src, (void)from, (void)itemsize, (void)streaming;
     return (rows > columns ? rows : columns) + 1; /* no square was whole */
 }
 #endif
@@ -121,7 +140,7 @@ static void by_lines(char *dst, pitches to, const char *src, int64_t from_row, i
 }
 
 void scatter(char *dst, pitches to, const char *src, int64_t from_row, int64_t rows, int64_t columns,
-             size_t itemsize)
+             size_t itemsize, int streaming)
 {
     const int64_t item = (int64_t)itemsize;
     if (to.row == -item && rows > 1) { /* the same memory, met from its other end */
@@ -134,7 +153,7 @@ void scatter(char *dst, pitches to, const char *src, int64_t from_row, int64_t r
         by_lines(dst, to, src, from_row, rows, columns, itemsize);
         return;
     }
-    const int64_t side = turn(dst, to.column, src, from_row, rows, columns, itemsize);
+    const int64_t side = turn(dst, to.column, src, from_row, rows, columns, itemsize, streaming);
     const int64_t turned_rows = rows - rows % side, turned_columns = columns - columns % side;
     by_lines(dst + turned_rows * item, to, src + turned_rows * from_row, from_row, rows - turned_rows,
              turned_columns, itemsize);

@@ -11,8 +11,8 @@ typedef struct {
 } pitches;
 
 /* dst[r * to.row + c * to.column] = src[r * from.row + c * itemsize] for all r < rows and
-   c < columns, of 2, 4 or 8 bytes each and any alignment. */
+   c < columns, of 2, 4 or 8 bytes each and any alignment; past the caches, if streaming and it can. */
 void scatter(char *dst, pitches to, const char *src, int64_t from_row, int64_t rows, int64_t columns,
-             size_t itemsize);
+             size_t itemsize, int streaming);
 
 #endif

@@ -155,6 +155,21 @@ def test_zero_size_is_a_no_op(shape, dtype):
     assert (base == 1).all()
 
 
+@pytest.mark.parametrize("shift", [0, 4, 16])
+@pytest.mark.parametrize("shape", [(1200, 1003), (1003, 1200), (7, 300, 601)])
+@every_dtype
+def test_transposed_beyond_the_caches(shape, shift, dtype):
+    """Large enough to be written past the caches, at addresses that allow it and others."""
+    law = fx.Normal()
+    size = int(np.prod(shape)) * dtype.itemsize
+    memory = np.full(size + 64, SENTINEL, np.uint8)
+    first = -memory.ctypes.data % 16 + shift
+    w = memory[first : first + size].view(dtype).reshape(shape[::-1]).T
+    same_bits(fx.fill_(w, law, seed=6), contiguous(shape, law, dtype, seed=6))
+    assert (memory[:first] == SENTINEL).all()
+    assert (memory[first + size :] == SENTINEL).all()
+
+
 def test_broadcast_stride_on_an_axis_of_one_is_fine():
     """A stride of 0 where there is nothing to step to shares no memory."""
     w = np.zeros(8)

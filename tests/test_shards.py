@@ -134,6 +134,34 @@ def test_far_box_in_two_axes(law, isa):
         same_bits(box[row], run)
 
 
+@pytest.mark.parametrize("width", [3, 31, 32, 100, 127, 128, 131, 256, 257, 512, 700])
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_columns_of_a_wide_tensor(width, dtype, isa):
+    """Rows that begin at every word of a counter block, the same in each row or another."""
+    law = fx.Uniform(-3, 5)
+    for start, over in itertools.product((0, 1, 2, 3, 5), (0, 4, 1, 2, 3)):
+        shape = (37, 720 + over)
+        whole = fx.fill_(np.empty(shape, dtype), law, seed=5)
+        part = np.full((37, width + 2), 7, dtype)[:, 1:-1]  # what is between the rows must stay
+        fx.fill_(part, law, seed=5, global_shape=shape, offset=(0, start))
+        same_bits(part, whole[:, start : start + width])
+        assert (part.base[:, [0, -1]] == 7).all()
+
+
+@pytest.mark.parametrize("column", [8, 9])
+def test_columns_across_the_upper_counter_word(column, isa):
+    """Of rows side by side, some lie below index 2**34, one across it and some beyond."""
+    law, shape = fx.Normal(), (1 << 25, 1000)
+    first = (1 << 34) // shape[1] - 3
+    got = np.empty((6, 256), np.float32)
+    fx.fill_(got, law, seed=2, global_shape=shape, offset=(first, column))
+    for row in range(6):
+        start = ((first + row) * shape[1] + column,)
+        run = np.empty(256, np.float32)
+        fx.fill_(run, law, seed=2, global_shape=(shape[0] * shape[1],), offset=start)
+        same_bits(got[row], run)
+
+
 # ---- any shape, any strides ----------------------------------------------------------------------
 
 
