@@ -7,7 +7,7 @@ CORE = $(filter-out src_c/%.inc.h, $(wildcard src_c/*.h)) $(wildcard src_c/*.c)
 C_FLAGS = -O2 -Wall -Wextra -ffp-contract=off -Isrc_c
 KNOWN = tests/data/philox4x32_10.txt tests/data/golden.txt
 
-.PHONY: help test lint docs smoke check-c neon exhaustive polynomials cycles speed clean
+.PHONY: help test lint docs smoke check-c neon exhaustive polynomials cycles instructions speed clean
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -57,6 +57,9 @@ cycles:  ## bytes per cycle of every kernel that runs here
 	mkdir -p build
 	$(CC) -O3 -ffp-contract=off -fopenmp -Isrc_c benchmarks/cycles.c src_c/*.c -lm -o build/cycles
 	build/cycles
+
+instructions:  ## instructions per value under callgrind, beside benchmarks/instructions.txt
+	$(PYTHON) benchmarks/instructions.py
 
 speed: $(VENV)/installed  ## race memset, NumPy and whatever else is installed: the README's picture
 	$(BIN)/fastxavier bench --size 256KiB 1GiB --plot docs/speed.svg

@@ -16,7 +16,13 @@
     FX_PRAGMA(clang attribute push(__attribute__((target(features))), apply_to = function))
 #define FX_TARGET_END FX_PRAGMA(clang attribute pop)
 #elif defined(__GNUC__)
-#define FX_TARGET_BEGIN(features) FX_PRAGMA(GCC push_options) FX_PRAGMA(GCC target(features))
+/* Scheduled before registers are given out, several vectors go through the maths side by side; one
+   after the other, a CPU sees too few of them ahead (truncated normals: 1.2 to 1.5 times as fast).
+   GCC forgets it unless it stands before the target. */
+#define FX_TARGET_BEGIN(features)                                        \
+    FX_PRAGMA(GCC push_options)                                          \
+    FX_PRAGMA(GCC optimize("schedule-insns", "sched-pressure"))          \
+    FX_PRAGMA(GCC target(features))
 #define FX_TARGET_END FX_PRAGMA(GCC pop_options)
 #endif
 
