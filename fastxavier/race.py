@@ -39,6 +39,7 @@ DISTRIBUTIONS: dict[str, Distribution] = {
     "truncated_normal": TruncatedNormal(0.0, 0.02),
 }
 
+UNITS = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 FORMAT = 1  # of the dictionary
 STANDARD_ERRORS = 6.0  # a right contestant is accused once in 10^9
 SETTLE = 0.02  # seconds after which another library's idle threads no longer spin
@@ -106,6 +107,12 @@ class Heat:
     nbytes: int
     count: int
     entries: tuple[Entry, ...]
+
+    @property
+    def size(self) -> str:
+        """In bytes, in the unit a reader would choose."""
+        unit = [unit for unit, least in UNITS.items() if self.nbytes >= least][-1]
+        return f"{self.nbytes / UNITS[unit]:.4g} {unit or 'bytes'}"
 
     @property
     def timed(self) -> list[Entry]:

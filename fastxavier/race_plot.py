@@ -115,7 +115,7 @@ def _small_print(race: Race, heats: list[Heat]) -> str:
         for name, version in race.versions.items()
         if version and name in raced
     )
-    sizes = " and ".join(dict.fromkeys(f"{heat.nbytes / (1 << 20):,.4g} MiB" for heat in heats))
+    sizes = " and ".join(dict.fromkeys(heat.size for heat in heats))
     machine = race.machine
     return (
         f"{machine['cpu']}, {machine['isa']}, {machine['threads']} threads; one array of {sizes}; "

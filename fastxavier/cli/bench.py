@@ -16,10 +16,9 @@ import numpy as np
 from fastxavier import race_plot
 from fastxavier.information import info
 from fastxavier.peers import CONTESTANTS, DTYPES, LAWS, dtype_named
-from fastxavier.race import Entry, Heat, Race, run_heat, surroundings
+from fastxavier.race import UNITS, Entry, Heat, Race, run_heat, surroundings
 from fastxavier.terminal import table
 
-UNITS = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 PEERS = list(dict.fromkeys(one.package for one in CONTESTANTS if one.role == "peer"))
 
 
@@ -84,16 +83,10 @@ def add_to(commands: Any) -> None:
     parser.set_defaults(run=run)
 
 
-def human(nbytes: int) -> str:
-    """A number of bytes as a reader would say it."""
-    unit = max((unit for unit in UNITS if nbytes >= UNITS[unit]), key=lambda unit: UNITS[unit])
-    return f"{nbytes / UNITS[unit]:.4g} {unit or 'bytes'}"
-
-
 def title(heat: Heat) -> str:
     """What was raced for."""
     law = heat.law.replace("_", " ")
-    return f"{law}, {heat.dtype}, {human(heat.nbytes)} ({heat.count:,} values)"
+    return f"{law}, {heat.dtype}, {heat.size} ({heat.count:,} values)"
 
 
 def threads(entry: Entry) -> str:
@@ -132,7 +125,7 @@ def show_summary(race: Race) -> None:
         (
             heat.law.replace("_", " "),
             heat.dtype,
-            human(heat.nbytes),
+            heat.size,
             threads(entry),
             f"{heat.nanoseconds_per_value(entry):.3f}",
             f"{heat.of_limit(entry):.1%}",
