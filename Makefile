@@ -7,7 +7,7 @@ CORE = $(filter-out src_c/%.inc.h, $(wildcard src_c/*.h)) $(wildcard src_c/*.c)
 C_FLAGS = -O2 -Wall -Wextra -ffp-contract=off -Isrc_c
 KNOWN = tests/data/philox4x32_10.txt tests/data/golden.txt
 
-.PHONY: help test lint docs smoke check-c neon exhaustive polynomials cycles instructions speed clean
+.PHONY: help test lint docs smoke check-c neon exhaustive polynomials cycles slots instructions speed clean
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -58,11 +58,14 @@ cycles:  ## bytes per cycle of every kernel that runs here
 	$(CC) -O3 -ffp-contract=off -fopenmp -Isrc_c benchmarks/cycles.c src_c/*.c -lm -o build/cycles
 	build/cycles
 
+slots:  ## vector instructions for 64 bytes of each AVX-512 kernel, and the speed they allow
+	$(PYTHON) benchmarks/slots.py
+
 instructions:  ## instructions per value under callgrind, beside benchmarks/instructions.txt
 	$(PYTHON) benchmarks/instructions.py
 
-speed: $(VENV)/installed  ## race memset, NumPy and whatever else is installed: the README's picture
-	$(BIN)/fastxavier bench --size 256KiB 1GiB --plot docs/speed.svg
+speed: $(VENV)/installed  ## race whatever is installed: the README's picture, and the figures of its table
+	$(BIN)/fastxavier bench --size 64MiB --rounds 5 --json docs/race.json --plot docs/speed.svg
 
 smoke: $(VENV)/installed  ## every benchmark once, of asv and of pytest-benchmark: no time is judged
 	$(BIN)/python -m pytest -q -p no:cacheprovider --benchmark-disable benchmarks

@@ -12,6 +12,7 @@ import pytest
 import reference
 
 import fastxavier as fx
+from fastxavier import cli
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 STREAM = (ROOT / "docs" / "stream.md").read_text()
@@ -53,6 +54,13 @@ def test_readme_example():
     )
     assert (names["part"] == whole[2048:]).all()
     assert fx.verify(names["model"]["0.weight"], fx.he_normal(784, 1024)).ok
+
+
+def test_readme_race(capsys):
+    """The table of the README is what the command prints of the race that is kept."""
+    shown = re.search(r"<!-- race -->\n```text\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    assert cli.main(["bench", "--from", str(ROOT / "docs" / "race.json")]) == 0
+    assert shown[1] in capsys.readouterr().out
 
 
 MINUS = "\N{MINUS SIGN}"
