@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 import pytest
+from randomness import run as batteries
 from scipy import stats
 
 import fastxavier as fx
@@ -153,3 +154,44 @@ def test_an_overlap_is_found():
     values = drawn("names").copy()
     values[3210, :10] = values[123, -10:]
     assert repeated(values) == repeated(drawn("names")) + 10 > most_repeated()
+
+
+# ---- the batteries' p-values ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("p", "repeated", "status"),
+    [
+        (0.3, None, 0),
+        (1e-5, 0.3, 0),
+        (1e-5, 0.99, 0),
+        (1 - 1e-5, 0.3, 0),
+        (1e-5, None, 3),
+        (1e-5, 1e-3, 1),
+        (1e-5, 1 - 1e-3, 1),
+        (1 - 1e-5, 1e-3, 1),
+        (1e-11, None, 1),
+        (1 - 1e-11, 0.3, 1),
+    ],
+)
+def test_verdicts_on_a_battery(tmp_path, p, repeated, status):
+    """0: chance; 1: failed; 3: something is still to be run."""
+    results = tmp_path / "smallcrush.txt"
+    for number in range(1, 11):
+        test = batteries.Test("words", number, 1)
+        batteries.append(results, [batteries.Row(test, "2000-01-01", 1, 0.5, "Gap")], "smallcrush")
+    last = batteries.Row(test, "2000-01-01", 1, p, "Gap AD")
+    batteries.append(results, [last], "smallcrush")
+    if repeated is not None:
+        again = last._replace(test=batteries.repetition(test), p=repeated)
+        batteries.append(results, [again], "smallcrush")
+    assert batteries.judge("smallcrush", ["words"], results, seed=1) == status
+
+
+def test_what_a_battery_lacks_is_named(tmp_path, capsys):
+    results = tmp_path / "crush.txt"
+    for number in [1, 2, 3, 7]:
+        row = batteries.Row(batteries.Test("words", number, 1), "2000-01-01", 1, 0.5, "Gap")
+        batteries.append(results, [row], "crush")
+    assert batteries.judge("crush", ["words"], results, seed=1) == 3
+    assert "not done: 4-6 8-96\n" in capsys.readouterr().out

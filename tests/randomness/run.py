@@ -27,10 +27,11 @@ TESTS = {"smallcrush": 10, "crush": 96, "bigcrush": 106}
 SUSPICION = 1e-4  # a tail below this is repeated with another seed
 CONFIRMATION = 1e-2  # and is a failure if its repetition is below this
 FAILURE = 1e-10  # needs no repetition
+TO_BE_REPEATED = "to be repeated"
 SEEDS_APART = 1_000_000  # the seeds of a run that interleaves them are neighbours
 
 HEAD = """\
-# TestU01 1.2.3, {battery}: make {battery} begins and resumes it, docs/randomness.md explains it.
+# P-values of TestU01 1.2.3, by `make {battery}`; docs/randomness.md tells what they mean.
 # generator, test, seed, date, seconds of the whole test, p-value, statistic
 """
 
@@ -165,7 +166,7 @@ def verdict(row, rows):
         if (other.test, other.statistic) == (repetition(row.test), row.statistic):
             confirmed = other.tail < CONFIRMATION
             return f"{'FAILURE' if confirmed else 'chance'}: with another seed {other.p:.6g}"
-    return "to be repeated"
+    return TO_BE_REPEATED
 
 
 def ranges(numbers):
@@ -200,6 +201,7 @@ def judge(battery, names, results, seed):
                 said = verdict(each, rows)
                 print(f"    test {each.test.number}, {each.statistic}: p = {each.p:.16g}; {said}")
                 failed = failed or said.startswith("FAILURE")
+                unfinished = unfinished or said == TO_BE_REPEATED
         if missing := set(range(1, TESTS[battery] + 1)) - seconds.keys():
             print(f"    not done: {ranges(missing)}")
             unfinished = True
@@ -224,9 +226,12 @@ def main():
     names = options.generators or generators()
     if not options.judge:
         tests = [Test(name, n + 1, seed) for name in names for n in range(TESTS[battery])]
-        run_missing(battery, tests, results, options)
-        again = [repetition(test) for test in suspicious(read(results), seed)]
-        run_missing(battery, again, results, options)
+        try:
+            run_missing(battery, tests, results, options)
+            again = [repetition(test) for test in suspicious(read(results), seed)]
+            run_missing(battery, again, results, options)
+        except KeyboardInterrupt:
+            print("interrupted: the same command goes on from here")
     return judge(battery, names, results, seed)
 
 
