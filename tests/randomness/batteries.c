@@ -27,7 +27,7 @@ struct generator {
     size_t (*words)(const generator *g, key k, uint32_t *out); /* of the next values of one key */
     fx_dtype dtype;
     enum { UNIFORM, NORMAL, TRUNCATED } law;
-    double low, high; /* bounds; of normals the cut, none where the distribution function is 0 and 1 */
+    double low, high; /* bounds, of normals the cut; where there is none, too far out to cut anything */
     enum { ALONE, STREAMS, SEEDS, NAMES, PAIRED } keys; /* all but ALONE: WAYS of them interleaved */
     int planted;
 };
@@ -155,9 +155,9 @@ static uint32_t interval(evened e, double z)
     return (uint32_t)(int64_t)fmin(fmax(erf(z * M_SQRT1_2) * e.slope + e.offset, 0), e.last);
 }
 
-/* The values of a float32 normal stand as far apart as 2^-25 in probability: an interval of 2^-24
-   holds two or three of them, which tests with 10^9 words tell from even; one of 2^-16 holds some
-   500. So two values make a word. */
+/* The values of a float32 normal stand up to 2^-25 apart in probability: one interval of 2^-24 holds
+   two of them and the next one three, so they are not alike; one of 2^-16 holds 500. So two values
+   make a word. */
 static size_t normal32(const generator *g, key k, uint32_t *out)
 {
     static float values[VALUES];
@@ -168,7 +168,7 @@ static size_t normal32(const generator *g, key k, uint32_t *out)
     return count / 2;
 }
 
-/* Those of a float64 normal stand 2^-54 apart at most: a word each. */
+/* Those of a float64 normal stand some 2^-54 apart at most: a word each. */
 static size_t normal64(const generator *g, key k, uint32_t *out)
 {
     static double values[VALUES];
@@ -212,7 +212,8 @@ static size_t philox_2(const generator *g, key k, uint32_t *out)
 
 /* ---- generators ---------------------------------------------------------------------------- */
 
-/* Of the normals, float32 has the usual cut and its kernel, float64 a cut of the general kernel. */
+/* The truncated normal of float32 has the usual cut, and the kernel for that; float64 has one that
+   the general kernel draws. */
 static const generator GENERATORS[] = {
     {"words", philox_words, FX_FLOAT64, UNIFORM, -0x1p31, 0x1p31, ALONE, 0},
     {"reversed", reversed_words, FX_FLOAT64, UNIFORM, -0x1p31, 0x1p31, ALONE, 0},
@@ -310,14 +311,12 @@ static const struct {
     {"bigcrush", bbattery_RepeatBigCrush, 106},
 };
 
-static void run(int battery, int test, const char *name)
+static void run(int battery, int test, char *name)
 {
     int repetitions[128] = {0};
-    char title[32];
     require(test >= 1 && test <= BATTERIES[battery].tests, "no such test");
     repetitions[test] = 1;
-    snprintf(title, sizeof title, "%s", name);
-    unif01_Gen *gen = unif01_CreateExternGenBits(title, next_word);
+    unif01_Gen *gen = unif01_CreateExternGenBits(name, next_word);
     BATTERIES[battery].repeat(gen, repetitions);
     for (int i = 0; i < bbattery_NTests; i++)
         printf("p %.17g %s\n", bbattery_pVal[i], bbattery_TestNames[i]);
