@@ -26,7 +26,7 @@ struct generator {
     const char *name;
     size_t (*words)(const generator *g, key k, uint32_t *out); /* of the next values of one key */
     fx_dtype dtype;
-    enum { UNIFORM, NORMAL, TRUNCATED } law;
+    enum { UNIFORM, NORMAL, TRUNCATED, TOO_WIDE } law;
     double low, high; /* bounds, of normals the cut; where there is none, too far out to cut anything */
     enum { ALONE, STREAMS, SEEDS, NAMES, PAIRED } keys; /* all but ALONE: WAYS of them interleaved */
     int planted;
@@ -228,6 +228,7 @@ static const generator GENERATORS[] = {
     {"names", philox_words, FX_FLOAT64, UNIFORM, -0x1p31, 0x1p31, NAMES, 0},
     {"congruential", congruential, FX_FLOAT64, UNIFORM, -1, 1, ALONE, 1},
     {"philox-2", philox_2, FX_FLOAT64, UNIFORM, -1, 1, ALONE, 1},
+    {"normal32-wide", normal32, FX_FLOAT32, TOO_WIDE, -40, 40, ALONE, 1},
     {"uniform32-bare", uniform32_bare, FX_FLOAT32, UNIFORM, -1, 1, ALONE, 1},
     {"streams-paired", philox_words, FX_FLOAT64, UNIFORM, -0x1p31, 0x1p31, PAIRED, 1},
 };
@@ -290,9 +291,9 @@ static unsigned next_word(void)
 
 static void begin(const generator *g, uint64_t with_seed, int test)
 {
-    const fx_status status = g->law == UNIFORM  ? fx_uniform(&law, g->low, g->high)
-                             : g->law == NORMAL ? fx_normal(&law, 0, 1)
-                                                : fx_truncated_normal(&law, 0, 1, g->low, g->high);
+    const fx_status status = g->law == UNIFORM     ? fx_uniform(&law, g->low, g->high)
+                             : g->law == TRUNCATED ? fx_truncated_normal(&law, 0, 1, g->low, g->high)
+                                                   : fx_normal(&law, 0, g->law == TOO_WIDE ? 1.02 : 1);
     require(status == FX_OK, fx_message(status));
     tested = g;
     seed = with_seed;
