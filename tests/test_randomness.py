@@ -195,3 +195,8 @@ def test_what_a_battery_lacks_is_named(tmp_path, capsys):
         batteries.append(results, [row], "crush")
     assert batteries.judge("crush", ["words"], results, seed=1) == 3
     assert "not done: 4-6 8-96\n" in capsys.readouterr().out
+
+
+def test_statistics_of_one_name_are_told_apart():
+    """Each is compared with its own repetition."""
+    assert batteries.numbered(["Gap", "Run", "Run", "Run"]) == ["Gap", "Run", "Run (2)", "Run (3)"]

@@ -102,6 +102,12 @@ def generators(planted=False):
     return [text.split()[0] for text in lines if text.endswith(" planted") == planted]
 
 
+def numbered(names):
+    """With a number after the second and later of those that are the same."""
+    before = [names[:i].count(name) for i, name in enumerate(names)]
+    return [f"{name} ({n + 1})" if n else name for name, n in zip(names, before, strict=True)]
+
+
 def run(battery, test, under=()):
     """The rows of one test."""
     command = [*under, str(PROGRAM), test.generator, battery, str(test.number), str(test.seed)]
@@ -110,7 +116,10 @@ def run(battery, test, under=()):
     said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     seconds = time.monotonic() - began
     found = [text.split(" ", 2)[1:] for text in said.splitlines() if text.startswith("p ")]
-    rows = [Row(test, date, seconds, float(p), name) for p, name in found]
+    names = numbered([name for _, name in found])
+    rows = [
+        Row(test, date, seconds, float(p), name) for (p, _), name in zip(found, names, strict=True)
+    ]
     if not rows or not all(0 <= each.p <= 1 for each in rows):
         raise RuntimeError(f"{shlex.join(command)} has no p-value, or a wrong one:\n{said}")
     return rows
