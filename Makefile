@@ -7,7 +7,7 @@ CORE = $(filter-out src_c/%.inc.h, $(wildcard src_c/*.h)) $(wildcard src_c/*.c)
 C_FLAGS = -O2 -Wall -Wextra -ffp-contract=off -Isrc_c
 KNOWN = tests/data/philox4x32_10.txt tests/data/golden.txt
 
-.PHONY: help test lint docs smoke check-c neon exhaustive polynomials cycles slots instructions speed clean
+.PHONY: help test lint docs smoke check-c neon exhaustive polynomials cycles slots instructions speed clean smallcrush crush bigcrush
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -52,6 +52,24 @@ exhaustive:  ## every radius and angle word of the float32 normal: the error bou
 
 polynomials: $(VENV)/installed  ## derive src_c/polynomials.h anew and compare
 	$(BIN)/python src_c/polynomials.py --check
+
+build/batteries: tests/randomness/batteries.c tests/c/blake2b.h $(CORE) $(wildcard src_c/*.inc.h)
+	@echo '#include <testu01.h>' | $(CC) -E - >/dev/null 2>&1 || \
+	    { echo "needs Debian's libtestu01-0-dev, of its component non-free: see docs/randomness.md"; exit 1; }
+	mkdir -p build
+	$(CC) -O3 -march=native -ffast-math -Wall -Wextra -Isrc_c -c tests/randomness/batteries.c -o build/batteries.o
+	$(CC) $(C_FLAGS) -fopenmp build/batteries.o src_c/*.c -ltestu01 -ltestu01probdist -ltestu01mylib -lm -o $@
+
+smallcrush: build/batteries  ## TestU01's SmallCrush over all that is drawn; weak generators are found first (a minute)
+	rm -f build/smallcrush.txt
+	$(PYTHON) tests/randomness/run.py smallcrush --planted
+	$(PYTHON) tests/randomness/run.py smallcrush --results build/smallcrush.txt
+
+crush: build/batteries  ## TestU01's Crush, begun or resumed: docs/randomness/crush.txt (hours)
+	$(PYTHON) tests/randomness/run.py crush $(CRUSH_FLAGS)
+
+bigcrush: build/batteries  ## TestU01's BigCrush likewise: docs/randomness/bigcrush.txt (a day or more)
+	$(PYTHON) tests/randomness/run.py bigcrush $(CRUSH_FLAGS)
 
 cycles:  ## bytes per cycle of every kernel that runs here
 	mkdir -p build
