@@ -18,7 +18,7 @@ $(VENV)/installed: pyproject.toml setup.py $(CORE) $(wildcard src_c/*.inc.h) fas
 	touch $@
 
 test: $(VENV)/installed  ## install into .venv and run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4
 
 lint: $(VENV)/installed  ## ruff, and mypy over the package and its stubs
 	$(BIN)/ruff check .
