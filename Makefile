@@ -7,7 +7,7 @@ CORE = $(filter-out src_c/%.inc.h, $(wildcard src_c/*.h)) $(wildcard src_c/*.c)
 C_FLAGS = -O2 -Wall -Wextra -ffp-contract=off -Isrc_c
 KNOWN = tests/data/philox4x32_10.txt tests/data/golden.txt
 
-.PHONY: help test lint docs smoke check-c emulate compilers exhaustive polynomials cycles speed clean
+.PHONY: help test lint docs smoke check-c emulate compilers bigendian exhaustive polynomials cycles speed clean
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -44,6 +44,10 @@ emulate:  ## the same as AArch64, s390x, riscv64, ppc64le and older x86-64, unde
 compilers: $(VENV)/installed  ## the same from gcc and clang, whatever their flags; macOS and Windows compiled
 	$(BIN)/pip install --quiet "ziglang>=0.13" "setuptools>=77" "cython>=3.1"
 	$(BIN)/python tests/c/targets.py compilers $(SKIP)
+
+bigendian: $(VENV)/installed  ## the tests in s390x Python under qemu-user; fetches Debian's, some 45 MB
+	$(BIN)/pip install --quiet "cython>=3.1"
+	$(BIN)/python tests/bigendian.py
 
 exhaustive:  ## every radius and angle word of the float32 normal: the error bound (some minutes)
 	mkdir -p build
