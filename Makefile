@@ -7,7 +7,7 @@ CORE = $(filter-out src_c/%.inc.h, $(wildcard src_c/*.h)) $(wildcard src_c/*.c)
 C_FLAGS = -O2 -Wall -Wextra -ffp-contract=off -Isrc_c
 KNOWN = tests/data/philox4x32_10.txt tests/data/golden.txt
 
-.PHONY: help test lint docs smoke check-c neon exhaustive polynomials cycles slots instructions speed clean smallcrush crush bigcrush
+.PHONY: help test lint docs smoke check-c emulate compilers bigendian exhaustive smallcrush crush bigcrush polynomials cycles slots instructions speed clean
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -38,12 +38,16 @@ build/check: tests/c/check.c tests/c/blake2b.h $(CORE) $(wildcard src_c/*.inc.h)
 check-c: build/check  ## the C core without Python: known answers, golden values, refusals
 	build/check $(KNOWN)
 
-build/check-aarch64: tests/c/check.c tests/c/blake2b.h $(CORE) $(wildcard src_c/*.inc.h)
-	mkdir -p build
-	aarch64-linux-gnu-gcc $(C_FLAGS) -static -fopenmp tests/c/check.c src_c/*.c -lm -o $@
+emulate:  ## the same as AArch64, s390x, riscv64, ppc64le and older x86-64, under qemu-user
+	$(PYTHON) tests/c/targets.py emulate $(SKIP)
 
-neon: build/check-aarch64  ## the same for AArch64 and its NEON kernels, under qemu-user
-	qemu-aarch64-static build/check-aarch64 $(KNOWN)
+compilers: $(VENV)/installed  ## the same from gcc and clang, whatever their flags; macOS and Windows compiled
+	$(BIN)/pip install --quiet "ziglang>=0.13" "setuptools>=77" "cython>=3.1"
+	$(BIN)/python tests/c/targets.py compilers $(SKIP)
+
+bigendian: $(VENV)/installed  ## the tests in s390x Python under qemu-user; fetches Debian's, some 45 MB
+	$(BIN)/pip install --quiet "cython>=3.1"
+	$(BIN)/python tests/bigendian.py
 
 exhaustive:  ## every radius and angle word of the float32 normal: the error bound (some minutes)
 	mkdir -p build

@@ -29,8 +29,17 @@ CORE = [
 KERNELS = ["isa_avx512", "isa_avx2", "isa_neon", "isa_scalar"]
 
 # No instruction-set flag: kernels open their own target regions and are chosen at run time.
-# The others come after the user's CFLAGS, because bit identity forbids what these switch off.
-EXACT = ["-O3", "-ffp-contract=off", "-fno-fast-math", "-fno-associative-math"]
+# The others come after the user's CFLAGS, because bit identity forbids what these switch off. They
+# go to the linker too: under -ffast-math gcc links an object that flushes the whole process's
+# subnormals to zero.
+EXACT = [
+    "-O3",
+    "-fno-fast-math",
+    "-fno-unsafe-math-optimizations",
+    "-fno-associative-math",
+    "-fno-finite-math-only",
+    "-ffp-contract=off",
+]
 
 
 def openmp_flags(compiler):
@@ -66,7 +75,7 @@ class BuildCore(build_ext):
         compile_flags, link_flags = openmp_flags(self.compiler)
         for extension in self.extensions:
             extension.extra_compile_args = EXACT + compile_flags
-            extension.extra_link_args = link_flags
+            extension.extra_link_args = EXACT + link_flags
             extension.libraries = ["m"]
         super().build_extensions()
 

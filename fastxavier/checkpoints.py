@@ -11,6 +11,7 @@ import mmap
 import os
 import re
 import secrets
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -90,7 +91,7 @@ _COUNTED = ("BOOL", "U8", "I8", "I16", "U16", "I32", "U32", "I64", "U64")
 def _numpy_dtype(name: str) -> np.dtype[Any]:
     """The dtype of an array that holds what `name` says; bytes for what NumPy does not know."""
     if name in (*DRAWN, *_COUNTED, "C64") and name != "BF16":
-        return np.dtype(_DTYPES[name].numpy).newbyteorder("<")
+        return np.dtype(_DTYPES[name].numpy)
     if name != "BF16":
         return np.dtype(np.uint8)
     try:
@@ -291,7 +292,8 @@ def _in_order(tensors: dict[str, Tensor], size: int) -> dict[str, Tensor]:
 def mapped(path: PathLike) -> dict[str, NDArray[Any]]:
     """The tensors of a safetensors file as read-only arrays, which are read as they are used.
 
-    A tensor of a dtype that NumPy does not know (of 8 bits or fewer) comes as its bytes.
+    A tensor of a dtype that NumPy does not know (of 8 bits or fewer) comes as its bytes. On a
+    big-endian machine dtypes are little-endian, as the file is; BF16 cannot be, and is a copy.
 
     Raises
     ------
@@ -302,7 +304,24 @@ def mapped(path: PathLike) -> dict[str, NDArray[Any]]:
     """
     header = read_header(path)
     memory = np.memmap(path, np.uint8, "r")
-    return {name: _view(memory, header.start, tensor) for name, tensor in header.tensors.items()}
+    views = {name: _view(memory, header.start, tensor) for name, tensor in header.tensors.items()}
+    return views if sys.byteorder == "little" else {n: _as_read(v) for n, v in views.items()}
+
+
+def _as_read(view: NDArray[Any]) -> NDArray[Any]:
+    """What a file holds there, read by a big-endian machine."""
+    if view.dtype.isbuiltin == 1:
+        return view.view(view.dtype.newbyteorder("<"))
+    copy = view.copy()
+    _exchange_bytes(copy)
+    copy.flags.writeable = False
+    return copy
+
+
+def _exchange_bytes(array: NDArray[Any]) -> None:
+    """From the machine's byte order to the file's or back, in place."""
+    if sys.byteorder == "big":
+        array.view(f"u{array.itemsize}").byteswap(inplace=True)
 
 
 def _view(memory: Any, start: int, tensor: Tensor) -> NDArray[Any]:
@@ -512,10 +531,13 @@ def init_checkpoint(
         memory[: len(header)] = header
         arrays = {name: _view(memory, len(header), tensor) for name, tensor in tensors.items()}
         drawn = {name: arrays[name] for name in tensors if tensors[name].dtype in DRAWN}
-        for name in arrays.keys() - drawn.keys():
-            if laws[name] == Constant(1.0):
-                arrays[name].fill(1)
-        return init_(drawn, plan, seed=seed, threads=threads, progress=progress).detached()
+        ones = [arrays[n] for n in arrays.keys() - drawn.keys() if laws[n] == Constant(1.0)]
+        for array in ones:
+            array.fill(1)
+        report = init_(drawn, plan, seed=seed, threads=threads, progress=progress).detached()
+        for array in (*drawn.values(), *ones):
+            _exchange_bytes(array)
+        return report
 
     return _written(_aim(Path(path)), size, fill)
 

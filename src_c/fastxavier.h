@@ -8,8 +8,8 @@
    - The caller owns all memory. Nothing is allocated that outlives a call, nothing is printed,
      nothing aborts; a call that returns an error other than FX_INTERRUPTED has written nothing.
    - Any thread may call at any time; two calls may run at once on memory that does not overlap.
-   - Build src_c with -ffp-contract=off (gcc contracts by default) and without -ffast-math: either
-     would change bits.
+   - Build src_c with -ffp-contract=off (gcc contracts by default) and without -ffast-math or any
+     part of it: either would change bits.
    - The floating-point environment of the caller (rounding, flush-to-zero, sticky flags) changes no
      bit of the result and is left as it was. */
 #ifndef FASTXAVIER_H

@@ -6,20 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "exact.h"
 #include "fastxavier.h"
 #include "philox.h"
-
-#if defined(__FAST_MATH__)
-#error "fastxavier promises the same bits everywhere: compile it without -ffast-math"
-#endif
-#include <float.h>
-#if defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD != 0
-#error "fastxavier needs float and double evaluated as such: on 32-bit x86 add -msse2 -mfpmath=sse"
-#endif
-
-#if defined(__clang__)
-#pragma STDC FP_CONTRACT OFF
-#endif
 
 #if defined(__GNUC__)
 #define INLINE inline __attribute__((always_inline))

@@ -4,6 +4,8 @@
 
 #include <math.h>
 
+#include "exact.h"
+
 static wide quick_sum(double a, double b)
 {
     const double s = a + b;

@@ -125,7 +125,14 @@ static INLINE f64_v f64_add(f64_v a, f64_v b) { return a + b; }
 static INLINE f64_v f64_sub(f64_v a, f64_v b) { return a - b; }
 static INLINE f64_v f64_mul(f64_v a, f64_v b) { return a * b; }
 static INLINE f64_v f64_div(f64_v a, f64_v b) { return a / b; }
-static INLINE f64_v f64_fma(f64_v a, f64_v b, f64_v c) { return fma(a, b, c); }
+static INLINE f64_v f64_fma(f64_v a, f64_v b, f64_v c)
+{
+#if !defined(__FP_FAST_FMA) && !defined(__GLIBC__) /* musl adds 0 to the rounded product: -0 gets lost */
+    if (c == 0 && a != 0 && b != 0)
+        return a * b;
+#endif
+    return fma(a, b, c);
+}
 static INLINE f64_v f64_sqrt(f64_v a) { return sqrt(a); }
 static INLINE f64_v f64_min(f64_v a, f64_v b) { return a < b ? a : b; }
 static INLINE f64_v f64_max(f64_v a, f64_v b) { return a > b ? a : b; }

@@ -550,12 +550,13 @@ def test_fixed_bad_number(value, error):
 def test_docstring_says_all(name):
     """Every parameter, the class that comes back, the errors, and an example."""
     make = getattr(schemes, name)
+    text = inspect.getdoc(make)
     for title in ("Parameters", "Returns", "Raises", "Examples"):
-        assert f"\n    {title}\n    {'-' * len(title)}\n" in make.__doc__
-    section = make.__doc__.partition("Parameters\n")[2].partition("Returns\n")[0]
+        assert f"\n{title}\n{'-' * len(title)}\n" in text
+    section = text.partition("Parameters\n")[2].partition("Returns\n")[0]
     described = {
         name.strip()
-        for line in re.findall(r"^    (\S.*) : ", section, re.M)
+        for line in re.findall(r"^(\S.*) : ", section, re.M)
         for name in line.split(",")
     }
     assert described == set(inspect.signature(make).parameters)

@@ -276,6 +276,7 @@ int main(int count, char **arguments)
     printf("implementations:");
     for (int i = 0; fx_isa_available(i); i++)
         printf(" %s", fx_isa_available(i));
+    printf("\nin use: %s", fx_isa() ? fx_isa() : "none");
     printf("\n%d checks, %d failed\n", checks, failures);
     return failures != 0;
 }
