@@ -3,13 +3,15 @@
     python benchmarks/slots.py       # needs a C compiler for x86-64 and objdump; runs on any CPU
 
 A Zen 5 core starts four vector instructions a cycle, two of them multiplications (fused ones
-included): 64 bytes can take no fewer cycles than the fuller of the two needs. Moves between
-registers and memory go by other ports and are not counted.
+included): 64 bytes can take no fewer cycles than the fuller of the two needs. Loads and stores go
+by other ports and are not counted, nor is what divisions and square roots wait for.
 """
 
+import heapq
 import os
 import re
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -23,20 +25,43 @@ LAWS = {
 }
 DTYPES = {"f32": ("float32", 4), "f64": ("float64", 8), "f16": ("float16", 2), "bf16": ("bfloat16", 2)}  # fmt: skip  # noqa: E501
 GROUP = 32  # values that one vector of counters becomes
+PHILOX = 18  # multiplications of ten rounds; the first needs one, which two words of a double share
 START = re.compile(r"^[0-9a-f]+ <(\w+)_(f32|f64|f16|bf16)_store>:$", re.M)
 LINE = re.compile(r"^\s*([0-9a-f]+):\s+(\S+)\s*(.*)$", re.M)
+LOAD = re.compile(r"v(mov[dua]|p?broadcast[a-z]+ .*\()")
 
 
-def loop(text):
-    """The (name, operands) of a function's longest loop."""
+def loops(text):
+    """One turn of each loop of a function, by the shortest way: within a row, that is."""
     lines = [(int(at, 16), name, operands) for at, name, operands in LINE.findall(text)]
-    spans = [
-        (int(operands.split()[0], 16), at)
-        for at, name, operands in lines
-        if name.startswith("j") and int(operands.split()[0], 16) < at
-    ]
-    first, last = max(spans, key=lambda span: span[1] - span[0])
-    return [(name, operands) for at, name, operands in lines if first <= at <= last]
+    place = {at: i for i, (at, _, _) in enumerate(lines)}
+    jumps = {
+        i: place[int(operands.split()[0], 16)]
+        for i, (_, name, operands) in enumerate(lines)
+        if name.startswith("j") and int(operands.split()[0], 16) in place
+    }
+    for last, first in jumps.items():
+        came_from, queue = {}, [(0, first, None)] if first < last else []
+        while queue and last not in came_from:
+            steps, i, before = heapq.heappop(queue)
+            if i in came_from:
+                continue
+            came_from[i] = before
+            if i in jumps:
+                heapq.heappush(queue, (steps + 1, jumps[i], i))
+            if lines[i][1] not in ("jmp", "ret"):
+                heapq.heappush(queue, (steps + 1, i + 1, i))
+        if last in came_from:
+            turn, at = [], last
+            while at is not None:
+                turn.append(" ".join(lines[at][1:]))
+                at = came_from[at]
+            yield turn
+
+
+def rounds(turn):
+    """Philox's multiplications in it."""
+    return sum(one.startswith("vpmuludq") for one in turn)
 
 
 def main():
@@ -46,20 +71,20 @@ def main():
         source = CORE / "isa_avx512.c"
         subprocess.run([os.environ.get("CC", "cc"), *FLAGS, "-c", source, "-o", made], check=True)
         text = subprocess.check_output(["objdump", "-d", "--no-show-raw-insn", made], text=True)
-    parts = START.split(text)[1:]
-    functions = {(law, dtype): code.split("\n\n")[0] for law, dtype, code in zip(*[iter(parts)] * 3, strict=True)}  # fmt: skip  # noqa: E501
+    parts = iter(START.split(text)[1:])
+    functions = {(law, dtype): code.split("\n\n")[0] for law, dtype, code in zip(parts, parts, parts, strict=True)}  # fmt: skip  # noqa: E501
     print(f"{'for 64 bytes':24} {'vector':>7} {'multiply':>9} {'bytes a cycle at most':>22}  full")
     for law, shown in LAWS.items():
         for dtype, (name, itemsize) in DTYPES.items():
-            vectors = [
-                instruction
-                for instruction, operands in loop(functions[law, dtype])
-                if re.search(r"%[xyz]mm", operands) and not re.match(r"vmov[dua]", instruction)
-            ]
+            philox = groups * (2 * PHILOX - 1 if dtype == "f64" else PHILOX)
+            turn = next((t for t in loops(functions[law, dtype]) if rounds(t) == philox), None)
+            if turn is None:
+                sys.exit(f"{law} {dtype}: no loop of it has {philox} vpmuludq")
+            found = [one for one in turn if re.search(r"%[xyz]mm", one)]
+            vectors = [one for one in found if not LOAD.match(one)]
+            multiplications = [one for one in vectors if re.match(r"v\w*mul|vfn?m", one)]
             share = 64 / (groups * GROUP * itemsize)
-            slots = len(vectors) * share / 4
-            multipliers = sum("mul" in v or re.match(r"vfn?m", v) is not None for v in vectors)
-            multipliers *= share / 2
+            slots, multipliers = len(vectors) * share / 4, len(multiplications) * share / 2
             print(
                 f"{shown:14} {name:9} {4 * slots:7.1f} {2 * multipliers:9.1f} "
                 f"{64 / max(slots, multipliers):22.2f}  "

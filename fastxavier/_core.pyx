@@ -182,7 +182,7 @@ cdef class Target:
     """Where a fill writes: an fx_array, and whoever keeps its memory alive."""
 
     cdef c.fx_array array
-    cdef int64_t *extents  # of one block, with the next three behind it
+    cdef int64_t *extents  # owns one allocation, which the next three point into
     cdef int64_t *strides
     cdef int64_t *global_shape
     cdef int64_t *offset

@@ -61,6 +61,12 @@ def dtype_named(name: str) -> np.dtype[Any]:
     return dtype
 
 
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """One for each number of threads, however many heats there are."""
+    return ThreadPoolExecutor(threads)
+
+
 class Contestant:
     """One way to fill an array, as its own documentation knows it best.
 
@@ -237,7 +243,7 @@ class NumPy(Contestant):
         parts = np.array_split(array, threads)
         if threads == 1:
             return lambda: by_blocks(array, drawn_in, draws[0])
-        pool = ThreadPoolExecutor(threads)
+        pool = _pool(threads)
         return lambda: list(pool.map(by_blocks, parts, [drawn_in] * threads, draws))
 
     def uniform(self, law: Uniform, array: Array, threads: int) -> Fill:
@@ -544,7 +550,7 @@ class Numba(Contestant):
         return self._fill("truncated_normal", array, threads, parent.mean, parent.std, *law.bounds)
 
 
-MKL_BITS = ("SFMT19937", "MCG59", "PHILOX4X32X10")
+MKL_BITS = ("ARS5", "SFMT19937", "MCG59", "PHILOX4X32X10")
 
 CONTESTANTS: tuple[Contestant, ...] = (
     Memset(),

@@ -210,6 +210,13 @@ class Race:
         found = race.get("format") if isinstance(race, dict) else None
         if found != FORMAT:
             raise ValueError(f"the race has format {found!r}; it must be {FORMAT}")
+        try:
+            return cls._read(race)
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"the race lacks or has otherwise: {error}") from None
+
+    @classmethod
+    def _read(cls, race: dict[str, Any]) -> Race:
         fields = [name for name in Entry.__dataclass_fields__ if name != "seconds"]
         heats = tuple(
             Heat(

@@ -18,7 +18,8 @@
 #elif defined(__GNUC__)
 /* Scheduled before registers are given out, several vectors go through the maths side by side; one
    after the other, a CPU sees too few of them ahead (truncated normals: 1.2 to 1.5 times as fast).
-   GCC forgets it unless it stands before the target. */
+   GCC forgets it unless it stands before the target. That -ffp-contract=off survives it is what the
+   golden hashes of every implementation watch. */
 #define FX_TARGET_BEGIN(features)                                        \
     FX_PRAGMA(GCC push_options)                                          \
     FX_PRAGMA(GCC optimize("schedule-insns", "sched-pressure"))          \

@@ -143,8 +143,8 @@ typedef struct {
     int64_t pitch;
 } rows;
 
-/* Rows of which each one's values begin at the same word of a block: whole units where they belong,
-   others by way of a buffer. */
+/* Rows that all begin at the same word of a block: whole units where they belong, others by way of
+   a buffer. */
 static void write_together(const fill *f, const rows *r)
 {
     const int64_t before = r->first % BLOCK, item = (int64_t)f->itemsize;

@@ -116,7 +116,8 @@ static INLINE void f64_values(int law, const f64_constants *c, const vint words[
 
 /* What streams of doubles carry from one vector to the next. A stream wants whole cache lines, and
    memory for an array usually begins 16 bytes past one. A block of four floats is that long, so
-   a unit can begin at a line; one of doubles is longer. So each of their lines is spliced from the vectors on its two sides. */
+   a unit can begin at a line; one of doubles is longer. So each of their lines is spliced from the
+   vectors on its two sides. */
 typedef struct {
     f64_v before;
     vint index;

@@ -10,8 +10,9 @@ typedef struct {
     int64_t row, column;
 } pitches;
 
-/* dst[r * to.row + c * to.column] = src[r * from.row + c * itemsize] for all r < rows and
-   c < columns, of 2, 4 or 8 bytes each and any alignment; past the caches, if streaming and it can. */
+/* dst[r * to.row + c * to.column] = src[r * from_row + c * itemsize] for all r < rows and
+   c < columns, of 2, 4 or 8 bytes each and any alignment; past the caches, if streaming and it can.
+   from_row may be negative. */
 void scatter(char *dst, pitches to, const char *src, int64_t from_row, int64_t rows, int64_t columns,
              size_t itemsize, int streaming);
 

@@ -155,6 +155,25 @@ def test_zero_size_is_a_no_op(shape, dtype):
     assert (base == 1).all()
 
 
+@pytest.mark.parametrize("column", [1020, 1030])
+@every_dtype
+def test_columns_beyond_the_caches(column, dtype):
+    """Rows of a shard of 36 MiB; of doubles, the shorter are stored and the longer streamed."""
+    shape = ((36 << 20) // dtype.itemsize // column, column + 7)
+    whole = contiguous(shape, fx.Uniform(-3, 5), dtype, seed=6)
+    part = np.empty((shape[0], column), dtype)
+    fx.fill_(part, fx.Uniform(-3, 5), seed=6, global_shape=shape, offset=(0, 4))
+    same_bits(part, whole[:, 4 : 4 + column])
+
+
+def test_reversed_beyond_the_caches():
+    """Written from their other end."""
+    w = np.empty((1200, 1003), np.float32)
+    for view in (w.T[::-1], w.T[:, ::-1], w[::-1, ::-1]):
+        fx.fill_(view, fx.Normal(), seed=6)
+        same_bits(view, contiguous(view.shape, fx.Normal(), np.float32, seed=6))
+
+
 @pytest.mark.parametrize("shift", [0, 4, 16])
 @pytest.mark.parametrize("shape", [(1200, 1003), (1003, 1200), (7, 300, 601)])
 @every_dtype

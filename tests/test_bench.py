@@ -204,8 +204,8 @@ def test_a_race_survives_json():
     assert set(heat) == {"law", "dtype", "nbytes", "count", "entries"}
     assert heat["entries"][4]["of_fastest_peer"] == pytest.approx(10)
     assert heat["entries"][-1]["failure"] == "mean off"
-    for wrong in (written | {"format": 0}, []):
-        with pytest.raises(ValueError, match="it must be 1"):
+    for wrong in (written | {"format": 0}, [], {"format": 1}, written | {"heats": [{}]}):
+        with pytest.raises(ValueError, match=r"it must be 1|lacks or has otherwise"):
             Race.from_dict(wrong)
 
 
@@ -253,6 +253,11 @@ def test_without_matplotlib_the_plot_says_what_to_install(tmp_path, monkeypatch)
 )
 def test_sizes(text, float32s):
     assert bench.size(text).nbytes(4) == 4 * float32s
+
+
+def test_sizes_that_hold_no_value():
+    with pytest.raises(ValueError, match="size is 3 bytes; it must hold a value of each dtype"):
+        command("--size", 3, "--dtype", "float16", "float32", "--threads", 1, "--rounds", 1)
 
 
 @pytest.mark.parametrize("text", ["", "x", "0", "-1", "1MB", "1e", "1.5.5", "0.5"])

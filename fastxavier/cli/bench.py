@@ -136,7 +136,11 @@ def show_summary(race: Race) -> None:
         for entry in heat.ours
     ]
     head = ("fastxavier", "dtype", "size", "threads", "ns a value", "of limit", "times", "the fastest peer")  # fmt: skip  # noqa: E501
-    table("\nMedians; the limit is memset or streaming stores, on as many threads", head, rows)
+    table(
+        "\nMedians; the limit is memset or streaming stores, on as many threads or fewer",
+        head,
+        rows,
+    )
     notes = dict.fromkeys(
         f"{e.package}: {e.note}" for heat in race.heats for e in heat.entries if e.note
     )
@@ -153,6 +157,8 @@ def raced(options: argparse.Namespace) -> Race:
     rounds = options.rounds or (3 if options.quick else 7)
     itemsizes = {dtype: dtype_named(dtype).itemsize for dtype in options.dtype}
     most = max(one.nbytes(itemsize) for one in sizes for itemsize in itemsizes.values())
+    if min(one.nbytes(itemsize) for one in sizes for itemsize in itemsizes.values()) == 0:
+        raise ValueError(f"size is {min(sizes)[0]} bytes; it must hold a value of each dtype")
     memory = np.empty(most, np.uint8)
     chosen = [one for one in CONTESTANTS if one.role != "peer" or one.package in options.peers]
     race = Race(*surroundings(), rounds, ())
