@@ -73,14 +73,8 @@ def left_in(folder):
 # ---- what is written -----------------------------------------------------------------------------
 
 
-def test_file_is_that_of_safetensors(tmp_path):
-    """Its reader finds what fill_ draws; its writer makes the same bytes of it."""
-    path = tmp_path / "model.safetensors"
-    report = init_checkpoint(path, PLAN, LIKE, seed=7)
-    assert {one.name for one in report.tensors} == {
-        n for n in LIKE if n[:4] not in ("mask", "norm")
-    }
-
+def drawn_alone(seed):
+    """What PLAN says of LIKE, tensor by tensor."""
     expected = {}
     kinds = {"F64": "f8", "F32": "f4", "F16": "f2", "I64": "i8", "U8": "u1", "BOOL": "?"}
     for name, (dtype, shape) in LIKE.items():
@@ -88,17 +82,45 @@ def test_file_is_that_of_safetensors(tmp_path):
         if dtype in ("I64", "U8"):
             array[...] = 1
         elif dtype != "BOOL":
-            fx.fill_(array, PLAN.law(name, shape), seed=7, stream=name)
+            fx.fill_(array, PLAN.law(name, shape), seed=seed, stream=name)
         expected[name] = array
-    assert path.read_bytes() == safetensors.numpy.save(expected)
+    return expected
 
+
+def test_values_in_the_file(tmp_path):
+    """Those that fill_ draws, little-endian whatever the machine."""
+    path = tmp_path / "model.safetensors"
+    report = init_checkpoint(path, PLAN, LIKE, seed=7)
+    assert {one.name for one in report.tensors} == {
+        n for n in LIKE if n[:4] not in ("mask", "norm")
+    }
+    header = read_header(path)
+    for name, array in drawn_alone(seed=7).items():
+        width = array.itemsize
+        begin, end = (header.start + place for place in header.tensors[name][2:])
+        written = array.reshape(-1).view(f"u{width}").astype(f"<u{width}").tobytes()
+        assert path.read_bytes()[begin:end] == written
+        found = mapped(path)[name]
+        assert found.shape == array.shape
+        assert found.dtype == array.dtype or found.dtype == array.dtype.newbyteorder()
+        assert (found == array).all()
+    assert left_in(tmp_path) == [path.name]
+
+
+@pytest.mark.skipif(
+    sys.byteorder == "big",
+    reason="safetensors reads, and writes BF16, as if this machine were little-endian",
+)
+def test_file_is_that_of_safetensors(tmp_path):
+    """Its reader finds what fill_ draws; its writer makes the same bytes of it."""
+    path = tmp_path / "model.safetensors"
+    init_checkpoint(path, PLAN, LIKE, seed=7)
+    expected = drawn_alone(seed=7)
+    assert path.read_bytes() == safetensors.numpy.save(expected)
     loaded = safetensors.numpy.load_file(path)
     for name, array in expected.items():
         assert loaded[name].shape == array.shape
         assert loaded[name].tobytes() == array.tobytes()
-        assert mapped(path)[name].tobytes() == array.tobytes()
-        assert mapped(path)[name].dtype == array.dtype
-    assert left_in(tmp_path) == [path.name]
 
 
 @pytest.mark.skipif(not hasattr(safetensors, "TensorSpec"), reason="needs safetensors 0.8")
@@ -198,12 +220,11 @@ def test_unaligned_tensors_are_read(tmp_path):
     """The format does not ask for alignment; only its writer keeps it."""
     values = fx.fill_(np.empty(1000, np.float32), Normal(), seed=1)
     header = {"a": entry("U8", (3,), 0, 3), "b": entry("F32", (1000,), 3, 4003)}
-    path = file_with(tmp_path / "odd", header, b"abc" + values.tobytes())
+    path = file_with(tmp_path / "odd", header, b"abc" + values.astype("<f4").tobytes())
     found = mapped(path)
     assert bytes(found["a"]) == b"abc"
     assert (found["b"] == values).all()
-    with pytest.raises(ValueError, match="read-only"):
-        fx.fill_(found["b"], Normal())
+    assert not found["b"].flags.writeable
 
 
 # ---- whole or not at all -------------------------------------------------------------------------
@@ -691,6 +712,7 @@ STRICTER = re.compile(
 )
 
 
+@pytest.mark.skipif(not hasattr(safetensors, "TensorSpec"), reason="needs safetensors 0.8")
 @settings(max_examples=500, deadline=None)
 @given(mutations, st.integers(-2, 2))
 def test_mutated_headers(tmp_path_factory, changes, more):
