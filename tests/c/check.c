@@ -194,6 +194,24 @@ static void refusals(void)
         expect(strlen(fx_message((fx_status)s)) > 5, "no message", "");
 }
 
+/* A cut whose end is finite, but as far as makes no difference, is the one that has no such end. */
+static void far_ends(void)
+{
+    static const double FAR[] = {65, 1e10, 1e38, 1e155, 1.7e308}, NEAR[] = {-1, 0, 8, 36};
+    for (int i = 0; i < 5; i++)
+        for (int k = 0; k < 4; k++) {
+            fx_law far, endless;
+            expect(fx_truncated_normal(&endless, 0, 1, NEAR[k], INFINITY) == FX_OK, "endless cut", "");
+            expect(fx_truncated_normal(&far, 0, 1, NEAR[k], FAR[i]) == FX_OK, "far cut", "");
+            far.high = INFINITY;
+            expect(memcmp(&far, &endless, sizeof far) == 0, "far cut", "differs from the endless one");
+            fx_truncated_normal(&endless, 0, 1, -INFINITY, -NEAR[k]);
+            fx_truncated_normal(&far, 0, 1, -FAR[i], -NEAR[k]);
+            far.low = -INFINITY;
+            expect(memcmp(&far, &endless, sizeof far) == 0, "far cut", "differs from the endless one");
+        }
+}
+
 /* Arrays of every size from 0 up, and one of many pieces, are as each is alone. */
 static void many(void)
 {
@@ -271,6 +289,7 @@ int main(int count, char **arguments)
     known_answers(arguments[1]);
     golden_values(arguments[2]);
     refusals();
+    far_ends();
     many();
     interruption();
     printf("implementations:");
