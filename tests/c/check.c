@@ -186,6 +186,9 @@ static void refusals(void)
     const int64_t far_apart[2] = {INT64_C(1) << 62, 4};
     array.strides = far_apart;
     REFUSED(FX_ERROR_SHAPE, fx_fill(&array, &uniform, 0, 0, NULL));
+    const int64_t one_place[1] = {0}, endless[1] = {FX_MAX_INDEX};
+    const fx_array single = {.data = memory, .ndim = 1, .shape = endless, .strides = one_place};
+    REFUSED(FX_ERROR_OVERLAP, fx_fill(&single, &uniform, 0, 0, NULL));
     memset(&law, 0, sizeof law);
     array.strides = NULL;
     REFUSED(FX_ERROR_LAW, fx_fill(&array, &law, 0, 0, NULL));
