@@ -215,6 +215,96 @@ static void far_ends(void)
         }
 }
 
+/* ---- boxes of a tensor, anywhere in memory -------------------------------------------------- */
+
+static int64_t below(int64_t end)
+{
+    static uint32_t counter[4];
+    const uint32_t key[2] = {1, 2};
+    uint32_t words[4];
+    philox4x32(counter, key, words);
+    counter[0]++;
+    return (int64_t)(words[0] % (uint64_t)end);
+}
+
+/* As fx_fill must leave `memory`: each value at its place, and what was there beside them. */
+static int as_expected(const fx_array *a, const char *memory, size_t size, int64_t first, const char *whole)
+{
+    const size_t itemsize = fx_itemsize(a->dtype);
+    char *expected = malloc(size);
+    memset(expected, 0xA5, size);
+    for (int64_t i = 0; i < a->shape[0]; i++)
+        for (int64_t j = 0; j < a->shape[1]; j++)
+            for (int64_t k = 0; k < a->shape[2]; k++) {
+                const int64_t index = ((a->offset[0] + i) * a->global_shape[1] + a->offset[1] + j) *
+                                          a->global_shape[2] + a->offset[2] + k - first;
+                memcpy(expected + ((char *)a->data - memory) + i * a->strides[0] + j * a->strides[1] +
+                           k * a->strides[2],
+                       whole + (size_t)index * itemsize, itemsize);
+            }
+    const int same = memcmp(memory, expected, size) == 0;
+    free(expected);
+    return same;
+}
+
+/* One box: of `extents`, some of them at most long, others short, stored in any order of axes, with
+   gaps or not, some axes backwards; the indices begin at `far`, or a little before. */
+static void box(const int64_t most[3], int64_t far, fx_dtype dtype, const fx_law *law, int threads)
+{
+    static const int ORDERS[6][3] = {{2, 1, 0}, {1, 2, 0}, {2, 0, 1}, {0, 2, 1}, {1, 0, 2}, {0, 1, 2}};
+    int64_t shape[3], global[3], offset[3], strides[3], stride = (int64_t)fx_itemsize(dtype);
+    const int *order = ORDERS[below(6)];
+    int64_t start = 0;
+    for (int i = 0; i < 3; i++) {
+        shape[i] = 1 + below(most[i]);
+        offset[i] = below(2) * below(9);
+        global[i] = offset[i] + shape[i] + below(2) * below(9);
+    }
+    const int64_t plane = global[1] * global[2];
+    if (far) {
+        offset[0] = far / plane - below(3);
+        global[0] = offset[0] + shape[0];
+    }
+    for (int k = 0; k < 3; k++) {
+        const int axis = order[k], backwards = below(4) == 0;
+        strides[axis] = backwards ? -stride : stride;
+        start += backwards ? stride * (shape[axis] - 1) : 0;
+        stride *= shape[axis] + below(2) * below(3);
+    }
+    const int64_t first = offset[0] * plane, count = shape[0] * plane;
+    char *whole = malloc((size_t)count * 8), *memory = malloc((size_t)stride);
+    memset(memory, 0xA5, (size_t)stride);
+    const fx_array array = {memory + start, dtype, 3, shape, strides, global, offset};
+    const fx_options options = {.threads = threads};
+    for (int64_t part = 0, size; part < count; part += size) { /* small ones are never streamed */
+        size = count - part < 4096 ? count - part : 4096;
+        fx_fill_run(whole + part * (int64_t)fx_itemsize(dtype), dtype, first + part, size, law, 7, 8, NULL);
+    }
+    expect(fx_fill(&array, law, 7, 8, &options) == FX_OK, "box", fx_isa());
+    expect(as_expected(&array, memory, (size_t)stride, first, whole), "box: other values", fx_isa());
+    free(whole);
+    free(memory);
+}
+
+static void boxes(void)
+{
+    static const int64_t MOST[][3] = {{5, 7, 40}, {3, 40, 7}, {40, 3, 9}, {2, 3, 900}, {30, 1, 300}, {1, 130, 130}};
+    /* what goes past the caches: when turned, and when it is neighbours in memory already */
+    static const int64_t VAST[][3] = {{2, 1400, 1400}, {1, 5000, 3000}, {3, 2, 3000000}};
+    fx_law laws[3];
+    fx_uniform(&laws[0], -1, 2);
+    fx_normal(&laws[1], 0, 1);
+    fx_truncated_normal(&laws[2], 0, 1, -1, 3);
+    for (int i = 0; fx_isa_available(i); i++) {
+        fx_force_isa(fx_isa_available(i));
+        for (int n = 0; n < 1200; n++)
+            box(MOST[n % 6], n % 5 ? 0 : INT64_C(1) << 34, (fx_dtype)(n / 6 % 4), &laws[n / 24 % 3], n % 3);
+        for (int n = 0; n < 12; n++)
+            box(VAST[n % 3], 0, (fx_dtype)(n / 3), &laws[0], n % 3);
+    }
+    fx_force_isa(NULL);
+}
+
 /* Arrays of every size from 0 up, and one of many pieces, are as each is alone. */
 static void many(void)
 {
@@ -293,6 +383,7 @@ int main(int count, char **arguments)
     golden_values(arguments[2]);
     refusals();
     far_ends();
+    boxes();
     many();
     interruption();
     printf("implementations:");
