@@ -1,4 +1,4 @@
-"""Lines and branches of src_c/ that the C tests do not take: each is argued in ARGUED, or this fails.
+"""Lines and branches of src_c/ that the C tests do not take: fails unless each is argued in ARGUED.
 
     python tests/coverage.py
 

@@ -104,7 +104,8 @@ def threads():
         "OMP_TOOL_LIBRARIES": str(ARCHER),
         "TSAN_OPTIONS": "ignore_noninstrumented_modules=1",
     }
-    must_report("data race", [faults, "race"], **ordered)
+    # What AVX kernels store is too wide for it to see: it watches the plain ones.
+    must_report("data race", [faults, "race"], **ordered, FASTXAVIER_ISA="scalar")
     run([check, *KNOWN], **ordered)
 
 

@@ -6,7 +6,7 @@
 
 #include "fastxavier.h"
 
-enum { COUNT = 1 << 24 }; /* so many that one thread does not fill all before another one wakes */
+enum { COUNT = 1 << 22 }; /* so many that one thread does not fill all before another one wakes */
 
 static fx_status overrun(const fx_law *law, char *memory)
 {
