@@ -7,6 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#if defined(__unix__) || defined(__APPLE__)
+#include <sys/wait.h>
+#include <unistd.h>
+#endif
+
 #include "blake2b.h"
 #include "fastxavier.h"
 #include "philox.h"
@@ -156,6 +161,11 @@ static void refusals(void)
     REFUSED(FX_ERROR_EMPTY, fx_truncated_normal(&law, 0, 1, 1, 1));
     REFUSED(FX_ERROR_EMPTY, fx_truncated_normal(&law, 0, 1, 37.5, INFINITY));
     REFUSED(FX_ERROR_NOT_FINITE, fx_truncated_normal(&law, 0, 1, NAN, 1));
+    REFUSED(FX_ERROR_NOT_FINITE, fx_truncated_normal(&law, 0, 1, 1, NAN));
+    REFUSED(FX_ERROR_NOT_FINITE, fx_truncated_normal(&law, NAN, 1, -1, 1));
+    REFUSED(FX_ERROR_ORDER, fx_truncated_normal(&law, 0, -1, -1, 1));
+    REFUSED(FX_ERROR_EMPTY, fx_truncated_normal(&law, 0, 1, -INFINITY, -37.5));
+    REFUSED(FX_ERROR_NOT_FINITE, fx_uniform(&law, 0, NAN));
     REFUSED(FX_ERROR_ISA, fx_force_isa("mmx"));
     REFUSED(FX_ERROR_THREADS, fx_fill(&array, &uniform, 0, 0, &no_threads));
     array.dtype = (fx_dtype)9;
@@ -165,6 +175,8 @@ static void refusals(void)
     REFUSED(FX_ERROR_SHAPE, fx_fill(&array, &uniform, 0, 0, NULL));
     array.shape = shape;
     array.ndim = FX_MAX_DIMS + 1;
+    REFUSED(FX_ERROR_SHAPE, fx_fill(&array, &uniform, 0, 0, NULL));
+    array.ndim = -1;
     REFUSED(FX_ERROR_SHAPE, fx_fill(&array, &uniform, 0, 0, NULL));
     array.ndim = 2;
     array.global_shape = vast;
@@ -195,6 +207,7 @@ static void refusals(void)
     REFUSED(FX_ERROR_LAW, fx_rescaled(&uniform, 0, 1));
     for (int s = FX_OK; s <= FX_ERROR_LAW; s++)
         expect(strlen(fx_message((fx_status)s)) > 5, "no message", "");
+    expect(strlen(fx_message((fx_status)99)) > 5, "no message", "for what is no status");
 }
 
 /* A cut whose end is finite, but as far as makes no difference, is the one that has no such end. */
@@ -373,6 +386,83 @@ static void interruption(void)
     free(data);
 }
 
+/* What the environment names, and what it cannot. */
+static void environment(void)
+{
+    static char plain[] = "FASTXAVIER_ISA=scalar", unknown[] = "FASTXAVIER_ISA=mmx", empty[] = "FASTXAVIER_ISA=";
+    float value;
+    fx_law law;
+    fx_constant(&law, 1);
+    putenv(plain);
+    fx_force_isa(NULL);
+    expect(fx_isa() && strcmp(fx_isa(), "scalar") == 0, "FASTXAVIER_ISA", "not heeded");
+    putenv(unknown);
+    fx_force_isa(NULL);
+    expect(fx_isa() == NULL, "FASTXAVIER_ISA", "accepted mmx");
+    expect(fx_fill_run(&value, FX_FLOAT32, 0, 1, &law, 0, 0, NULL) == FX_ERROR_ISA, "fx_fill", "with no kernels");
+    putenv(empty);
+    fx_force_isa(NULL);
+    expect(fx_isa() && strcmp(fx_isa(), fx_isa_available(0)) == 0, "FASTXAVIER_ISA", "empty: not the best");
+}
+
+#if defined(__unix__) || defined(__APPLE__)
+/* The threads of a parallel fill are not in a child process, which fills on its own. */
+static void after_fork(void)
+{
+    enum { COUNT = 1 << 20 };
+    const fx_options options = {.threads = 2};
+    const size_t size = COUNT * sizeof(float);
+    float *here = malloc(size), *there = malloc(size);
+    int status = 1;
+    fx_law law;
+    fx_uniform(&law, -1, 1);
+    fx_fill_run(here, FX_FLOAT32, 0, COUNT, &law, 1, 2, &options);
+    fflush(stdout);
+    const pid_t child = fork();
+    if (child == 0) {
+        fx_fill_run(there, FX_FLOAT32, 0, COUNT, &law, 1, 2, &options);
+        const int right = memcmp(here, there, size) == 0 && fx_threads() == 1;
+        free(here);
+        free(there);
+        exit(right ? 0 : 1);
+    }
+    expect(child > 0 && waitpid(child, &status, 0) == child && status == 0, "a fill", "after a fork");
+    free(here);
+    free(there);
+}
+#else
+static void after_fork(void) {}
+#endif
+
+/* On as many threads as OpenMP and the machine's load allow, asked meanwhile. */
+static int go_on(void *argument, double done)
+{
+    (void)done;
+    ++*(int *)argument;
+    return 0;
+}
+
+static void as_many_threads_as_pay(void)
+{
+    enum { COUNT = 1 << 24, MOST = 1000 };
+    int polls = 0;
+    float *data = malloc(COUNT * sizeof(float)), last;
+    fx_law law;
+    fx_truncated_normal(&law, 0, 1, -3, 3);
+    fx_fill_run(&last, FX_FLOAT32, COUNT - 1, 1, &law, 1, 2, NULL);
+    for (int threads = 0; threads <= MOST; threads += MOST / 2) {
+        const fx_options options = {threads, go_on, &polls};
+        data[COUNT - 1] = 0;
+        expect(fx_fill_run(data, FX_FLOAT32, 0, COUNT, &law, 1, 2, &options) == FX_OK, "fill", "while asked");
+        expect(data[COUNT - 1] == last, "fill", "while asked: another value");
+    }
+    for (int size = 1 << 17; size < COUNT; size *= 2) /* of work that is worth threads or not */
+        expect(fx_fill_run(data, FX_FLOAT32, 0, size, &law, 1, 2, NULL) == FX_OK, "fill", "of some size");
+    expect(polls > 0, "poll", "never called");
+    expect(fx_threads() >= 1 && (fx_openmp() == 0 || fx_openmp() > 200000), "fx_openmp", "no version");
+    free(data);
+}
+
 int main(int count, char **arguments)
 {
     if (count != 3) {
@@ -386,6 +476,9 @@ int main(int count, char **arguments)
     boxes();
     many();
     interruption();
+    as_many_threads_as_pay();
+    after_fork();
+    environment();
     printf("implementations:");
     for (int i = 0; fx_isa_available(i); i++)
         printf(" %s", fx_isa_available(i));
