@@ -7,7 +7,7 @@ CORE = $(filter-out src_c/%.inc.h, $(wildcard src_c/*.h)) $(wildcard src_c/*.c)
 C_FLAGS = -O2 -Wall -Wextra -ffp-contract=off -Isrc_c
 KNOWN = tests/data/philox4x32_10.txt tests/data/golden.txt
 
-.PHONY: help test lint docs smoke check-c emulate compilers bigendian freethreaded exhaustive smallcrush crush bigcrush polynomials cycles slots instructions speed clean
+.PHONY: help test lint docs smoke check-c emulate compilers bigendian freethreaded sanitize coverage fuzz exhaustive smallcrush crush bigcrush polynomials cycles slots instructions speed clean
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -56,6 +56,35 @@ exhaustive:  ## every radius and angle word of the float32 normal: the error bou
 	mkdir -p build
 	$(CC) -O3 -march=native -fopenmp -ffp-contract=off -Isrc_c tests/c/exhaustive.c -lm -o build/exhaustive
 	build/exhaustive
+
+sanitize: $(VENV)/installed  ## the address, undefined-behaviour and thread sanitizers and valgrind over C and Python tests
+	$(BIN)/pip install --quiet "cython>=3.1"
+	$(BIN)/python tests/sanitize.py $(PARTS)
+
+coverage:  ## lines and branches of the C core that its tests do not take: none but those argued
+	$(PYTHON) tests/coverage.py
+
+# Seconds that each fuzzer is given; what they have found before is kept under build/fuzz.
+FUZZ_SECONDS ?= 60
+FUZZ_CC = clang-19
+FUZZ_FLAGS = -O1 -g -ffp-contract=off -Isrc_c -fno-sanitize-recover=all
+FUZZ_OBJECTS = $(patsubst src_c/%.c, build/fuzz/%.o, $(wildcard src_c/*.c))
+FUZZ_CHECKS = fuzzer-no-link,address,undefined
+build/fuzz/isa_%.o: FUZZ_CHECKS = fuzzer-no-link,address
+
+build/fuzz/%.o: src_c/%.c $(CORE) $(wildcard src_c/*.inc.h)
+	mkdir -p build/fuzz/fills
+	@command -v $(FUZZ_CC) >/dev/null || { echo "missing, by their names in Debian: clang-19 libclang-rt-19-dev"; exit 1; }
+	$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=$(FUZZ_CHECKS) -c $< -o $@
+
+build/fuzz/fill: tests/fuzz/fill.c $(FUZZ_OBJECTS)
+	$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer,address,undefined $^ -lm -o $@
+
+fuzz: build/fuzz/fill $(VENV)/installed  ## any bytes as arguments, as shards, as plans and headers: FUZZ_SECONDS=60 each
+	build/fuzz/fill -max_total_time=$(FUZZ_SECONDS) -max_len=400 -verbosity=0 -print_final_stats=1 -artifact_prefix=build/fuzz/ build/fuzz/fills
+	$(BIN)/python tests/fuzz/shards.py $(FUZZ_SECONDS)
+	$(BIN)/pip install --quiet "atheris>=3"
+	$(BIN)/python tests/fuzz/texts.py build/fuzz/texts -max_total_time=$(FUZZ_SECONDS) -max_len=4000 -verbosity=0 -print_final_stats=1 -artifact_prefix=build/fuzz/
 
 polynomials: $(VENV)/installed  ## derive src_c/polynomials.h anew and compare
 	$(BIN)/python src_c/polynomials.py --check

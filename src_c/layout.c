@@ -116,7 +116,8 @@ fx_status layout_of(const fx_array *array, layout *l)
         total *= global[i];
         l->first += start * step;
         step *= global[i];
-        stride *= extent;
+        if (!array->strides) /* else no bound on the bytes has been asked of it */
+            stride *= extent;
         l->count *= extent;
     }
     if (empty) {

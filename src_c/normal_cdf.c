@@ -63,9 +63,13 @@ static wide exponential(wide x, int exponent)
     return wide_scale(sum, (int)k + exponent);
 }
 
+/* From here on a double holds nothing of the density, times whatever power of two brings the largest
+   tail that is asked for near to 1; and in the end squares overflow. */
+static const double NOTHING_LEFT = 64;
+
 wide normal_density(double x, int exponent)
 {
-    if (isinf(x))
+    if (x > NOTHING_LEFT)
         return wide_from(0);
     const wide half_square = wide_scale(wide_mul(wide_from(x), wide_from(x)), -1);
     const wide minus = {-half_square.high, -half_square.low};
@@ -97,7 +101,7 @@ wide normal_tail(double x, int exponent)
 {
     if (x <= SERIES_END)
         return wide_scale(wide_sub(wide_from(0.5), normal_half(x)), exponent);
-    if (isinf(x))
+    if (x > NOTHING_LEFT)
         return wide_from(0);
     wide fraction = wide_from(x);
     for (int k = FRACTION_TERMS; k >= 1; k--)

@@ -7,6 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#if defined(__unix__) || defined(__APPLE__)
+#include <sys/wait.h>
+#include <unistd.h>
+#endif
+
 #include "blake2b.h"
 #include "fastxavier.h"
 #include "philox.h"
@@ -156,6 +161,11 @@ static void refusals(void)
     REFUSED(FX_ERROR_EMPTY, fx_truncated_normal(&law, 0, 1, 1, 1));
     REFUSED(FX_ERROR_EMPTY, fx_truncated_normal(&law, 0, 1, 37.5, INFINITY));
     REFUSED(FX_ERROR_NOT_FINITE, fx_truncated_normal(&law, 0, 1, NAN, 1));
+    REFUSED(FX_ERROR_NOT_FINITE, fx_truncated_normal(&law, 0, 1, 1, NAN));
+    REFUSED(FX_ERROR_NOT_FINITE, fx_truncated_normal(&law, NAN, 1, -1, 1));
+    REFUSED(FX_ERROR_ORDER, fx_truncated_normal(&law, 0, -1, -1, 1));
+    REFUSED(FX_ERROR_EMPTY, fx_truncated_normal(&law, 0, 1, -INFINITY, -37.5));
+    REFUSED(FX_ERROR_NOT_FINITE, fx_uniform(&law, 0, NAN));
     REFUSED(FX_ERROR_ISA, fx_force_isa("mmx"));
     REFUSED(FX_ERROR_THREADS, fx_fill(&array, &uniform, 0, 0, &no_threads));
     array.dtype = (fx_dtype)9;
@@ -165,6 +175,8 @@ static void refusals(void)
     REFUSED(FX_ERROR_SHAPE, fx_fill(&array, &uniform, 0, 0, NULL));
     array.shape = shape;
     array.ndim = FX_MAX_DIMS + 1;
+    REFUSED(FX_ERROR_SHAPE, fx_fill(&array, &uniform, 0, 0, NULL));
+    array.ndim = -1;
     REFUSED(FX_ERROR_SHAPE, fx_fill(&array, &uniform, 0, 0, NULL));
     array.ndim = 2;
     array.global_shape = vast;
@@ -186,12 +198,124 @@ static void refusals(void)
     const int64_t far_apart[2] = {INT64_C(1) << 62, 4};
     array.strides = far_apart;
     REFUSED(FX_ERROR_SHAPE, fx_fill(&array, &uniform, 0, 0, NULL));
+    const int64_t one_place[1] = {0}, endless[1] = {FX_MAX_INDEX};
+    const fx_array single = {.data = memory, .ndim = 1, .shape = endless, .strides = one_place};
+    REFUSED(FX_ERROR_OVERLAP, fx_fill(&single, &uniform, 0, 0, NULL));
     memset(&law, 0, sizeof law);
     array.strides = NULL;
     REFUSED(FX_ERROR_LAW, fx_fill(&array, &law, 0, 0, NULL));
     REFUSED(FX_ERROR_LAW, fx_rescaled(&uniform, 0, 1));
     for (int s = FX_OK; s <= FX_ERROR_LAW; s++)
         expect(strlen(fx_message((fx_status)s)) > 5, "no message", "");
+    expect(strlen(fx_message((fx_status)99)) > 5, "no message", "for what is no status");
+}
+
+/* A cut whose end is finite, but as far as makes no difference, is the one that has no such end. */
+static void far_ends(void)
+{
+    static const double FAR[] = {65, 1e10, 1e38, 1e155, 1.7e308}, NEAR[] = {-1, 0, 8, 36};
+    for (int i = 0; i < 5; i++)
+        for (int k = 0; k < 4; k++) {
+            fx_law far, endless;
+            expect(fx_truncated_normal(&endless, 0, 1, NEAR[k], INFINITY) == FX_OK, "endless cut", "");
+            expect(fx_truncated_normal(&far, 0, 1, NEAR[k], FAR[i]) == FX_OK, "far cut", "");
+            far.high = INFINITY;
+            expect(memcmp(&far, &endless, sizeof far) == 0, "far cut", "differs from the endless one");
+            fx_truncated_normal(&endless, 0, 1, -INFINITY, -NEAR[k]);
+            fx_truncated_normal(&far, 0, 1, -FAR[i], -NEAR[k]);
+            far.low = -INFINITY;
+            expect(memcmp(&far, &endless, sizeof far) == 0, "far cut", "differs from the endless one");
+        }
+}
+
+/* ---- boxes of a tensor, anywhere in memory -------------------------------------------------- */
+
+static int64_t below(int64_t end)
+{
+    static uint32_t counter[4];
+    const uint32_t key[2] = {1, 2};
+    uint32_t words[4];
+    philox4x32(counter, key, words);
+    counter[0]++;
+    return (int64_t)(words[0] % (uint64_t)end);
+}
+
+/* As fx_fill must leave `memory`: each value at its place, and what was there beside them. */
+static int as_expected(const fx_array *a, const char *memory, size_t size, int64_t first, const char *whole)
+{
+    const size_t itemsize = fx_itemsize(a->dtype);
+    char *expected = malloc(size);
+    memset(expected, 0xA5, size);
+    for (int64_t i = 0; i < a->shape[0]; i++)
+        for (int64_t j = 0; j < a->shape[1]; j++)
+            for (int64_t k = 0; k < a->shape[2]; k++) {
+                const int64_t index = ((a->offset[0] + i) * a->global_shape[1] + a->offset[1] + j) *
+                                          a->global_shape[2] + a->offset[2] + k - first;
+                memcpy(expected + ((char *)a->data - memory) + i * a->strides[0] + j * a->strides[1] +
+                           k * a->strides[2],
+                       whole + (size_t)index * itemsize, itemsize);
+            }
+    const int same = memcmp(memory, expected, size) == 0;
+    free(expected);
+    return same;
+}
+
+/* One box: of `extents`, some of them at most long, others short, stored in any order of axes, with
+   gaps or not, some axes backwards; the indices begin at `far`, or a little before. */
+static void box(const int64_t most[3], int64_t far, fx_dtype dtype, const fx_law *law, int threads)
+{
+    static const int ORDERS[6][3] = {{2, 1, 0}, {1, 2, 0}, {2, 0, 1}, {0, 2, 1}, {1, 0, 2}, {0, 1, 2}};
+    int64_t shape[3], global[3], offset[3], strides[3], stride = (int64_t)fx_itemsize(dtype);
+    const int *order = ORDERS[below(6)];
+    int64_t start = 0;
+    for (int i = 0; i < 3; i++) {
+        shape[i] = 1 + below(most[i]);
+        offset[i] = below(2) * below(9);
+        global[i] = offset[i] + shape[i] + below(2) * below(9);
+    }
+    const int64_t plane = global[1] * global[2];
+    if (far) {
+        offset[0] = far / plane - below(3);
+        global[0] = offset[0] + shape[0];
+    }
+    for (int k = 0; k < 3; k++) {
+        const int axis = order[k], backwards = below(4) == 0;
+        strides[axis] = backwards ? -stride : stride;
+        start += backwards ? stride * (shape[axis] - 1) : 0;
+        stride *= shape[axis] + below(2) * below(3);
+    }
+    const int64_t first = offset[0] * plane, count = shape[0] * plane;
+    char *whole = malloc((size_t)count * 8), *memory = malloc((size_t)stride);
+    memset(memory, 0xA5, (size_t)stride);
+    const fx_array array = {memory + start, dtype, 3, shape, strides, global, offset};
+    const fx_options options = {.threads = threads};
+    for (int64_t part = 0, size; part < count; part += size) { /* small ones are never streamed */
+        size = count - part < 4096 ? count - part : 4096;
+        fx_fill_run(whole + part * (int64_t)fx_itemsize(dtype), dtype, first + part, size, law, 7, 8, NULL);
+    }
+    expect(fx_fill(&array, law, 7, 8, &options) == FX_OK, "box", fx_isa());
+    expect(as_expected(&array, memory, (size_t)stride, first, whole), "box: other values", fx_isa());
+    free(whole);
+    free(memory);
+}
+
+static void boxes(void)
+{
+    static const int64_t MOST[][3] = {{5, 7, 40}, {3, 40, 7}, {40, 3, 9}, {2, 3, 900}, {30, 1, 300}, {1, 130, 130}};
+    /* what goes past the caches: when turned, and when it is neighbours in memory already */
+    static const int64_t VAST[][3] = {{2, 1400, 1400}, {1, 5000, 3000}, {3, 2, 3000000}};
+    fx_law laws[3];
+    fx_uniform(&laws[0], -1, 2);
+    fx_normal(&laws[1], 0, 1);
+    fx_truncated_normal(&laws[2], 0, 1, -1, 3);
+    for (int i = 0; fx_isa_available(i); i++) {
+        fx_force_isa(fx_isa_available(i));
+        for (int n = 0; n < 1200; n++)
+            box(MOST[n % 6], n % 5 ? 0 : INT64_C(1) << 34, (fx_dtype)(n / 6 % 4), &laws[n / 24 % 3], n % 3);
+        for (int n = 0; n < 12; n++)
+            box(VAST[n % 3], 0, (fx_dtype)(n / 3), &laws[0], n % 3);
+    }
+    fx_force_isa(NULL);
 }
 
 /* Arrays of every size from 0 up, and one of many pieces, are as each is alone. */
@@ -262,6 +386,83 @@ static void interruption(void)
     free(data);
 }
 
+/* What the environment names, and what it cannot. */
+static void environment(void)
+{
+    static char plain[] = "FASTXAVIER_ISA=scalar", unknown[] = "FASTXAVIER_ISA=mmx", empty[] = "FASTXAVIER_ISA=";
+    float value;
+    fx_law law;
+    fx_constant(&law, 1);
+    putenv(plain);
+    fx_force_isa(NULL);
+    expect(fx_isa() && strcmp(fx_isa(), "scalar") == 0, "FASTXAVIER_ISA", "not heeded");
+    putenv(unknown);
+    fx_force_isa(NULL);
+    expect(fx_isa() == NULL, "FASTXAVIER_ISA", "accepted mmx");
+    expect(fx_fill_run(&value, FX_FLOAT32, 0, 1, &law, 0, 0, NULL) == FX_ERROR_ISA, "fx_fill", "with no kernels");
+    putenv(empty);
+    fx_force_isa(NULL);
+    expect(fx_isa() && strcmp(fx_isa(), fx_isa_available(0)) == 0, "FASTXAVIER_ISA", "empty: not the best");
+}
+
+#if defined(__unix__) || defined(__APPLE__)
+/* The threads of a parallel fill are not in a child process, which fills on its own. */
+static void after_fork(void)
+{
+    enum { COUNT = 1 << 20 };
+    const fx_options options = {.threads = 2};
+    const size_t size = COUNT * sizeof(float);
+    float *here = malloc(size), *there = malloc(size);
+    int status = 1;
+    fx_law law;
+    fx_uniform(&law, -1, 1);
+    fx_fill_run(here, FX_FLOAT32, 0, COUNT, &law, 1, 2, &options);
+    fflush(stdout);
+    const pid_t child = fork();
+    if (child == 0) {
+        fx_fill_run(there, FX_FLOAT32, 0, COUNT, &law, 1, 2, &options);
+        const int right = memcmp(here, there, size) == 0 && fx_threads() == 1;
+        free(here);
+        free(there);
+        exit(right ? 0 : 1);
+    }
+    expect(child > 0 && waitpid(child, &status, 0) == child && status == 0, "a fill", "after a fork");
+    free(here);
+    free(there);
+}
+#else
+static void after_fork(void) {}
+#endif
+
+/* On as many threads as OpenMP and the machine's load allow, asked meanwhile. */
+static int go_on(void *argument, double done)
+{
+    (void)done;
+    ++*(int *)argument;
+    return 0;
+}
+
+static void as_many_threads_as_pay(void)
+{
+    enum { COUNT = 1 << 24, MOST = 1000 };
+    int polls = 0;
+    float *data = malloc(COUNT * sizeof(float)), last;
+    fx_law law;
+    fx_truncated_normal(&law, 0, 1, -3, 3);
+    fx_fill_run(&last, FX_FLOAT32, COUNT - 1, 1, &law, 1, 2, NULL);
+    for (int threads = 0; threads <= MOST; threads += MOST / 2) {
+        const fx_options options = {threads, go_on, &polls};
+        data[COUNT - 1] = 0;
+        expect(fx_fill_run(data, FX_FLOAT32, 0, COUNT, &law, 1, 2, &options) == FX_OK, "fill", "while asked");
+        expect(data[COUNT - 1] == last, "fill", "while asked: another value");
+    }
+    for (int size = 1 << 17; size < COUNT; size *= 2) /* of work that is worth threads or not */
+        expect(fx_fill_run(data, FX_FLOAT32, 0, size, &law, 1, 2, NULL) == FX_OK, "fill", "of some size");
+    expect(polls > 0, "poll", "never called");
+    expect(fx_threads() >= 1 && (fx_openmp() == 0 || fx_openmp() > 200000), "fx_openmp", "no version");
+    free(data);
+}
+
 int main(int count, char **arguments)
 {
     if (count != 3) {
@@ -271,8 +472,13 @@ int main(int count, char **arguments)
     known_answers(arguments[1]);
     golden_values(arguments[2]);
     refusals();
+    far_ends();
+    boxes();
     many();
     interruption();
+    as_many_threads_as_pay();
+    after_fork();
+    environment();
     printf("implementations:");
     for (int i = 0; fx_isa_available(i); i++)
         printf(" %s", fx_isa_available(i));

@@ -1,0 +1,89 @@
+"""Any bytes as plans and safetensors headers, for atheris: what is wrong with them is said by a
+PlanError or a CheckpointError, and a plan that is right comes back from what it writes.
+
+    python tests/fuzz/texts.py FOLDER [libFuzzer's options]
+
+FOLDER keeps what has been found to lead anywhere new; valid texts are put there to begin with.
+"""
+
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import atheris
+
+with atheris.instrument_imports(include=["fastxavier", "tomllib", "json"]):
+    from fastxavier import checkpoints, plans
+    from fastxavier.recipes import default_plan
+
+FILE = Path(tempfile.mkdtemp(), "model.safetensors")
+LIST = FILE.with_name("list.toml")
+HEAD = b'{"__metadata__":{"a":"b"},"w":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]}}'
+LISTED = b'[tensors]\n"w" = { shape = [2, 3], dtype = "float32" }\n'
+
+
+def plan_from(read, write):
+    """A reader of plans in one form, which tries what comes of them."""
+
+    def read_plan(data):
+        plan = read(data.decode(errors="replace"))
+        assert read(write(plan)) == plan
+        for shape in ((), (0,), (3,), (4, 6), (2, 4, 3, 3)):
+            with suppress(plans.PlanError):
+                plan.law("a.weight", shape)
+
+    return read_plan
+
+
+def read_head(data):
+    """A header as long as its file says, and as many bytes of data as the first two say."""
+    size = int.from_bytes(data[:2], "little")
+    FILE.write_bytes(len(data[2:]).to_bytes(8, "little") + data[2:] + bytes(size))
+    checkpoints.read_header(FILE)
+
+
+def read_file(data):
+    """The whole file, its length included."""
+    FILE.write_bytes(data)
+    checkpoints.read_header(FILE)
+
+
+def read_list(data):
+    """A list of tensors in TOML."""
+    LIST.write_bytes(data)
+    checkpoints.tensors_like(LIST)
+
+
+TOML = plan_from(plans.Plan.from_toml, plans.Plan.to_toml)
+JSON = plan_from(plans.Plan.from_json, plans.Plan.to_json)
+READERS = (TOML, JSON, read_head, read_file, read_list)
+
+
+def seeds():
+    """A valid text for each of the readers, by whose number it begins."""
+    head = (24).to_bytes(2, "little") + HEAD
+    file = len(HEAD).to_bytes(8, "little") + HEAD + bytes(24)
+    toml, json = default_plan().to_toml().encode(), default_plan().to_json().encode()
+    return [bytes([i]) + text for i, text in enumerate((toml, json, head, file, LISTED))]
+
+
+def try_one(data):
+    """What libFuzzer calls."""
+    if data:
+        with suppress(plans.PlanError, checkpoints.CheckpointError):
+            READERS[data[0] % len(READERS)](data[1:])
+
+
+def main():
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, seed in enumerate(seeds()):
+        (folder / f"valid-{i}").write_bytes(seed)
+        READERS[i](seed[1:])
+    atheris.Setup(sys.argv, try_one)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""The C tests under the address, undefined-behaviour and thread sanitizers and valgrind, and Python
+tests over a binding so built. Each tool first has to report a fault that is planted for it.
+
+    python tests/sanitize.py [address threads memory python]
+
+No report is suppressed, and each ends the run.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+BUILD = ROOT / "build" / "sanitize"
+CORE = sorted((ROOT / "src_c").glob("*.c"))
+FLAGS = ["-O1", "-g", "-ffp-contract=off", "-fopenmp", f"-I{ROOT / 'src_c'}"]
+KNOWN = [HERE / "data" / "philox4x32_10.txt", HERE / "data" / "golden.txt"]
+LLVM = "19"
+CLANG = f"clang-{LLVM}"
+ADDRESS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+TEAM = {"OMP_NUM_THREADS": "4"}
+ARCHER = Path(f"/usr/lib/llvm-{LLVM}/lib/libarcher.so")
+CLANG_RT = f"libclang-rt-{LLVM}-dev"
+OMP = (ARCHER, f"libomp-{LLVM}-dev")
+
+# What meets the binding: memory of any layout, laws, streams, threads, refusals.
+PYTHON_TESTS = ["golden", "arrays", "shards", "streams", "threads", "errors", "models", "bits"]
+
+# Fills past the end of an array, by the same library that the tests use.
+PYTHON_FAULT = """
+import ctypes, numpy as np
+from fastxavier import _core
+core, law, w = ctypes.CDLL(_core.__file__), ctypes.create_string_buffer(1024), np.empty(4096, "f4")
+core.fx_constant(law, ctypes.c_double(1))
+core.fx_fill_run(ctypes.c_void_p(w.ctypes.data), 0, ctypes.c_int64(0), ctypes.c_int64(4097), law,
+                 ctypes.c_uint64(0), ctypes.c_uint64(0), None)
+"""
+
+
+def run(command, **environment):
+    """Show and run; a status that is not 0 ends everything."""
+    print("+", *(f"{key}={value}" for key, value in environment.items()), *command, flush=True)
+    subprocess.run([*map(str, command)], env={**os.environ, **environment}, check=True)
+
+
+def must_report(report, command, **environment):
+    """Run what has a fault, which is to be found."""
+    print("+", *command, "# must report", report, flush=True)
+    done = subprocess.run(
+        [*map(str, command)],
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if done.returncode == 0 or report not in done.stdout:
+        sys.exit(f"{done.stdout}\nthe planted fault was not found: {report}")
+
+
+def need(*packages):
+    """A command, or a file where there is no command, and the Debian package that has it."""
+    missing = [
+        package for what, package in packages if not (shutil.which(what) or Path(what).exists())
+    ]
+    if missing:
+        sys.exit(f"missing, by their names in Debian: {' '.join(missing)}")
+
+
+def built(folder, compiler, *flags):
+    """The C tests and the planted faults, over one build of the core."""
+    place = BUILD / folder
+    place.mkdir(parents=True, exist_ok=True)
+    objects = [place / f"{source.stem}.o" for source in CORE]
+    for source, target in zip(CORE, objects, strict=True):
+        run([compiler, *FLAGS, *flags, "-c", source, "-o", target])
+    programs = [place / name for name in ("check", "faults")]
+    for program in programs:
+        source = HERE / "c" / f"{program.name}.c"
+        run([compiler, *FLAGS, *flags, source, *objects, "-lm", "-o", program])
+    return programs
+
+
+def address():
+    """Bytes out of bounds, memory lost, arithmetic without meaning."""
+    need((CLANG, CLANG), (f"/usr/lib/llvm-{LLVM}/lib/clang/{LLVM}/lib/linux", CLANG_RT), OMP)
+    check, faults = built("address", CLANG, *ADDRESS)
+    must_report("heap-buffer-overflow", [faults, "overrun"])
+    must_report("signed integer overflow", [faults, "overflow"])
+    run([check, *KNOWN], **TEAM)
+
+
+def threads():
+    """Races. Clang's runtime and Archer, which tells the sanitizer what OpenMP orders: of GCC's
+    runtime, whose waiting it cannot see, every report would be false."""
+    need((CLANG, CLANG), (f"/usr/lib/llvm-{LLVM}/lib/clang/{LLVM}/lib/linux", CLANG_RT), OMP)
+    check, faults = built("threads", CLANG, "-fsanitize=thread")
+    ordered = {
+        **TEAM,
+        "OMP_TOOL_LIBRARIES": str(ARCHER),
+        "TSAN_OPTIONS": "ignore_noninstrumented_modules=1",
+    }
+    # What AVX kernels store is too wide for it to see: it watches the plain ones.
+    must_report("data race", [faults, "race"], **ordered, FASTXAVIER_ISA="scalar")
+    run([check, *KNOWN], **ordered)
+
+
+def memory():
+    """Values used before they are set, which the others do not see. Valgrind has no AVX-512."""
+    need(("gcc", "gcc"), ("valgrind", "valgrind"))
+    check, faults = built("memory", "gcc")
+    memcheck = ["valgrind", "-q", "--error-exitcode=1", "--leak-check=full"]
+    must_report("uninitialised value", [*memcheck, faults, "uninitialised"])
+    must_report("Invalid write", [*memcheck, faults, "overrun"])
+    run([*memcheck, "--errors-for-leak-kinds=definite", check, *KNOWN])
+
+
+def python():
+    """The binding, with the compiler whose runtime the interpreter can be given beforehand."""
+    import numpy as np
+
+    need(("gcc", "gcc"))
+    package = BUILD / "python" / "fastxavier"
+    shutil.rmtree(package, ignore_errors=True)
+    shutil.copytree(ROOT / "fastxavier", package, ignore=shutil.ignore_patterns("*.so", "_core.c"))
+    binding = package / "_core.c"
+    run([sys.executable, "-m", "cython", "-3", ROOT / "fastxavier" / "_core.pyx", "-o", binding])
+    includes = [f"-I{np.get_include()}", f"-I{sysconfig.get_path('include')}"]
+    extension = package / f"_core{sysconfig.get_config_var('EXT_SUFFIX')}"
+    defined = "-DNPY_NO_DEPRECATED_API=NPY_1_7_API_VERSION"
+    shared = ["-shared", "-fPIC", defined, *includes, binding, *CORE, "-lm", "-o", extension]
+    run(["gcc", *FLAGS, *ADDRESS, *shared])
+    runtime = subprocess.check_output(["gcc", "-print-file-name=libasan.so"], text=True).strip()
+    under = {
+        "LD_PRELOAD": runtime,
+        "ASAN_OPTIONS": "detect_leaks=0",  # the interpreter leaves its own memory to the system
+        "PYTHONPATH": str(package.parent),
+        "PYTHONSAFEPATH": "1",
+    }
+    must_report("heap-buffer-overflow", [sys.executable, "-c", PYTHON_FAULT], **under)
+    tests = [HERE / f"test_{name}.py" for name in PYTHON_TESTS]
+    run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests], **under)
+
+
+PARTS = {part.__name__: part for part in (address, threads, memory, python)}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
+    parser.add_argument("parts", nargs="*", metavar="part", help=f"of {', '.join(PARTS)}; all")
+    parts = parser.parse_args().parts or list(PARTS)
+    for name in parts:
+        PARTS[name]()
+    print("no reports:", *parts)
+
+
+if __name__ == "__main__":
+    main()
