@@ -43,6 +43,7 @@ LEFT_OUT = {
     "test_cli.py": "ten minutes more, mostly of starting interpreters",
     "test_docs.py": "the documentation's examples tell of this machine",
     "test_examples.py": "scikit-learn and matplotlib are not fetched",
+    "test_moments.py": "nine minutes more, of values whose hashes test_golden.py compares",
     "test_processes.py": "forks, signals and limits would be the emulator's, not the machine's",
     "test_threads.py": "threads and their limits would be the emulator's, not the machine's",
 }
