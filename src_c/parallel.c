@@ -146,19 +146,37 @@ static int creatable(int team)
     return 1 + created / 2;
 }
 
+/* One caller's pool grows at a time: two trials could both succeed where one pool finds room. Held
+   from the trial to the start of the region, by when its threads are there. */
+static pthread_mutex_t growth = PTHREAD_MUTEX_INITIALIZER;
+static _Thread_local int growing = 0;
+
+static void end_growth(void)
+{
+    if (growing)
+        pthread_mutex_unlock(&growth);
+    growing = 0;
+}
+
 static int grown_team(int team)
 {
     static _Thread_local int last_team = 1;
-    if (team > last_team)
+    if (team > last_team) {
+        pthread_mutex_lock(&growth);
+        growing = 1;
         team = creatable(team);
+    }
     if (team > 1)
         last_team = team;
+    else
+        end_growth();
     return team;
 }
 
 #else
 static int may_use_threads(void) { return 1; }
 static int grown_team(int team) { return team; }
+static void end_growth(void) {}
 #endif
 
 static void run_team(work *w, int team, fp_state callers)
@@ -168,6 +186,8 @@ static void run_team(work *w, int team, fp_state callers)
 #pragma omp parallel num_threads(team)
     {
         const int number = omp_get_thread_num();
+        if (number == 0)
+            end_growth();
         const fp_state workers = fp_enter();
         if (number > 0 && number <= LOAD_TEAM)
             mates->threads[number - 1] = load_thread();
