@@ -91,8 +91,9 @@ static void poll_caller(work *w, double now, fp_state callers)
 {
     if (!w->options->poll || now < w->next_poll)
         return;
+    const double part = done(w);
     fp_leave(callers);
-    const int stop = w->options->poll(w->options->poll_argument, done(w));
+    const int stop = w->options->poll(w->options->poll_argument, part);
     fp_enter();
     if (stop)
         atomic_store(&w->stopped, 1);
