@@ -1,16 +1,22 @@
 """Print data/golden.txt: python tests/golden.py > tests/data/golden.txt.
 
 The file belongs to the stream: lines may be added to it, for a new law or dtype. None that is
-there may change, short of a new version of the stream.
+there may change, short of a new version of the stream, which is why data/frozen.txt remembers each:
+python tests/golden.py --freeze >> tests/data/frozen.txt prints the rows of lines that are new.
 """
 
 import hashlib
 import math
+import pathlib
+import sys
 
 import cases
 import numpy as np
 
 import fastxavier as fx
+from fastxavier import _core
+
+DATA = pathlib.Path(__file__).parent / "data"
 
 SEED = 0x5EED_0123_4567_89AB
 STREAM = "layers.0.weight"
@@ -82,5 +88,23 @@ def parsed(text):
     return lines
 
 
+def frozen_row(golden_line):
+    """What frozen.txt keeps of a line: the version of the stream, name and dtype, a hash of it."""
+    name, dtype, *_ = golden_line.split()
+    fingerprint = hashlib.blake2b(golden_line.encode(), digest_size=8).hexdigest()
+    return f"{_core.stream_version} {name} {dtype} {fingerprint}"
+
+
+def rows(text):
+    """A file's lines without its comments."""
+    return [row for row in text.splitlines() if not row.startswith("#")]
+
+
 if __name__ == "__main__":
-    print(HEAD, *(line(*case) for case in cases.ALL), sep="\n")
+    if "--freeze" in sys.argv:
+        frozen = rows((DATA / "frozen.txt").read_text())
+        for row in map(frozen_row, rows((DATA / "golden.txt").read_text())):
+            if row not in frozen:
+                print(row)
+    else:
+        print(HEAD, *(line(*case) for case in cases.ALL), sep="\n")
