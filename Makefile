@@ -7,7 +7,7 @@ CORE = $(filter-out src_c/%.inc.h, $(wildcard src_c/*.h)) $(wildcard src_c/*.c)
 C_FLAGS = -O2 -Wall -Wextra -ffp-contract=off -Isrc_c
 KNOWN = tests/data/philox4x32_10.txt tests/data/golden.txt
 
-.PHONY: help test lint docs smoke check-c emulate compilers bigendian exhaustive smallcrush crush bigcrush polynomials cycles slots instructions speed clean
+.PHONY: help test freethreaded lint docs smoke check-c emulate compilers bigendian exhaustive smallcrush crush bigcrush polynomials cycles slots instructions speed clean
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -25,6 +25,9 @@ lint: $(VENV)/installed  ## ruff, and mypy over the package and its stubs
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest fastxavier._core --ignore-missing-stub --ignore-disjoint-bases
+
+freethreaded:  ## the tests of threads and faults in a free-threaded Python, where one can be had
+	$(PYTHON) tests/freethreaded.py
 
 docs: $(VENV)/installed  ## the documentation site, its examples run and its pictures drawn: docs/_build/html
 	$(BIN)/pip install --quiet -e ".[docs]"

@@ -63,6 +63,19 @@ def test_readme_race(capsys):
     assert shown[1] in capsys.readouterr().out
 
 
+def test_commands_are_there():
+    """Each `make` command that the documents name is one of the Makefile's, with its help."""
+    targets = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.M)
+    documents = [ROOT / "README.md", ROOT / "SECURITY.md", *(ROOT / "docs").glob("*.md")]
+    named = {
+        (path.name, target)
+        for path in documents
+        for target in re.findall(r"`make ([a-z-]+)", path.read_text())
+    }
+    assert len([path for path, _ in named if path == "guarantees.md"]) >= 15
+    assert [one for one in sorted(named) if one[1] not in targets] == []
+
+
 MINUS = "\N{MINUS SIGN}"
 
 

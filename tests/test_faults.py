@@ -48,7 +48,7 @@ import multiprocessing
 from multiprocessing.shared_memory import SharedMemory
 
 SHAPE = (600, 1000)
-SETTING = dict(seed=5, stream="shared", global_shape=SHAPE)
+SETTING = dict(seed=5, stream="shared", global_shape=SHAPE, threads=2)
 
 def work(name, tasks, done):
     memory = SharedMemory(name)
