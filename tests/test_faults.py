@@ -556,8 +556,8 @@ def test_map_of_a_truncated_file(tmp_path):
         try:
             mapped(path)
         except CheckpointError as error:
-            print("refused", os.stat(path).st_size < whole.nbytes, flush=True)
+            print("cut short" in str(error), os.stat(path).st_size < whole.nbytes, flush=True)
         fx.normal_(whole[: 4 * 100_000].view(np.float32), 3, 4, seed=1)
     """
     command = [sys.executable, "-c", source(SIGBUS, script), tmp_path]
-    assert ended(command) == (-signal.SIGBUS, "refused True\n", "")
+    assert ended(command) == (-signal.SIGBUS, "True True\n", "")
