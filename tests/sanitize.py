@@ -23,7 +23,7 @@ KNOWN = [HERE / "data" / "philox4x32_10.txt", HERE / "data" / "golden.txt"]
 LLVM = "19"
 CLANG = f"clang-{LLVM}"
 ADDRESS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-TEAM = {"OMP_NUM_THREADS": "4"}
+TEAM = {"OMP_NUM_THREADS": "4", "OMP_WAIT_POLICY": "passive"}  # more than there may be cores
 ARCHER = Path(f"/usr/lib/llvm-{LLVM}/lib/libarcher.so")
 CLANG_RT = f"libclang-rt-{LLVM}-dev"
 OMP = (ARCHER, f"libomp-{LLVM}-dev")

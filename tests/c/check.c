@@ -192,6 +192,10 @@ static void refusals(void)
     REFUSED(FX_ERROR_RANGE, fx_fill(&array, &law, 0, 0, NULL));
     fx_truncated_normal(&law, 0, 1, 1 + 0x1p-50, 1 + 0x1p-49);
     REFUSED(FX_ERROR_EMPTY, fx_fill(&array, &law, 0, 0, NULL));
+    fx_constant(&law, 1e39);
+    REFUSED(FX_ERROR_RANGE, fx_fill(&array, &law, 0, 0, NULL));
+    fx_uniform(&law, 0, 1e39);
+    REFUSED(FX_ERROR_RANGE, fx_check(&array, &law, NULL));
     expect(memcmp(memory, before, sizeof memory) == 0, "a refused fill", "wrote");
     REFUSED(FX_OK, fx_fill(&array, &uniform, 0, 0, NULL));
     expect(memcmp(memory, before, sizeof memory) != 0, "an accepted fill", "wrote nothing");
@@ -260,8 +264,8 @@ static int as_expected(const fx_array *a, const char *memory, size_t size, int64
     return same;
 }
 
-/* One box: of `extents`, some of them at most long, others short, stored in any order of axes, with
-   gaps or not, some axes backwards; the indices begin at `far`, or a little before. */
+/* One box of extents up to `most`, or nearly that where it is large, stored in any order of axes, with
+   gaps or not, some axes backwards; its indices begin a little before `far`, unless that is 0. */
 static void box(const int64_t most[3], int64_t far, fx_dtype dtype, const fx_law *law, int threads)
 {
     static const int ORDERS[6][3] = {{2, 1, 0}, {1, 2, 0}, {2, 0, 1}, {0, 2, 1}, {1, 0, 2}, {0, 1, 2}};
@@ -269,7 +273,7 @@ static void box(const int64_t most[3], int64_t far, fx_dtype dtype, const fx_law
     const int *order = ORDERS[below(6)];
     int64_t start = 0;
     for (int i = 0; i < 3; i++) {
-        shape[i] = 1 + below(most[i]);
+        shape[i] = most[i] < 1000 ? 1 + below(most[i]) : most[i] - below(9);
         offset[i] = below(2) * below(9);
         global[i] = offset[i] + shape[i] + below(2) * below(9);
     }
@@ -302,8 +306,8 @@ static void box(const int64_t most[3], int64_t far, fx_dtype dtype, const fx_law
 static void boxes(void)
 {
     static const int64_t MOST[][3] = {{5, 7, 40}, {3, 40, 7}, {40, 3, 9}, {2, 3, 900}, {30, 1, 300}, {1, 130, 130}};
-    /* what goes past the caches: when turned, and when it is neighbours in memory already */
-    static const int64_t VAST[][3] = {{2, 1400, 1400}, {1, 5000, 3000}, {3, 2, 3000000}};
+    /* what goes past the caches, its last extent in bytes: when turned, and when neighbours already */
+    static const int64_t VAST[][3] = {{1, 1400, 8000}, {1, 1, 34 << 20}, {2, 1, 17 << 20}};
     fx_law laws[3];
     fx_uniform(&laws[0], -1, 2);
     fx_normal(&laws[1], 0, 1);
@@ -312,8 +316,12 @@ static void boxes(void)
         fx_force_isa(fx_isa_available(i));
         for (int n = 0; n < 1200; n++)
             box(MOST[n % 6], n % 5 ? 0 : INT64_C(1) << 34, (fx_dtype)(n / 6 % 4), &laws[n / 24 % 3], n % 3);
-        for (int n = 0; n < 12; n++)
-            box(VAST[n % 3], 0, (fx_dtype)(n / 3), &laws[0], n % 3);
+        for (int n = 0; n < 12; n++) {
+            const fx_dtype dtype = (fx_dtype)(n / 3);
+            const int64_t *vast = VAST[n % 3];
+            const int64_t most[3] = {vast[0], vast[1], vast[2] / (int64_t)fx_itemsize(dtype) + 9};
+            box(most, 0, dtype, &laws[0], n % 3);
+        }
     }
     fx_force_isa(NULL);
 }
