@@ -116,7 +116,7 @@ def memory():
     memcheck = ["valgrind", "-q", "--error-exitcode=1", "--leak-check=full"]
     must_report("uninitialised value", [*memcheck, faults, "uninitialised"])
     must_report("Invalid write", [*memcheck, faults, "overrun"])
-    run([*memcheck, "--errors-for-leak-kinds=definite", check, *KNOWN])
+    run([*memcheck, "--errors-for-leak-kinds=definite", check, *KNOWN, "brief"])
 
 
 def python():
