@@ -52,7 +52,11 @@ def check(name, compiler, flags, packages, runner=(), **rest):
     """The check program, from `compiler` with `flags`, under `runner`."""
     program = str(BUILD / "".join([compiler[-1], *flags]))
     build = [*compiler, *FLAGS, *flags, *SOURCES, "-lm", "-o", program]
-    run = [] if rest.get("expected") == NOT_RUN else [*runner, program, *KNOWN, *(["brief"] if runner else [])]
+    run = (
+        []
+        if rest.get("expected") == NOT_RUN
+        else [*runner, program, *KNOWN, *(["brief"] if runner else [])]
+    )
     return Target(name, build, run, packages, **rest)
 
 
