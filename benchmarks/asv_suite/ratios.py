@@ -16,8 +16,7 @@ except ImportError:
     least_seconds = None
 
 CYCLE = Path(__file__).parent.parent / "cycle.inc.h"
-STREAMED = 1 << 25
-BYTES = [1 << 18, 1 << 28] if FULL else [1 << 18, STREAMED]
+BYTES = [1 << 18, 1 << 28] if FULL else [1 << 18]
 SPELLS = 10
 
 
@@ -42,13 +41,9 @@ class Ratio:
         return self.ratio("memset", law)
 
     def track_of_streaming_stores(self, law, dtype, nbytes):
-        if nbytes < STREAMED:
-            raise NotImplementedError("the stores of a small array go to the caches")
         return self.ratio("streaming stores", law)
 
     def track_times_numpy(self, law, dtype, nbytes):
-        if nbytes == STREAMED:
-            raise NotImplementedError("takes long, and says what a small array says")
         return self.ratio("NumPy SFC64", law)
 
     track_of_memset.unit = "of memset"
