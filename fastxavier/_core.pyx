@@ -525,24 +525,34 @@ cdef bint share_memory(Target one, Target other) except -1:
 
 def check_disjoint(tensors):
     """ValueError, naming them, if two tensors, each (name, target, ...), share memory."""
-    cdef int64_t first, last
-    spans = []
-    for i, tensor in enumerate(tensors):
-        first = span(tensor[1], &last)
-        if first < last:
-            spans.append((first, last, i))
-    spans.sort()
+    cdef int64_t i, count = len(tensors)
+    firsts = np.empty(count, np.int64)
+    lasts = np.empty(count, np.int64)
+    cdef int64_t *first = <int64_t *>cnp.PyArray_DATA(firsts)
+    cdef int64_t *last = <int64_t *>cnp.PyArray_DATA(lasts)
+    for i in range(count):
+        first[i] = span(tensors[i][1], &last[i])
+    order = np.argsort(firsts, kind="stable")
+    reached = np.maximum.accumulate(lasts[order[: max(count, 1) - 1]])
+    if (reached > firsts[order[1:]]).any():
+        check_pairs(tensors, firsts, lasts, order)
+
+
+cdef int check_pairs(tensors, firsts, lasts, order) except -1:
+    """As check_disjoint, where spans meet: strided arrays may lie in each other's gaps."""
     reaching = []
-    for first, last, i in spans:
-        reaching = [other for other in reaching if other[0] > first]
-        for _, j in reaching:
+    for i in order.tolist():
+        reaching = [j for j in reaching if lasts[j] > firsts[i]]
+        for j in reaching:
             one, other = tensors[j], tensors[i]
             if share_memory(one[1], other[1]):
                 raise ValueError(
                     f"tensors {one[0]!r} and {other[0]!r} share memory: give one of them, or each "
                     "its own"
                 )
-        reaching.append((last, i))
+        if firsts[i] < lasts[i]:
+            reaching.append(i)
+    return 0
 
 
 def fill_all(tensors, uint64_t seed, threads, progress):

@@ -197,15 +197,15 @@ def init_(
     targets = [_target(name, arrays[name]) for name in names]
     laws = [plan.law(name, target.shape) for name, target in zip(names, targets, strict=True)]
     tensors: tuple[Tensor, ...] = tuple(zip(names, targets, laws, streams, strict=True))
-    floats = [one for one in tensors if isinstance(one[1], _core.Target)]
-    whole = [one for one in tensors if not isinstance(one[1], _core.Target)]
-    drawn = [one for one in floats if isinstance(one[2], Distribution)]
-    formed = [one for one in floats if isinstance(one[2], Structure)]
+    drawn, formed, whole = [], [], []
+    for one in tensors:
+        drawer = drawn if isinstance(one[2], Distribution) else formed
+        (drawer if isinstance(one[1], _core.Target) else whole).append(one)
     for name, array, law, _ in whole:
         _check_whole(name, array, law)
     for name, target, structure, _ in formed:
         _check_form(name, target, structure, threads)
-    _core.check_disjoint(floats)
+    _core.check_disjoint([*drawn, *formed])
     key, _ = resolve(seed, 0)  # type: ignore[misc]
     nbytes = sum([target.nbytes for target in targets])
 
