@@ -197,7 +197,9 @@ def init_(
     targets = [_target(name, arrays[name]) for name in names]
     laws = [plan.law(name, target.shape) for name, target in zip(names, targets, strict=True)]
     tensors: tuple[Tensor, ...] = tuple(zip(names, targets, laws, streams, strict=True))
-    drawn, formed, whole = [], [], []
+    drawn: list[Tensor] = []
+    formed: list[Tensor] = []
+    whole: list[Tensor] = []
     for one in tensors:
         drawer = drawn if isinstance(one[2], Distribution) else formed
         (drawer if isinstance(one[1], _core.Target) else whole).append(one)

@@ -1,5 +1,6 @@
 """Whole models: every tensor is what `fill_` would have drawn for its name, or none is touched."""
 
+import itertools
 import json
 import math
 
@@ -155,6 +156,25 @@ def test_columns_of_one_matrix_by_dlpack():
     assert (both[:, 6:] == alone).all()
     with pytest.raises(ValueError, match="share memory"):
         fx.init_({"q.weight": Exporter(both), "k.weight": Exporter(both[:, 6:])}, seed=1)
+
+
+def test_which_share_memory():
+    """Refused just if a pair shares memory: parts of one buffer, long, short, strided, empty."""
+    random = np.random.default_rng(1)
+    refused = 0
+    for _ in range(300):
+        buffer = np.zeros(100, np.float32)
+        cuts = random.integers(0, 101, (4, 2))
+        parts = [buffer[a : b : random.integers(1, 4)] for a, b in cuts]
+        arrays = {f"{i}.weight": part.reshape(-1, 1) for i, part in enumerate(parts)}
+        if any(np.shares_memory(a, b) for a, b in itertools.combinations(parts, 2)):
+            with pytest.raises(ValueError, match="share memory"):
+                fx.init_(arrays, seed=1)
+            assert not buffer.any()
+            refused += 1
+        else:
+            fx.init_(arrays, seed=1)
+    assert 50 < refused < 250
 
 
 # ---- seeds ---------------------------------------------------------------------------------------
