@@ -13,105 +13,120 @@
 #endif
 #endif
 
+#define INLINE static inline __attribute__((always_inline))
+
+/* Items are of 2, 4 or 8 bytes: what copies is compiled for each, so that a size is a constant
+   where it is used. */
+
 /* ---- one line, whatever its strides -------------------------------------------------------- */
 
-#define LINE(type)                                                                    \
-    static void line_##type(char *dst, int64_t to, const char *src, int64_t from, int64_t count) \
-    {                                                                                 \
-        for (; count >= 4; count -= 4, dst += 4 * to, src += 4 * from) {              \
-            type v[4];                                                                \
-            for (int i = 0; i < 4; i++)                                               \
-                memcpy(&v[i], src + i * from, sizeof(type));                          \
-            for (int i = 0; i < 4; i++)                                               \
-                memcpy(dst + i * to, &v[i], sizeof(type));                            \
-        }                                                                             \
-        for (; count; count--, dst += to, src += from)                                \
-            memcpy(dst, src, sizeof(type));                                           \
-    }
-LINE(uint16_t)
-LINE(uint32_t)
-LINE(uint64_t)
-
-typedef void line(char *dst, int64_t to, const char *src, int64_t from, int64_t count);
-
-static line *line_of(size_t itemsize)
+INLINE void copy_line(char *dst, int64_t to, const char *src, int64_t from, int64_t count, size_t item)
 {
-    return itemsize == 2 ? line_uint16_t : itemsize == 4 ? line_uint32_t : line_uint64_t;
+    uint64_t v[4];
+    for (; count >= 4; count -= 4, dst += 4 * to, src += 4 * from) {
+        for (int i = 0; i < 4; i++)
+            memcpy(&v[i], src + i * from, item);
+        for (int i = 0; i < 4; i++)
+            memcpy(dst + i * to, &v[i], item);
+    }
+    for (; count; count--, dst += to, src += from)
+        memcpy(dst, src, item);
+}
+
+INLINE void copy_lines(char *dst, pitches to, const char *src, int64_t from_row, int64_t rows,
+                       int64_t columns, size_t item)
+{
+    if (columns >= rows)
+        for (int64_t r = 0; r < rows; r++)
+            copy_line(dst + r * to.row, to.column, src + r * from_row, (int64_t)item, columns, item);
+    else
+        for (int64_t c = 0; c < columns; c++)
+            copy_line(dst + c * to.column, to.row, src + c * (int64_t)item, from_row, rows, item);
+}
+
+static void by_lines(char *dst, pitches to, const char *src, int64_t from_row, int64_t rows,
+                     int64_t columns, size_t itemsize)
+{
+    if (itemsize == 2)
+        copy_lines(dst, to, src, from_row, rows, columns, 2);
+    else if (itemsize == 4)
+        copy_lines(dst, to, src, from_row, rows, columns, 4);
+    else
+        copy_lines(dst, to, src, from_row, rows, columns, 8);
 }
 
 /* ---- squares turned in registers ----------------------------------------------------------- */
 
 #if HAS_SHUFFLES
+typedef uint16_t of_2 __attribute__((vector_size(16)));
+typedef uint32_t of_4 __attribute__((vector_size(16)));
+typedef uint64_t of_8 __attribute__((vector_size(16)));
+typedef of_8 vector;
+
+/* The items of the first halves of two vectors in turn, and those of the second. */
+INLINE vector low(vector a, vector b, size_t item)
+{
+    return item == 2   ? (vector)__builtin_shufflevector((of_2)a, (of_2)b, 0, 8, 1, 9, 2, 10, 3, 11)
+           : item == 4 ? (vector)__builtin_shufflevector((of_4)a, (of_4)b, 0, 4, 1, 5)
+                       : __builtin_shufflevector(a, b, 0, 2);
+}
+INLINE vector high(vector a, vector b, size_t item)
+{
+    return item == 2   ? (vector)__builtin_shufflevector((of_2)a, (of_2)b, 4, 12, 5, 13, 6, 14, 7, 15)
+           : item == 4 ? (vector)__builtin_shufflevector((of_4)a, (of_4)b, 2, 6, 3, 7)
+                       : __builtin_shufflevector(a, b, 1, 3);
+}
+
 #if defined(__SSE2__)
-static void stream_16(char *dst, const void *src) { _mm_stream_si128((__m128i *)dst, _mm_loadu_si128(src)); }
+INLINE void stream_vector(char *dst, vector v) { _mm_stream_si128((__m128i *)dst, (__m128i)v); }
 static void stream_fence(void) { _mm_sfence(); }
 #else
-static void stream_16(char *dst, const void *src) { memcpy(dst, src, 16); }
+INLINE void stream_vector(char *dst, vector v) { memcpy(dst, &v, 16); }
 static void stream_fence(void) {}
 #endif
 
-typedef uint16_t v2 __attribute__((vector_size(16)));
-typedef uint32_t v4 __attribute__((vector_size(16)));
-typedef uint64_t v8 __attribute__((vector_size(16)));
-
-#define LOW2(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
-#define HIGH2(a, b) __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
-#define LOW4(a, b) __builtin_shufflevector(a, b, 0, 4, 1, 5)
-#define HIGH4(a, b) __builtin_shufflevector(a, b, 2, 6, 3, 7)
-#define LOW8(a, b) __builtin_shufflevector(a, b, 0, 2)
-#define HIGH8(a, b) __builtin_shufflevector(a, b, 1, 3)
-
 /* A square of 16 bytes' side: interleaving row i with row i + n/2, once for each halving of n,
    turns it. Rows come `from` apart, columns go `to` apart, past the caches if streaming. */
-#define SQUARE(bytes)                                                                            \
-    static void square_##bytes(char *dst, int64_t to, const char *src, int64_t from, int streaming) \
-    {                                                                                            \
-        enum { N = 16 / bytes };                                                                 \
-        v##bytes a[N], b[N];                                                                     \
-        for (int i = 0; i < N; i++)                                                              \
-            memcpy(&a[i], src + i * from, 16);                                                   \
-        for (int n = N; n > 1; n /= 2) {                                                         \
-            for (int i = 0; i < N / 2; i++) {                                                    \
-                b[2 * i] = LOW##bytes(a[i], a[i + N / 2]);                                       \
-                b[2 * i + 1] = HIGH##bytes(a[i], a[i + N / 2]);                                  \
-            }                                                                                    \
-            memcpy(a, b, sizeof a);                                                              \
-        }                                                                                        \
-        for (int i = 0; i < N; i++)                                                              \
-            if (streaming)                                                                       \
-                stream_16(dst + i * to, &a[i]);                                                  \
-            else                                                                                 \
-                memcpy(dst + i * to, &a[i], 16);                                                 \
+INLINE void turn_square(char *dst, int64_t to, const char *src, int64_t from, size_t item, int streaming)
+{
+    const int side = 16 / (int)item;
+    vector a[8], b[8];
+    for (int i = 0; i < side; i++)
+        memcpy(&a[i], src + i * from, 16);
+    for (int n = side; n > 1; n /= 2) {
+        for (int i = 0; i < side / 2; i++) {
+            b[2 * i] = low(a[i], a[i + side / 2], item);
+            b[2 * i + 1] = high(a[i], a[i + side / 2], item);
+        }
+        memcpy(a, b, sizeof a);
     }
-SQUARE(2)
-SQUARE(4)
-SQUARE(8)
+    for (int i = 0; i < side; i++)
+        if (streaming)
+            stream_vector(dst + i * to, a[i]);
+        else
+            memcpy(dst + i * to, &a[i], 16);
+}
 
 /* All whole squares; what is written is neighbours in memory along the rows of the tile. */
-#define SQUARES(bytes)                                                                           \
-    static void squares_##bytes(char *dst, int64_t to, const char *src, int64_t from, int64_t rows, \
-                                int64_t columns, int streaming)                                  \
-    {                                                                                            \
-        enum { N = 16 / bytes };                                                                 \
-        for (int64_t c = 0; c + N <= columns; c += N)                                            \
-            for (int64_t r = 0; r + N <= rows; r += N)                                           \
-                square_##bytes(dst + c * to + r * bytes, to, src + r * from + c * bytes, from,   \
-                               streaming);                                                       \
-    }
-SQUARES(2)
-SQUARES(4)
-SQUARES(8)
+INLINE void turn_squares(char *dst, int64_t to, const char *src, int64_t from, int64_t rows,
+                         int64_t columns, size_t item, int streaming)
+{
+    const int64_t bytes = (int64_t)item, side = 16 / bytes;
+    for (int64_t c = 0; c + side <= columns; c += side)
+        for (int64_t r = 0; r + side <= rows; r += side)
+            turn_square(dst + c * to + r * bytes, to, src + r * from + c * bytes, from, item, streaming);
+}
 
 static int64_t turn(char *dst, int64_t to, const char *src, int64_t from, int64_t rows, int64_t columns,
                     size_t itemsize, int streaming)
 {
     streaming = streaming && ((uintptr_t)dst | (uintptr_t)to) % 16 == 0;
     if (itemsize == 2)
-        squares_2(dst, to, src, from, rows, columns, streaming);
+        turn_squares(dst, to, src, from, rows, columns, 2, streaming);
     else if (itemsize == 4)
-        squares_4(dst, to, src, from, rows, columns, streaming);
+        turn_squares(dst, to, src, from, rows, columns, 4, streaming);
     else
-        squares_8(dst, to, src, from, rows, columns, streaming);
+        turn_squares(dst, to, src, from, rows, columns, 8, streaming);
     if (streaming)
         stream_fence();
     return 16 / (int64_t)itemsize;
@@ -126,18 +141,6 @@ static int64_t turn(char *dst, int64_t to, const char *src, int64_t from, int64_
 #endif
 
 /* ---- tiles --------------------------------------------------------------------------------- */
-
-static void by_lines(char *dst, pitches to, const char *src, int64_t from_row, int64_t rows,
-                     int64_t columns, size_t itemsize)
-{
-    line *const copy = line_of(itemsize);
-    if (columns >= rows)
-        for (int64_t r = 0; r < rows; r++)
-            copy(dst + r * to.row, to.column, src + r * from_row, (int64_t)itemsize, columns);
-    else
-        for (int64_t c = 0; c < columns; c++)
-            copy(dst + c * to.column, to.row, src + c * (int64_t)itemsize, from_row, rows);
-}
 
 void scatter(char *dst, pitches to, const char *src, int64_t from_row, int64_t rows, int64_t columns,
              size_t itemsize, int streaming)
