@@ -316,6 +316,14 @@ def test_what_the_command_refuses(arguments, capsys):
     assert arguments[1] in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("file", ["--json", "--plot"])
+def test_a_file_that_cannot_be_written_is_told_before_the_race(file, tmp_path, monkeypatch):
+    monkeypatch.setattr(bench, "run_heat", None)
+    monkeypatch.setattr(bench.race_plot, "matplotlib", lambda: None)
+    with pytest.raises(FileNotFoundError):
+        command(file, tmp_path / "no" / "race")
+
+
 # ---- the guards of benchmarks/ -------------------------------------------------------------------
 
 

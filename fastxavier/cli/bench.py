@@ -159,6 +159,8 @@ def raced(options: argparse.Namespace) -> Race:
     most = max(one.nbytes(itemsize) for one in sizes for itemsize in itemsizes.values())
     if min(one.nbytes(itemsize) for one in sizes for itemsize in itemsizes.values()) == 0:
         raise ValueError(f"size is {min(sizes)[0]} bytes; it must hold a value of each dtype")
+    for path in filter(None, (options.json, options.plot)):
+        open(path, "ab").close()  # if it cannot be written, now is the time to say so
     memory = np.empty(most, np.uint8)
     chosen = [one for one in CONTESTANTS if one.role != "peer" or one.package in options.peers]
     race = Race(*surroundings(), rounds, ())
