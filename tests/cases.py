@@ -1,4 +1,6 @@
-"""The laws and dtypes that tests of values run over, and how they draw. Knows no expected value."""
+"""The laws and dtypes that tests of values run over, how they draw, and memory that
+only DLPack exports. Knows no expected value.
+"""
 
 import ml_dtypes
 import numpy as np
@@ -69,3 +71,16 @@ def drawn(law, dtype, seed, stream, first, count, threads=1):
 def patterns(values):
     """The bits of each value, as unsigned integers: 0 and -0 differ, a NaN equals itself."""
     return values.view(f"u{values.dtype.itemsize}")
+
+
+class Exporter:
+    """Memory by DLPack, and by nothing else, as torch's tensors give theirs."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def __dlpack__(self, **options):
+        return self.array.__dlpack__(**options)
+
+    def __dlpack_device__(self):
+        return self.array.__dlpack_device__()

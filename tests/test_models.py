@@ -79,7 +79,7 @@ def test_layouts_buffers_and_dlpack():
         "right.weight": base[::-1, 1::2],
         "first.bias": fields["a"],
         "second.bias": fields["b"],
-        "capsule.weight": Exporter(np.full((6, 5), 99, np.float32)),
+        "capsule.weight": cases.Exporter(np.full((6, 5), 99, np.float32)),
         "view.bias": memoryview(np.full(4, 99, np.float64)),
         "empty.weight": np.empty((0, 4), np.float32),
         "one.bias": np.full(1, 99, np.float32),
@@ -87,7 +87,7 @@ def test_layouts_buffers_and_dlpack():
     report = fx.init_(arrays, seed=5)
     for tensor in report.tensors:
         array = arrays[tensor.name]
-        got = array.array if isinstance(array, Exporter) else np.asarray(array)
+        got = array.array if isinstance(array, cases.Exporter) else np.asarray(array)
         alone = np.empty(got.shape, got.dtype)
         assert (got == fx.fill_(alone, tensor.law, seed=5, stream=tensor.name)).all(), tensor.name
         assert tensor.shape == got.shape
@@ -133,29 +133,18 @@ def test_integers_take_whole_constants():
         assert (bad == (True if bad.dtype == bool else 99)).all()
 
 
-class Exporter:
-    """Memory by DLPack, and by nothing else, as torch's tensors give theirs."""
-
-    def __init__(self, array):
-        self.array = array
-
-    def __dlpack__(self, **options):
-        return self.array.__dlpack__(**options)
-
-    def __dlpack_device__(self):
-        return self.array.__dlpack_device__()
-
-
 def test_columns_of_one_matrix_by_dlpack():
     """Query and key side by side share no element, whatever exports them."""
     both = np.full((8, 12), 99, np.float32)
-    halves = {"q.weight": Exporter(both[:, :6]), "k.weight": Exporter(both[:, 6:])}
+    halves = {"q.weight": cases.Exporter(both[:, :6]), "k.weight": cases.Exporter(both[:, 6:])}
     fx.init_(halves, seed=1)
     alone = np.empty((8, 6), np.float32)
     fx.fill_(alone, fx.glorot_uniform(6, 8), seed=1, stream="k.weight")
     assert (both[:, 6:] == alone).all()
     with pytest.raises(ValueError, match="share memory"):
-        fx.init_({"q.weight": Exporter(both), "k.weight": Exporter(both[:, 6:])}, seed=1)
+        fx.init_(
+            {"q.weight": cases.Exporter(both), "k.weight": cases.Exporter(both[:, 6:])}, seed=1
+        )
 
 
 def test_which_share_memory():
