@@ -195,7 +195,7 @@ static double computed(double x, const precision *p) { return p->is_float ? (dou
 static double computed_up(double x, const precision *p)
 {
     const double nearest = computed(x, p);
-    return nearest >= x || isinf(x) ? nearest : (double)nextafterf((float)nearest, INFINITY);
+    return nearest >= x ? nearest : (double)nextafterf((float)nearest, INFINITY);
 }
 
 static int holds(double x, const precision *p) { return fabs(computed(x, p)) < p->end; }
