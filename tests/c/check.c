@@ -221,6 +221,11 @@ static void refusals(void)
     REFUSED(FX_ERROR_RANGE, fx_check(&array, &law, NULL));
     fx_truncated_normal(&law, 0, 4e38, -1e-3, 1e-3); /* in units that no float is */
     REFUSED(FX_ERROR_RANGE, fx_check(&array, &law, NULL));
+    array.dtype = FX_FLOAT16; /* up to 65519.998, as float16 can; but with mean and std as floats to 65520 */
+    fx_truncated_normal(&law, 65000.00196, 519.99602, 1 - 0x1p-20, 1);
+    REFUSED(FX_ERROR_RANGE, fx_check(&array, &law, NULL));
+    array.dtype = FX_FLOAT32;
+    fx_constant(&law, 1e39);
     REFUSED(FX_ERROR_THREADS, fx_check(&array, &uniform, &no_threads));
     fx_request request = {&array, &law, 0, 0, 0};
     REFUSED(FX_ERROR_RANGE, fx_fill_all(&request, 1, NULL, NULL));
