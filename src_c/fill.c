@@ -99,7 +99,7 @@ static int64_t write_segment(const fill *f, int64_t first, int64_t count, char *
     /* Whole units start at a block; streaming ones at an aligned address too, if some block does. */
     int64_t head = (BLOCK - first % BLOCK) % BLOCK;
     kernel *write = f->store;
-    if (streaming && f->stream)
+    if (streaming)
         for (int64_t start = head; start < head + UNIT; start += BLOCK)
             if ((uintptr_t)(dst + (size_t)start * f->itemsize) % f->stream_align == 0) {
                 head = start;
