@@ -463,19 +463,19 @@ static void odd_boxes(void)
     }
 }
 
-/* Small boxes filled beside a large array, so that all go past the caches; and a run whose memory could
-   be streamed to from its 28th value on, but whose first 32 stand before index 2^34. */
+/* Small boxes filled beside a large array, so that all go past the caches; and runs whose memory could be
+   streamed to from their 28th float or 24th half on, but whose first 32 values stand before index 2^34. */
 static void past_the_caches(void)
 {
-    enum { BOXES = 96, LARGE = 4 << 20, RUN = 6032 };
+    enum { BOXES = 96, LARGE = 4 << 20, RUN = 6032, KINDS = 4 };
     static const int64_t LONG[][3] = {{1, 1, 20000}, {2, 1, 5000}, {1, 90, 200}};
     static box b[BOXES];
-    static _Alignas(64) float memory[4 + RUN];
+    static _Alignas(64) char memory[KINDS][16 + RUN * 8 + 48];
     static const int64_t large = LARGE, length = RUN, all = INT64_C(1) << 40, first = (INT64_C(1) << 34) - 32;
-    fx_request requests[BOXES + 2];
+    fx_request requests[BOXES + 1 + KINDS];
+    fx_array runs[KINDS];
     double *data = malloc(LARGE * sizeof(double));
     const fx_array beside = {.data = data, .dtype = FX_FLOAT64, .ndim = 1, .shape = &large};
-    const fx_array run = {memory + 4, FX_FLOAT32, 1, &length, NULL, &all, &first};
     fx_law constant, laws[3];
     fx_constant(&constant, 0.5);
     fx_uniform(&laws[0], -1, 2);
@@ -489,14 +489,21 @@ static void past_the_caches(void)
             requests[n] = (fx_request){&b[n].array, &laws[n / 3 % 3], 7, (uint64_t)n, 0};
         }
         requests[BOXES] = (fx_request){&beside, &constant, 7, 0, 0};
-        requests[BOXES + 1] = (fx_request){&run, &laws[1], 7, 8, 0};
+        for (int n = 0; n < KINDS; n++) {
+            runs[n] = (fx_array){memory[n] + 16, (fx_dtype)n, 1, &length, NULL, &all, &first};
+            requests[BOXES + 1 + n] = (fx_request){&runs[n], &laws[1], 7, 8, 0};
+        }
+        memset(memory, 0, sizeof memory);
         memset(data, 0, LARGE * sizeof *data);
-        expect(fx_fill_all(requests, BOXES + 2, NULL, NULL) == FX_OK, "fill", "past the caches");
+        expect(fx_fill_all(requests, BOXES + 1 + KINDS, NULL, NULL) == FX_OK, "fill", "past the caches");
         for (int n = 0; n < BOXES; n++)
             compare(&b[n], requests[n].law, (uint64_t)n);
-        char *same = in_small_runs(FX_FLOAT32, first, RUN, &laws[1], 8);
-        int right = memcmp(memory + 4, same, RUN * sizeof(float)) == 0;
-        free(same);
+        int right = 1;
+        for (int n = 0; n < KINDS; n++) {
+            char *same = in_small_runs((fx_dtype)n, first, RUN, &laws[1], 8);
+            right &= memcmp(memory[n] + 16, same, RUN * fx_itemsize((fx_dtype)n)) == 0;
+            free(same);
+        }
         for (int n = 0; n < LARGE; n++)
             right &= data[n] == 0.5;
         expect(right, "fill past the caches: other values", fx_isa());
@@ -651,19 +658,17 @@ static int go_on(void *argument, double done)
     return 0;
 }
 
-/* Whether 2^17 to `most` values, twice as many each time, have the right last one; until `polls` have
-   been counted, and each on at most so many threads. */
-static int right_last_values(int most, int threads, int *polls)
+/* Whether 2^17 to `most` values, twice as many each time, have the right last one; until three polls have
+   been counted. */
+static int right_last_values(const fx_law *law, int most, int threads, int *polls)
 {
     const fx_options options = {threads, go_on, polls};
     float *data = malloc((size_t)most * sizeof(float)), last;
     int right = data != NULL;
-    fx_law law;
-    fx_truncated_normal(&law, 0, 1, -3, 3);
     for (int size = 1 << 17; size <= most && right && *polls < 3; size *= 2) {
         data[size - 1] = 0;
-        right &= fx_fill_run(data, FX_FLOAT32, 0, size, &law, 1, 2, &options) == FX_OK;
-        right &= fx_fill_run(&last, FX_FLOAT32, size - 1, 1, &law, 1, 2, NULL) == FX_OK;
+        right &= fx_fill_run(data, FX_FLOAT32, 0, size, law, 1, 2, &options) == FX_OK;
+        right &= fx_fill_run(&last, FX_FLOAT32, size - 1, 1, law, 1, 2, NULL) == FX_OK;
         right &= data[size - 1] == last;
     }
     free(data);
@@ -673,10 +678,12 @@ static int right_last_values(int most, int threads, int *polls)
 /* A fill that takes a while asks its caller, who lets it go on. */
 static void asked_meanwhile(void)
 {
+    fx_law law;
+    fx_truncated_normal(&law, 0, 1, -3, 3);
     fx_force_isa("scalar");
     for (int threads = 0; threads <= 1; threads++) {
         int polls = 0;
-        expect(right_last_values(1 << 24, threads, &polls), "fill", "while asked");
+        expect(right_last_values(&law, 1 << 24, threads, &polls), "fill", "while asked");
         expect(polls > 0 || threads != 1, "poll", "never called");
     }
     fx_force_isa(NULL);
@@ -684,9 +691,11 @@ static void asked_meanwhile(void)
 
 static void more_threads_than_pay(void)
 {
+    fx_law law;
+    fx_truncated_normal(&law, 0, 1, -3, 3);
     for (int threads = 0; threads <= 1000; threads += 500) {
         int polls = 0;
-        expect(right_last_values(1 << 24, threads, &polls), "fill", "on many threads");
+        expect(right_last_values(&law, 1 << 24, threads, &polls), "fill", "on many threads");
     }
 }
 
@@ -697,11 +706,13 @@ static void refused_threads(void)
 {
     int polls = 0;
     pthread_attr_t usual, vast;
+    fx_law law;
+    fx_uniform(&law, -1, 1);
     pthread_getattr_default_np(&usual);
     pthread_getattr_default_np(&vast);
     expect(pthread_attr_setstacksize(&vast, (size_t)1 << (sizeof(size_t) * 8 - 2)) == 0 &&
                pthread_setattr_default_np(&vast) == 0, "a vast stack", "is not to be had");
-    expect(right_last_values(1 << 18, 50, &polls), "fill", "where threads are refused");
+    expect(right_last_values(&law, 1 << 18, 50, &polls), "fill", "where threads are refused");
     pthread_setattr_default_np(&usual);
     pthread_attr_destroy(&usual);
     pthread_attr_destroy(&vast);
@@ -747,6 +758,8 @@ static void crowded(void)
     const long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     const int count = (int)(cpus + 1 < MOST ? cpus + 1 : MOST);
     int polls = 0;
+    fx_law law;
+    fx_uniform(&law, -1, 1); /* quick, so that one look at the machine's load serves several tasks */
     pthread_mutex_init(&s.gate, NULL);
     pthread_mutex_lock(&s.gate);
     expect(pthread_create(&thread, NULL, sleep_at_gate, &s) == 0, "thread", "refused");
@@ -768,7 +781,7 @@ static void crowded(void)
         printf("skipped: idle cores, because this system does not count what runs\n");
     }
     expect(load_idle_cpus(-1000, &nobody) == -1000, "idle cores", "more than asked for");
-    expect(right_last_values(1 << 21, 0, &polls), "fill", "on a busy machine");
+    expect(right_last_values(&law, 1 << 21, 0, &polls), "fill", "on a busy machine");
     for (int i = 0; i < count; i++) {
         kill(others[i], SIGKILL);
         waitpid(others[i], NULL, 0);
