@@ -64,30 +64,22 @@ ARGUED = [
     (
         "vec_scalar.h (isa_scalar)",
         "if (size >= 0x477FF000u)",
-        "Laws that reach 65520 are refused; here the verb agrees with the other CPUs' instructions.",
+        "Laws that reach 65520 are refused; the verb does as the other CPUs' instructions do.",
     ),
     (
         "vec_scalar.h (isa_scalar)",
         "return (uint16_t)(sign | 0x7C00u);",
-        "Laws that reach 65520 are refused; here the verb agrees with the other CPUs' instructions.",
+        "Laws that reach 65520 are refused; the verb does as the other CPUs' instructions do.",
     ),
 ]
 
 # The same of what the machine or chance decides: taken or not, neither is an error.
 AS_IT_COMES = [
-    ("cpu.c", "if ((c & leaf1_ecx)", "Taken on a CPU without FMA, of before 2013."),
+    ("cpu.c", "if ((c & leaf1_ecx)", "Taken on a CPU without FMA."),
     ("cpu.c", "if (!__get_cpuid_count(", "Taken on a CPU without AVX2 or AVX-512."),
     ("cpu.c", "return 0;", "Taken on a CPU without AVX2 or AVX-512."),
-    (
-        "dispatch.c",
-        "if ((!name || strcmp(",
-        "An implementation must be one that does not run here.",
-    ),
-    (
-        "dispatch.c",
-        "if (ALL[k]->runs_here()",
-        "An implementation must be one that does not run here.",
-    ),
+    ("dispatch.c", "if ((!name || strcmp(", "Taken on a CPU without AVX2 or AVX-512."),
+    ("dispatch.c", "if (ALL[k]->runs_here()", "Taken on a CPU without AVX2 or AVX-512."),
     ("load.c", 'if (!read_file("/proc/loadavg"', "Taken where /proc is not mounted."),
     ("load.c", "return most;", "Taken where /proc is not mounted."),
     ("load.c", "const int mine = sched_getaffinity(", "Fails on more than 1024 processors."),
@@ -100,7 +92,7 @@ def build_and_run():
     BUILD.mkdir(parents=True, exist_ok=True)
     for stale in BUILD.glob("*.gc*"):
         stale.unlink()
-    flags = {source: COUNTED for source in sorted((ROOT / "src_c").glob("*.c"))}
+    flags = dict.fromkeys(sorted((ROOT / "src_c").glob("*.c")), COUNTED)
     flags[HERE / "c" / "check.c"] = TESTS
     for source, how in flags.items():
         command = ["gcc", *how, "-c", source, "-o", f"{source.stem}.o"]
@@ -134,7 +126,7 @@ def counts():
 
 
 def without_kernels_not_run(lines, ran):
-    """The lines but for those of kernels that this CPU has not; names them and those not compiled."""
+    """The lines without those of kernels that do not run on this CPU, which are named."""
     for source in sorted((ROOT / "src_c").glob("isa_*.c")):
         name = source.stem.removeprefix("isa_")
         if not any(unit == source.stem for unit, _, _ in lines):
