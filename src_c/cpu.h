@@ -27,7 +27,8 @@
 #define FX_TARGET_END FX_PRAGMA(GCC pop_options)
 #endif
 
-/* Whether the CPU has the instructions and the operating system saves their registers. */
+/* Whether the CPU has the instructions and the operating system saves their registers; each only
+   where its kernels are compiled. */
 int cpu_has_scalar(void);
 int cpu_has_avx2(void);
 int cpu_has_avx512(void);

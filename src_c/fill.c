@@ -99,23 +99,16 @@ static int64_t write_segment(const fill *f, int64_t first, int64_t count, char *
     /* Whole units start at a block; streaming ones at an aligned address too, if some block does. */
     int64_t head = (BLOCK - first % BLOCK) % BLOCK;
     kernel *write = f->store;
-    if (streaming && f->stream)
+    if (streaming)
         for (int64_t start = head; start < head + UNIT; start += BLOCK)
             if ((uintptr_t)(dst + (size_t)start * f->itemsize) % f->stream_align == 0) {
                 head = start;
                 write = f->stream;
                 break;
             }
-    if (head > count)
-        head = count;
-    const int skip = (int)(first % BLOCK);
-    int64_t done = 0;
-    while (done < head) {
-        const int start = done ? 0 : skip;
-        const int64_t part = head - done < UNIT - start ? head - done : UNIT - start;
-        write_part(f, job, first + done, start, (int)part, dst + (size_t)done * f->itemsize);
-        done += part;
-    }
+    if (head) /* with what its block has before it never more than a unit, nor than count */
+        write_part(f, job, first, (int)(first % BLOCK), (int)head, dst);
+    int64_t done = head;
     const int64_t units = (count - done) / UNIT;
     if (units)
         write_units(write, job, first + done, dst + (size_t)done * f->itemsize, units);

@@ -136,11 +136,7 @@ static INLINE void f64_stream(f64_splicing *s, char *dst, const f64_v v[4])
 }
 #define STREAM_OR_STORE(name) (streaming ? name##_stream : name##_store)
 #else
-static INLINE void f64_stream(f64_splicing *s, char *dst, const f64_v v[4])
-{
-    (void)s;
-    f64_store(dst, v);
-}
+#define f64_stream(splicing, dst, v) f64_store(dst, v)
 #define STREAM_OR_STORE(name) name##_store
 #endif
 

@@ -44,7 +44,7 @@ static int overlaps(const axis axes[], const int64_t reach[], int i, int64_t sum
     if (++*trials > SEARCH_LIMIT)
         return 1;
     if (i == 0)
-        return !all_zero && magnitude(sum) < itemsize;
+        return !all_zero; /* the room left for the first axis was less than an item */
     const int64_t stride = magnitude(axes[i - 1].stride), most = axes[i - 1].extent - 1;
     const int64_t room = reach[i - 1] + itemsize - 1;
     int64_t from = -most, to = most;
@@ -54,7 +54,7 @@ static int overlaps(const axis axes[], const int64_t reach[], int i, int64_t sum
         from = from > low ? from : low;
         to = to < high ? to : high;
     }
-    if (all_zero && from < 0)
+    if (all_zero)
         from = 0; /* of d and -d one is enough */
     for (int64_t d = from; d <= to; d++) {
         const int64_t next = sum + d * stride;

@@ -33,7 +33,7 @@ static int running(const load_team *ours)
         char path[64], text[128];
         snprintf(path, sizeof path, "/proc/self/task/%ld/stat", ours->threads[i]);
         const char *name_end = read_file(path, text, sizeof text) ? strrchr(text, ')') : NULL;
-        count += name_end && name_end[1] == ' ' && name_end[2] == 'R';
+        count += name_end && strncmp(name_end, ") R", 3) == 0;
     }
     return count;
 }

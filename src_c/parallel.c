@@ -260,7 +260,7 @@ fx_status parallel_run(parallel_task *task, void *context, int64_t count, const 
         team = options->threads ? options->threads : run_alone(&w, fx_threads(), callers);
     const int64_t rest = count - all.next;
     if (team > rest)
-        team = rest > 1 ? (int)rest : 1;
+        team = (int)rest;
     if (team > 1)
         team = grown_team(team < LARGEST_TEAM ? team : LARGEST_TEAM);
     if (team > 1) {

@@ -2,6 +2,9 @@
        check philox4x32_10.txt golden.txt
    Known answers of Philox, golden values under every implementation that runs here, and the
    status of every kind of call that must be refused. */
+#if defined(__linux__)
+#define _GNU_SOURCE /* pthread_setattr_default_np */
+#endif
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,9 +14,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #endif
+#if defined(__linux__) && defined(_OPENMP)
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#endif
 
 #include "blake2b.h"
 #include "fastxavier.h"
+#include "load.h"
 #include "philox.h"
 
 static int failures, checks;
@@ -145,6 +154,7 @@ static void refusals(void)
     fx_law law, uniform;
     float memory[16], before[16];
     const int64_t shape[2] = {4, 4}, negative[2] = {4, -1}, offset[2] = {1, 0}, global[2] = {4, 4};
+    const int64_t before_all[2] = {0, -1}, past_all[2] = {0, 5};
     const int64_t overlapping[2] = {4, 4}, vast[2] = {INT64_C(1) << 40, INT64_C(1) << 40};
     const fx_options no_threads = {.threads = -1};
     fx_array array = {.data = memory, .dtype = FX_FLOAT32, .ndim = 2, .shape = shape};
@@ -184,7 +194,14 @@ static void refusals(void)
     array.global_shape = global;
     array.offset = offset;
     REFUSED(FX_ERROR_SHARD, fx_fill(&array, &uniform, 0, 0, NULL));
+    array.offset = before_all;
+    REFUSED(FX_ERROR_SHARD, fx_fill(&array, &uniform, 0, 0, NULL));
+    array.offset = past_all;
+    REFUSED(FX_ERROR_SHARD, fx_fill(&array, &uniform, 0, 0, NULL));
     array.offset = NULL;
+    array.global_shape = negative;
+    REFUSED(FX_ERROR_SHAPE, fx_fill(&array, &uniform, 0, 0, NULL));
+    array.global_shape = global;
     array.strides = overlapping;
     REFUSED(FX_ERROR_OVERLAP, fx_fill(&array, &uniform, 0, 0, NULL));
     array.strides = NULL;
@@ -196,6 +213,22 @@ static void refusals(void)
     REFUSED(FX_ERROR_RANGE, fx_fill(&array, &law, 0, 0, NULL));
     fx_uniform(&law, 0, 1e39);
     REFUSED(FX_ERROR_RANGE, fx_check(&array, &law, NULL));
+    fx_uniform(&law, -1e39, 0);
+    REFUSED(FX_ERROR_RANGE, fx_check(&array, &law, NULL));
+    fx_truncated_normal(&law, 3e38, 1e38, -1, 1);
+    REFUSED(FX_ERROR_RANGE, fx_check(&array, &law, NULL));
+    array.dtype = FX_FLOAT16;
+    fx_truncated_normal(&law, 1e5, 3e4, -3, -2); /* from 10000 to 40000, but about what no float16 is */
+    REFUSED(FX_ERROR_RANGE, fx_check(&array, &law, NULL));
+    fx_truncated_normal(&law, 0, 1e5, -1e-3, 1e-3); /* in units that no float16 is */
+    REFUSED(FX_ERROR_RANGE, fx_check(&array, &law, NULL));
+    fx_truncated_normal(&law, 65000.00196, 519.99602, 1 - 0x1p-20, 1); /* the sum of these as floats is 65520 */
+    REFUSED(FX_ERROR_RANGE, fx_check(&array, &law, NULL));
+    array.dtype = FX_FLOAT32;
+    fx_constant(&law, 1e39);
+    REFUSED(FX_ERROR_THREADS, fx_check(&array, &uniform, &no_threads));
+    fx_request request = {&array, &law, 0, 0, 0};
+    REFUSED(FX_ERROR_RANGE, fx_fill_all(&request, 1, NULL, NULL));
     expect(memcmp(memory, before, sizeof memory) == 0, "a refused fill", "wrote");
     REFUSED(FX_OK, fx_fill(&array, &uniform, 0, 0, NULL));
     expect(memcmp(memory, before, sizeof memory) != 0, "an accepted fill", "wrote nothing");
@@ -232,6 +265,52 @@ static void far_ends(void)
         }
 }
 
+/* Values lie where the law says, up to its very ends, and have its mean. */
+static void ranges(void)
+{
+    enum { COUNT = 4096 };
+    static const struct {
+        const char *kind;
+        char numbers[64];
+        fx_dtype dtype;
+        double low, high, mean, std; /* of the law: the latter two by mpmath */
+    } LAWS[] = {
+        {"uniform", "1,0x1.000006p0", FX_FLOAT32, 1, 0x1.000006p0, 0x1.000004p0, 0x1p-23}, /* its middle is rounded */
+        {"uniform", "1e308,1.7e308", FX_FLOAT64, 1e308, 1.7e308, 1.35e308, 2.0208e307},
+        {"truncated_normal", "0,1,8,9", FX_FLOAT32, 8, 9, 8.12118899, 0.118948},
+        {"truncated_normal", "0,1,-9,-8", FX_FLOAT32, -9, -8, -8.12118899, 0.118948},
+        {"truncated_normal", "0,1,8,9", FX_FLOAT64, 8, 9, 8.12118899, 0.118948},
+        {"truncated_normal", "0,1,-9,-8", FX_FLOAT64, -9, -8, -8.12118899, 0.118948},
+        {"truncated_normal", "0,1,-1e-20,1e-20", FX_FLOAT32, -1e-20, 1e-20, 0, 5.7735e-21},
+        {"truncated_normal", "0,1,-1e-20,1e-20", FX_FLOAT64, -1e-20, 1e-20, 0, 5.7735e-21},
+        {"truncated_normal", "0,1,1,0x1.000000000001p0", FX_FLOAT64, 1, 0x1.000000000001p0, 0x1.0000000000008p0, 0x1p-49},
+    };
+    for (int i = 0; fx_isa_available(i); i++)
+        for (size_t k = 0; k < sizeof LAWS / sizeof *LAWS; k++) {
+            static float floats[COUNT];
+            static double doubles[COUNT];
+            const int is_float = LAWS[k].dtype == FX_FLOAT32;
+            char numbers[64];
+            fx_law law;
+            memcpy(numbers, LAWS[k].numbers, sizeof numbers);
+            fx_force_isa(fx_isa_available(i));
+            expect(law_of(LAWS[k].kind, numbers, &law) == FX_OK, "no law", LAWS[k].numbers);
+            expect(fx_fill_run(is_float ? (void *)floats : doubles, LAWS[k].dtype, 0, COUNT, &law, 3, 4, NULL) == FX_OK,
+                   "refused", LAWS[k].numbers);
+            double deviation = 0;
+            int inside = 1;
+            for (int n = 0; n < COUNT; n++) {
+                const double x = is_float ? floats[n] : doubles[n];
+                inside &= x >= (is_float ? (float)LAWS[k].low : LAWS[k].low);
+                inside &= x <= (is_float ? (float)LAWS[k].high : LAWS[k].high);
+                deviation += (x - LAWS[k].mean) / LAWS[k].std / COUNT;
+            }
+            expect(inside, "beyond its ends:", LAWS[k].numbers);
+            expect(fabs(deviation) < 5 / sqrt(COUNT), "another mean:", LAWS[k].numbers);
+        }
+    fx_force_isa(NULL);
+}
+
 /* ---- boxes of a tensor, anywhere in memory -------------------------------------------------- */
 
 static int64_t below(int64_t end)
@@ -244,86 +323,214 @@ static int64_t below(int64_t end)
     return (int64_t)(words[0] % (uint64_t)end);
 }
 
-/* As fx_fill must leave `memory`: each value at its place, and what was there beside them. */
-static int as_expected(const fx_array *a, const char *memory, size_t size, int64_t first, const char *whole)
+typedef struct {
+    int64_t shape[3], global[3], offset[3], strides[3];
+    char *memory;
+    size_t size;
+    fx_array array;
+} box;
+
+/* Memory for a box: the first axis of `order` has neighbours, `gaps` places are left free beyond each
+   axis, those of `backwards` run towards lower addresses. */
+static void arrange(box *b, fx_dtype dtype, const int order[3], const int gaps[3], const int backwards[3])
 {
-    const size_t itemsize = fx_itemsize(a->dtype);
-    char *expected = malloc(size);
-    memset(expected, 0xA5, size);
-    for (int64_t i = 0; i < a->shape[0]; i++)
-        for (int64_t j = 0; j < a->shape[1]; j++)
-            for (int64_t k = 0; k < a->shape[2]; k++) {
-                const int64_t index = ((a->offset[0] + i) * a->global_shape[1] + a->offset[1] + j) *
-                                          a->global_shape[2] + a->offset[2] + k - first;
-                memcpy(expected + ((char *)a->data - memory) + i * a->strides[0] + j * a->strides[1] +
-                           k * a->strides[2],
+    int64_t stride = (int64_t)fx_itemsize(dtype), start = 0;
+    for (int k = 0; k < 3; k++) {
+        const int axis = order[k];
+        b->strides[axis] = backwards[axis] ? -stride : stride;
+        start += backwards[axis] ? stride * (b->shape[axis] - 1) : 0;
+        stride *= b->shape[axis] + gaps[axis];
+    }
+    b->size = (size_t)stride;
+    b->memory = malloc(b->size);
+    memset(b->memory, 0xA5, b->size);
+    b->array = (fx_array){b->memory + start, dtype, 3, b->shape, b->strides, b->global, b->offset};
+}
+
+/* A box of extents up to `most`, or nearly that where it is large, stored in any order of axes, with
+   gaps or not, some axes backwards; its indices begin a little before `far`, unless that is 0. */
+static void arrange_any(box *b, fx_dtype dtype, const int64_t most[3], int64_t far)
+{
+    static const int ORDERS[6][3] = {{2, 1, 0}, {1, 2, 0}, {2, 0, 1}, {0, 2, 1}, {1, 0, 2}, {0, 1, 2}};
+    int gaps[3], backwards[3];
+    for (int i = 0; i < 3; i++) {
+        b->shape[i] = most[i] < 1000 ? 1 + below(most[i]) : most[i] - below(9);
+        b->offset[i] = below(2) * below(9);
+        b->global[i] = b->offset[i] + b->shape[i] + below(2) * below(9);
+        gaps[i] = (int)(below(2) * below(3));
+        backwards[i] = below(4) == 0;
+    }
+    if (far) {
+        b->offset[0] = far / (b->global[1] * b->global[2]) - below(3);
+        b->global[0] = b->offset[0] + b->shape[0];
+    }
+    arrange(b, dtype, ORDERS[below(6)], gaps, backwards);
+}
+
+/* Whether memory is as a fill must leave it: each value at its place, and what was there beside them. */
+static int as_expected(const box *b, int64_t first, const char *whole)
+{
+    const size_t itemsize = fx_itemsize(b->array.dtype);
+    char *expected = malloc(b->size), *origin = expected + ((char *)b->array.data - b->memory);
+    memset(expected, 0xA5, b->size);
+    for (int64_t i = 0; i < b->shape[0]; i++)
+        for (int64_t j = 0; j < b->shape[1]; j++)
+            for (int64_t k = 0; k < b->shape[2]; k++) {
+                const int64_t index = ((b->offset[0] + i) * b->global[1] + b->offset[1] + j) * b->global[2] +
+                                      b->offset[2] + k - first;
+                memcpy(origin + i * b->strides[0] + j * b->strides[1] + k * b->strides[2],
                        whole + (size_t)index * itemsize, itemsize);
             }
-    const int same = memcmp(memory, expected, size) == 0;
+    const int same = memcmp(b->memory, expected, b->size) == 0;
     free(expected);
     return same;
 }
 
-/* One box of extents up to `most`, or nearly that where it is large, stored in any order of axes, with
-   gaps or not, some axes backwards; its indices begin a little before `far`, unless that is 0. */
-static void box(const int64_t most[3], int64_t far, fx_dtype dtype, const fx_law *law, int threads)
+/* Elements first .. first + count - 1, in small runs, which are never streamed. */
+static char *in_small_runs(fx_dtype dtype, int64_t first, int64_t count, const fx_law *law, uint64_t stream)
 {
-    static const int ORDERS[6][3] = {{2, 1, 0}, {1, 2, 0}, {2, 0, 1}, {0, 2, 1}, {1, 0, 2}, {0, 1, 2}};
-    int64_t shape[3], global[3], offset[3], strides[3], stride = (int64_t)fx_itemsize(dtype);
-    const int *order = ORDERS[below(6)];
-    int64_t start = 0;
-    for (int i = 0; i < 3; i++) {
-        shape[i] = most[i] < 1000 ? 1 + below(most[i]) : most[i] - below(9);
-        offset[i] = below(2) * below(9);
-        global[i] = offset[i] + shape[i] + below(2) * below(9);
-    }
-    const int64_t plane = global[1] * global[2];
-    if (far) {
-        offset[0] = far / plane - below(3);
-        global[0] = offset[0] + shape[0];
-    }
-    for (int k = 0; k < 3; k++) {
-        const int axis = order[k], backwards = below(4) == 0;
-        strides[axis] = backwards ? -stride : stride;
-        start += backwards ? stride * (shape[axis] - 1) : 0;
-        stride *= shape[axis] + below(2) * below(3);
-    }
-    const int64_t first = offset[0] * plane, count = shape[0] * plane;
-    char *whole = malloc((size_t)count * 8), *memory = malloc((size_t)stride);
-    memset(memory, 0xA5, (size_t)stride);
-    const fx_array array = {memory + start, dtype, 3, shape, strides, global, offset};
-    const fx_options options = {.threads = threads};
-    for (int64_t part = 0, size; part < count; part += size) { /* small ones are never streamed */
+    const int64_t item = (int64_t)fx_itemsize(dtype);
+    char *whole = malloc((size_t)(count * item));
+    for (int64_t part = 0, size; part < count; part += size) {
         size = count - part < 4096 ? count - part : 4096;
-        fx_fill_run(whole + part * (int64_t)fx_itemsize(dtype), dtype, first + part, size, law, 7, 8, NULL);
+        fx_fill_run(whole + part * item, dtype, first + part, size, law, 7, stream, NULL);
     }
-    expect(fx_fill(&array, law, 7, 8, &options) == FX_OK, "box", fx_isa());
-    expect(as_expected(&array, memory, (size_t)stride, first, whole), "box: other values", fx_isa());
-    free(whole);
-    free(memory);
+    return whole;
 }
+
+/* The box holds what it must; its memory is freed. */
+static void compare(box *b, const fx_law *law, uint64_t stream)
+{
+    const int64_t plane = b->global[1] * b->global[2], first = b->offset[0] * plane;
+    char *whole = in_small_runs(b->array.dtype, first, b->shape[0] * plane, law, stream);
+    expect(as_expected(b, first, whole), "box: other values", fx_isa());
+    free(whole);
+    free(b->memory);
+}
+
+static void fill_and_compare(box *b, const fx_law *law, int threads)
+{
+    const fx_options options = {.threads = threads};
+    expect(fx_fill(&b->array, law, 7, 8, &options) == FX_OK, "box", fx_isa());
+    compare(b, law, 8);
+}
+
+static const int64_t MOST[][3] = {{5, 7, 40}, {3, 40, 7}, {40, 3, 9}, {2, 3, 900}, {30, 1, 300}, {1, 130, 130}};
 
 static void boxes(int brief)
 {
-    static const int64_t MOST[][3] = {{5, 7, 40}, {3, 40, 7}, {40, 3, 9}, {2, 3, 900}, {30, 1, 300}, {1, 130, 130}};
     /* what goes past the caches, its last extent in bytes: when turned, and when neighbours already */
     static const int64_t VAST[][3] = {{1, 1400, 8000}, {1, 1, 34 << 20}, {2, 1, 17 << 20}};
+    box b;
     fx_law laws[3];
     fx_uniform(&laws[0], -1, 2);
     fx_normal(&laws[1], 0, 1);
     fx_truncated_normal(&laws[2], 0, 1, -1, 3);
     for (int i = 0; fx_isa_available(i); i++) {
         fx_force_isa(fx_isa_available(i));
-        for (int n = 0; n < (brief ? 72 : 1200); n++)
-            box(MOST[n % 6], n % 5 ? 0 : INT64_C(1) << 34, (fx_dtype)(n / 6 % 4), &laws[n / 24 % 3], n % 3);
+        for (int n = 0; n < (brief ? 72 : 1200); n++) {
+            arrange_any(&b, (fx_dtype)(n / 6 % 4), MOST[n % 6], n % 5 ? 0 : INT64_C(1) << 34);
+            fill_and_compare(&b, &laws[n / 24 % 3], n % 3);
+        }
         for (int n = 0; n < (brief ? 0 : 12); n++) {
             const fx_dtype dtype = (fx_dtype)(n / 3);
             const int64_t *vast = VAST[n % 3];
             const int64_t most[3] = {vast[0], vast[1], vast[2] / (int64_t)fx_itemsize(dtype) + 9};
-            box(most, 0, dtype, &laws[0], n % 3);
+            arrange_any(&b, dtype, most, 0);
+            fill_and_compare(&b, &laws[0], n % 3);
         }
     }
     fx_force_isa(NULL);
+}
+
+/* Boxes that chance leaves out: a last tile of one row that runs backwards; columns that are not
+   neighbours in the tensor; a buffer that ends within a short row. */
+static void odd_boxes(void)
+{
+    static const struct {
+        int64_t shape[3], global_last;
+        int order[3], gaps[3], backwards[3];
+    } ODD[] = {{{1, 129, 64}, 64, {1, 2, 0}, {0}, {0, 1, 0}},
+               {{5, 7, 1}, 3, {0, 1, 2}, {0}, {0}},
+               {{1, 300, 100}, 100, {2, 1, 0}, {0, 0, 1}, {0}}};
+    fx_law law;
+    fx_uniform(&law, -1, 2);
+    for (int n = 0; n < 3; n++) {
+        box b = {{ODD[n].shape[0], ODD[n].shape[1], ODD[n].shape[2]},
+                 {ODD[n].shape[0], ODD[n].shape[1], ODD[n].global_last}, {0}, {0}, NULL, 0, {0}};
+        arrange(&b, FX_FLOAT32, ODD[n].order, ODD[n].gaps, ODD[n].backwards);
+        fill_and_compare(&b, &law, 1);
+    }
+}
+
+/* Small boxes filled beside a large array, so that all go past the caches; and runs whose memory could be
+   streamed to from their 28th float or 24th half on, but whose first 32 values stand before index 2^34. */
+static void past_the_caches(void)
+{
+    enum { BOXES = 96, LARGE = 4 << 20, RUN = 6032, KINDS = 4 };
+    static const int64_t LONG[][3] = {{1, 1, 20000}, {2, 1, 5000}, {1, 90, 200}};
+    static box b[BOXES];
+    static _Alignas(64) char memory[KINDS][16 + RUN * 8 + 48];
+    static const int64_t large = LARGE, length = RUN, all = INT64_C(1) << 40, first = (INT64_C(1) << 34) - 32;
+    fx_request requests[BOXES + 1 + KINDS];
+    fx_array runs[KINDS];
+    double *data = malloc(LARGE * sizeof(double));
+    const fx_array beside = {.data = data, .dtype = FX_FLOAT64, .ndim = 1, .shape = &large};
+    fx_law constant, laws[3];
+    fx_constant(&constant, 0.5);
+    fx_uniform(&laws[0], -1, 2);
+    fx_normal(&laws[1], 0, 1);
+    fx_truncated_normal(&laws[2], 0, 1, -1, 3);
+    for (int i = 0; fx_isa_available(i); i++) {
+        fx_force_isa(fx_isa_available(i));
+        for (int n = 0; n < BOXES; n++) {
+            const int64_t *most = n % 2 ? LONG[n / 2 % 3] : MOST[n / 2 % 6];
+            arrange_any(&b[n], (fx_dtype)(n / 12 % 4), most, n % 5 ? 0 : INT64_C(1) << 34);
+            requests[n] = (fx_request){&b[n].array, &laws[n / 3 % 3], 7, (uint64_t)n, 0};
+        }
+        requests[BOXES] = (fx_request){&beside, &constant, 7, 0, 0};
+        for (int n = 0; n < KINDS; n++) {
+            runs[n] = (fx_array){memory[n] + 16, (fx_dtype)n, 1, &length, NULL, &all, &first};
+            requests[BOXES + 1 + n] = (fx_request){&runs[n], &laws[1], 7, 8, 0};
+        }
+        memset(memory, 0, sizeof memory);
+        memset(data, 0, LARGE * sizeof *data);
+        expect(fx_fill_all(requests, BOXES + 1 + KINDS, NULL, NULL) == FX_OK, "fill", "past the caches");
+        for (int n = 0; n < BOXES; n++)
+            compare(&b[n], requests[n].law, (uint64_t)n);
+        int right = 1;
+        for (int n = 0; n < KINDS; n++) {
+            char *same = in_small_runs((fx_dtype)n, first, RUN, &laws[1], 8);
+            right &= memcmp(memory[n] + 16, same, RUN * fx_itemsize((fx_dtype)n)) == 0;
+            free(same);
+        }
+        for (int n = 0; n < LARGE; n++)
+            right &= data[n] == 0.5;
+        expect(right, "fill past the caches: other values", fx_isa());
+    }
+    fx_force_isa(NULL);
+    free(data);
+}
+
+/* Where two axes interlock, the places between one's elements are the other's; and strides that take
+   longer to tell apart than is worth it are refused. */
+static void interlocked(void)
+{
+    enum { AXES = 24 };
+    float memory[8] = {0};
+    int64_t shape[AXES] = {3, 2}, strides[AXES] = {8, 12};
+    fx_law one;
+    fx_constant(&one, 1);
+    fx_array array = {.data = memory, .ndim = 2, .shape = shape, .strides = strides};
+    expect(fx_fill(&array, &one, 0, 0, NULL) == FX_OK, "interlocked axes", "refused");
+    for (int i = 0; i < 8; i++)
+        expect(memory[i] == (i != 1 && i != 6), "interlocked axes", "other places");
+    for (int i = 0; i < AXES; i++) {
+        shape[i] = 2;
+        strides[i] = (INT64_C(1) << 40) + below(INT64_C(1) << 32) * 256;
+    }
+    array.ndim = AXES;
+    expect(fx_check(&array, &one, NULL) == FX_ERROR_OVERLAP, "strides of no order", "accepted");
 }
 
 /* Arrays of every size from 0 up, and one of many pieces, are as each is alone. */
@@ -340,7 +547,7 @@ static void many(void)
     fx_uniform(&uniform, -1, 1);
     fx_normal(&normal, 0, 1);
     for (int i = 0; i < COUNT; i++) {
-        shapes[i] = i == 7 ? LARGE : i * 29 % 4001;
+        shapes[i] = i == 7 ? LARGE : i % 50 == 9 ? 0 : 1 + i * 29 % 4001;
         data[i] = calloc((size_t)shapes[i] + 1, sizeof(float));
         arrays[i] = (fx_array){.data = data[i], .dtype = FX_FLOAT32, .ndim = 1, .shape = &shapes[i]};
         requests[i] = (fx_request){&arrays[i], i % 2 ? &uniform : &normal, 5, (uint64_t)i, 0};
@@ -442,7 +649,8 @@ static void after_fork(void)
 static void after_fork(void) {}
 #endif
 
-/* On as many threads as OpenMP and the machine's load allow, asked meanwhile. */
+/* ---- threads -------------------------------------------------------------------------------- */
+
 static int go_on(void *argument, double done)
 {
     (void)done;
@@ -450,26 +658,142 @@ static int go_on(void *argument, double done)
     return 0;
 }
 
-static void as_many_threads_as_pay(void)
+/* Whether 2^17 to `most` values, twice as many each time, have the right last one; until three polls have
+   been counted. */
+static int right_last_values(const fx_law *law, int most, int threads, int *polls)
 {
-    enum { COUNT = 1 << 24, MOST = 1000 };
-    int polls = 0;
-    float *data = malloc(COUNT * sizeof(float)), last;
+    const fx_options options = {threads, go_on, polls};
+    float *data = malloc((size_t)most * sizeof(float)), last;
+    int right = data != NULL;
+    for (int size = 1 << 17; size <= most && right && *polls < 3; size *= 2) {
+        data[size - 1] = 0;
+        right &= fx_fill_run(data, FX_FLOAT32, 0, size, law, 1, 2, &options) == FX_OK;
+        right &= fx_fill_run(&last, FX_FLOAT32, size - 1, 1, law, 1, 2, NULL) == FX_OK;
+        right &= data[size - 1] == last;
+    }
+    free(data);
+    return right;
+}
+
+/* A fill that takes a while asks its caller, who lets it go on. */
+static void asked_meanwhile(void)
+{
     fx_law law;
     fx_truncated_normal(&law, 0, 1, -3, 3);
-    fx_fill_run(&last, FX_FLOAT32, COUNT - 1, 1, &law, 1, 2, NULL);
-    for (int threads = 0; threads <= MOST; threads += MOST / 2) {
-        const fx_options options = {threads, go_on, &polls};
-        data[COUNT - 1] = 0;
-        expect(fx_fill_run(data, FX_FLOAT32, 0, COUNT, &law, 1, 2, &options) == FX_OK, "fill", "while asked");
-        expect(data[COUNT - 1] == last, "fill", "while asked: another value");
+    fx_force_isa("scalar");
+    for (int threads = 0; threads <= 1; threads++) {
+        int polls = 0;
+        expect(right_last_values(&law, 1 << 24, threads, &polls), "fill", "while asked");
+        expect(polls > 0 || threads != 1, "poll", "never called");
     }
-    for (int size = 1 << 17; size < COUNT; size *= 2) /* of work that is worth threads or not */
-        expect(fx_fill_run(data, FX_FLOAT32, 0, size, &law, 1, 2, NULL) == FX_OK, "fill", "of some size");
-    expect(polls > 0, "poll", "never called");
-    expect(fx_threads() >= 1 && (fx_openmp() == 0 || fx_openmp() > 200000), "fx_openmp", "no version");
-    free(data);
+    fx_force_isa(NULL);
 }
+
+static void more_threads_than_pay(void)
+{
+    fx_law law;
+    fx_truncated_normal(&law, 0, 1, -3, 3);
+    for (int threads = 0; threads <= 1000; threads += 500) {
+        int polls = 0;
+        expect(right_last_values(&law, 1 << 24, threads, &polls), "fill", "on many threads");
+    }
+}
+
+#if defined(__linux__) && defined(_OPENMP)
+#if defined(__GLIBC__)
+/* Threads with stacks larger than memory are what a system refuses; a fill goes on without. */
+static void refused_threads(void)
+{
+    int polls = 0;
+    pthread_attr_t usual, vast;
+    fx_law law;
+    fx_uniform(&law, -1, 1);
+    pthread_getattr_default_np(&usual);
+    pthread_getattr_default_np(&vast);
+    expect(pthread_attr_setstacksize(&vast, (size_t)1 << (sizeof(size_t) * 8 - 2)) == 0 &&
+               pthread_setattr_default_np(&vast) == 0, "a vast stack", "is not to be had");
+    expect(right_last_values(&law, 1 << 18, 50, &polls), "fill", "where threads are refused");
+    pthread_setattr_default_np(&usual);
+    pthread_attr_destroy(&usual);
+    pthread_attr_destroy(&vast);
+}
+#else
+static void refused_threads(void) { printf("skipped: refused threads, which only glibc lets a test ask for\n"); }
+#endif
+
+typedef struct {
+    pthread_mutex_t gate;
+    atomic_long name;
+} sleeper;
+
+static void *sleep_at_gate(void *argument)
+{
+    sleeper *s = argument;
+    atomic_store(&s->name, load_thread());
+    pthread_mutex_lock(&s->gate);
+    pthread_mutex_unlock(&s->gate);
+    return NULL;
+}
+
+/* Threads that run here, by the system's own count. */
+static int runnable(void)
+{
+    int count = 0;
+    FILE *file = fopen("/proc/loadavg", "r");
+    if (!file || fscanf(file, "%*s %*s %*s %d/", &count) != 1)
+        count = 0;
+    if (file)
+        fclose(file);
+    return count;
+}
+
+/* While others keep every core busy none is idle, but for our own threads that run: of this one, one
+   that sleeps and one that there is not, the first. A fill takes no more threads then than it must. */
+static void crowded(void)
+{
+    enum { MOST = 256 };
+    pid_t others[MOST];
+    pthread_t thread;
+    sleeper s = {.name = 0};
+    const long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    const int count = (int)(cpus + 1 < MOST ? cpus + 1 : MOST);
+    int polls = 0;
+    fx_law law;
+    fx_uniform(&law, -1, 1); /* quick, so that one look at the machine's load serves several tasks */
+    pthread_mutex_init(&s.gate, NULL);
+    pthread_mutex_lock(&s.gate);
+    expect(pthread_create(&thread, NULL, sleep_at_gate, &s) == 0, "thread", "refused");
+    fflush(stdout);
+    for (int i = 0; i < count; i++)
+        if ((others[i] = fork()) == 0) {
+            alarm(20); /* should nobody end it */
+            for (;;)
+                ;
+        }
+    while (!atomic_load(&s.name))
+        usleep(1000);
+    usleep(20000);
+    const load_team nobody = {0}, mates = {3, {load_thread(), s.name, 0}};
+    if (runnable() > count) {
+        expect(load_idle_cpus(1000, &nobody) <= 0, "idle cores", "where all are busy");
+        expect(load_idle_cpus(1000, &mates) <= 1, "idle cores", "more than our own");
+    } else {
+        printf("skipped: idle cores, because this system does not count what runs\n");
+    }
+    expect(load_idle_cpus(-1000, &nobody) == -1000, "idle cores", "more than asked for");
+    expect(right_last_values(&law, 1 << 21, 0, &polls), "fill", "on a busy machine");
+    for (int i = 0; i < count; i++) {
+        kill(others[i], SIGKILL);
+        waitpid(others[i], NULL, 0);
+    }
+    pthread_mutex_unlock(&s.gate);
+    pthread_join(thread, NULL);
+    pthread_mutex_destroy(&s.gate);
+}
+#else
+static void refused_threads(void) { printf("skipped: refused threads, which are OpenMP's\n"); }
+static void crowded(void) { printf("skipped: idle cores, which are asked for by OpenMP on Linux\n"); }
+#endif
 
 int main(int count, char **arguments)
 {
@@ -483,13 +807,21 @@ int main(int count, char **arguments)
     golden_values(arguments[2]);
     refusals();
     far_ends();
+    ranges();
+    interlocked();
     boxes(brief);
+    odd_boxes();
+    past_the_caches();
+    refused_threads();
     many();
     interruption();
+    asked_meanwhile();
+    crowded();
     if (!brief)
-        as_many_threads_as_pay();
+        more_threads_than_pay();
     after_fork();
     environment();
+    expect(fx_threads() >= 1 && (fx_openmp() == 0 || fx_openmp() > 200000), "fx_openmp", "no version");
     printf("implementations:");
     for (int i = 0; fx_isa_available(i); i++)
         printf(" %s", fx_isa_available(i));
