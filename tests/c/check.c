@@ -265,7 +265,8 @@ static void far_ends(void)
         }
 }
 
-/* Values lie where the law says, up to its very ends, and have its mean. */
+/* Values lie where the law says, up to its very ends, and have its mean and variance, within five standard
+   errors; those of an exponential, whose variance's is the largest here. */
 static void ranges(void)
 {
     enum { COUNT = 4096 };
@@ -275,15 +276,15 @@ static void ranges(void)
         fx_dtype dtype;
         double low, high, mean, std; /* of the law: the latter two by mpmath */
     } LAWS[] = {
-        {"uniform", "1,0x1.000006p0", FX_FLOAT32, 1, 0x1.000006p0, 0x1.000004p0, 0x1p-23}, /* its middle is rounded */
+        {"uniform", "1,0x1.000006p0", FX_FLOAT32, 1, 0x1.000006p0, 0x1.000004p0, 0x1.a2p-24}, /* three floats */
         {"uniform", "1e308,1.7e308", FX_FLOAT64, 1e308, 1.7e308, 1.35e308, 2.0208e307},
         {"truncated_normal", "0,1,8,9", FX_FLOAT32, 8, 9, 8.12118899, 0.118948},
         {"truncated_normal", "0,1,-9,-8", FX_FLOAT32, -9, -8, -8.12118899, 0.118948},
         {"truncated_normal", "0,1,8,9", FX_FLOAT64, 8, 9, 8.12118899, 0.118948},
         {"truncated_normal", "0,1,-9,-8", FX_FLOAT64, -9, -8, -8.12118899, 0.118948},
-        {"truncated_normal", "0,1,-1e-20,1e-20", FX_FLOAT32, -1e-20, 1e-20, 0, 5.7735e-21},
+        {"truncated_normal", "0,1,-1e-37,1e-37", FX_FLOAT32, -1e-37, 1e-37, 0, 5.7735e-38},
         {"truncated_normal", "0,1,-1e-20,1e-20", FX_FLOAT64, -1e-20, 1e-20, 0, 5.7735e-21},
-        {"truncated_normal", "0,1,1,0x1.000000000001p0", FX_FLOAT64, 1, 0x1.000000000001p0, 0x1.0000000000008p0, 0x1p-49},
+        {"truncated_normal", "0,1,1,0x1.000000000001p0", FX_FLOAT64, 1, 0x1.000000000001p0, 0x1.0000000000008p0, 0x1.27ap-50},
     };
     for (int i = 0; fx_isa_available(i); i++)
         for (size_t k = 0; k < sizeof LAWS / sizeof *LAWS; k++) {
@@ -297,16 +298,19 @@ static void ranges(void)
             expect(law_of(LAWS[k].kind, numbers, &law) == FX_OK, "no law", LAWS[k].numbers);
             expect(fx_fill_run(is_float ? (void *)floats : doubles, LAWS[k].dtype, 0, COUNT, &law, 3, 4, NULL) == FX_OK,
                    "refused", LAWS[k].numbers);
-            double deviation = 0;
+            double deviation = 0, squares = 0;
             int inside = 1;
             for (int n = 0; n < COUNT; n++) {
                 const double x = is_float ? floats[n] : doubles[n];
                 inside &= x >= (is_float ? (float)LAWS[k].low : LAWS[k].low);
                 inside &= x <= (is_float ? (float)LAWS[k].high : LAWS[k].high);
-                deviation += (x - LAWS[k].mean) / LAWS[k].std / COUNT;
+                const double z = (x - LAWS[k].mean) / LAWS[k].std;
+                deviation += z / COUNT;
+                squares += z * z / COUNT;
             }
             expect(inside, "beyond its ends:", LAWS[k].numbers);
             expect(fabs(deviation) < 5 / sqrt(COUNT), "another mean:", LAWS[k].numbers);
+            expect(fabs(squares - 1) < 5 * sqrt(8.0 / COUNT), "another variance:", LAWS[k].numbers);
         }
     fx_force_isa(NULL);
 }
@@ -747,8 +751,8 @@ static int runnable(void)
     return count;
 }
 
-/* While others keep every core busy none is idle, but for our own threads that run: of this one, one
-   that sleeps and one that there is not, the first. A fill takes no more threads then than it must. */
+/* While others keep every core busy none is idle, but for those of our own threads that run, not those
+   that sleep or have ended. A fill that finds it so goes on alone. */
 static void crowded(void)
 {
     enum { MOST = 256 };
@@ -773,10 +777,14 @@ static void crowded(void)
     while (!atomic_load(&s.name))
         usleep(1000);
     usleep(20000);
-    const load_team nobody = {0}, mates = {3, {load_thread(), s.name, 0}};
+    const load_team nobody = {0};
+    load_team awake = {LOAD_TEAM, {0}}, asleep = awake; /* the last is none that there is */
+    for (int i = 0; i < LOAD_TEAM - 1; i++)
+        awake.threads[i] = load_thread(), asleep.threads[i] = s.name;
     if (runnable() > count) {
         expect(load_idle_cpus(1000, &nobody) <= 0, "idle cores", "where all are busy");
-        expect(load_idle_cpus(1000, &mates) <= 1, "idle cores", "more than our own");
+        expect(load_idle_cpus(1000, &asleep) <= 0, "idle cores", "of threads that sleep");
+        expect(load_idle_cpus(1000, &awake) > 0 || runnable() > LOAD_TEAM / 2, "no idle cores", "for our own threads");
     } else {
         printf("skipped: idle cores, because this system does not count what runs\n");
     }
