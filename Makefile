@@ -70,11 +70,12 @@ FUZZ_CC = clang-19
 FUZZ_FLAGS = -O1 -g -ffp-contract=off -Isrc_c -fno-sanitize-recover=all
 FUZZ_OBJECTS = $(patsubst src_c/%.c, build/fuzz/%.o, $(wildcard src_c/*.c))
 FUZZ_CHECKS = fuzzer-no-link,address,undefined
-build/fuzz/isa_%.o: FUZZ_CHECKS = fuzzer-no-link,address
+build/fuzz/isa_avx%.o: FUZZ_CHECKS = fuzzer-no-link,address
 
 build/fuzz/%.o: src_c/%.c $(CORE) $(wildcard src_c/*.inc.h)
 	mkdir -p build/fuzz/fills
-	@command -v $(FUZZ_CC) >/dev/null || { echo "missing, by their names in Debian: clang-19 libclang-rt-19-dev"; exit 1; }
+	@ls "$$($(FUZZ_CC) -print-resource-dir)"/lib/*/libclang_rt.fuzzer* >/dev/null 2>&1 || \
+	    { echo "missing, by their names in Debian: clang-19 libclang-rt-19-dev"; exit 1; }
 	$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=$(FUZZ_CHECKS) -c $< -o $@
 
 build/fuzz/fill: tests/fuzz/fill.c $(FUZZ_OBJECTS)
