@@ -26,7 +26,7 @@ lint: $(VENV)/installed  ## ruff, and mypy over the package and its stubs
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest fastxavier._core --ignore-missing-stub --ignore-disjoint-bases
 
-freethreaded:  ## the tests of threads and faults in a free-threaded Python, where one can be had
+freethreaded:  ## the tests of threads and faults in a free-threaded Python: FREETHREADED=its path, or uv's
 	$(PYTHON) tests/freethreaded.py
 
 docs: $(VENV)/installed  ## the documentation site, its examples run and its pictures drawn: docs/_build/html
@@ -44,11 +44,11 @@ check-c: build/check  ## the C core without Python: known answers, golden values
 emulate:  ## the same as AArch64, s390x, riscv64, ppc64le and older x86-64, under qemu-user
 	$(PYTHON) tests/c/targets.py emulate $(SKIP)
 
-compilers: $(VENV)/installed  ## the same from gcc and clang, whatever their flags; macOS and Windows compiled
+compilers: $(VENV)/installed  ## the same from gcc and clang at each -O, -ffast-math refused; macOS and Windows compiled
 	$(BIN)/pip install --quiet "ziglang>=0.13" "setuptools>=77" "cython>=3.1"
 	$(BIN)/python tests/c/targets.py compilers $(SKIP)
 
-bigendian: $(VENV)/installed  ## the tests in s390x Python under qemu-user; fetches Debian's, some 45 MB
+bigendian: $(VENV)/installed  ## most tests in s390x Python under qemu-user; fetches Debian's, some 45 MB
 	$(BIN)/pip install --quiet "cython>=3.1"
 	$(BIN)/python tests/bigendian.py
 
@@ -57,7 +57,7 @@ exhaustive:  ## every radius and angle word of the float32 normal: the error bou
 	$(CC) -O3 -march=native -fopenmp -ffp-contract=off -Isrc_c tests/c/exhaustive.c -lm -o build/exhaustive
 	build/exhaustive
 
-sanitize: $(VENV)/installed  ## the address, undefined-behaviour and thread sanitizers and valgrind over C and Python tests
+sanitize: $(VENV)/installed  ## sanitizers and valgrind over C and Python tests: PARTS="address threads memory python"
 	$(BIN)/pip install --quiet "cython>=3.1"
 	$(BIN)/python tests/sanitize.py $(PARTS)
 
@@ -70,21 +70,22 @@ FUZZ_CC = clang-19
 FUZZ_FLAGS = -O1 -g -ffp-contract=off -Isrc_c -fno-sanitize-recover=all
 FUZZ_OBJECTS = $(patsubst src_c/%.c, build/fuzz/%.o, $(wildcard src_c/*.c))
 FUZZ_CHECKS = fuzzer-no-link,address,undefined
-build/fuzz/isa_%.o: FUZZ_CHECKS = fuzzer-no-link,address
+build/fuzz/isa_avx%.o: FUZZ_CHECKS = fuzzer-no-link,address
 
 build/fuzz/%.o: src_c/%.c $(CORE) $(wildcard src_c/*.inc.h)
 	mkdir -p build/fuzz/fills
-	@command -v $(FUZZ_CC) >/dev/null || { echo "missing, by their names in Debian: clang-19 libclang-rt-19-dev"; exit 1; }
+	@ls "$$($(FUZZ_CC) -print-resource-dir)"/lib/*/libclang_rt.fuzzer* >/dev/null 2>&1 || \
+	    { echo "missing, by their names in Debian: clang-19 libclang-rt-19-dev"; exit 1; }
 	$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=$(FUZZ_CHECKS) -c $< -o $@
 
 build/fuzz/fill: tests/fuzz/fill.c $(FUZZ_OBJECTS)
 	$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer,address,undefined $^ -lm -o $@
 
 fuzz: build/fuzz/fill $(VENV)/installed  ## any bytes as arguments, as shards, as plans and headers: FUZZ_SECONDS=60 each
-	build/fuzz/fill -max_total_time=$(FUZZ_SECONDS) -max_len=400 -verbosity=0 -print_final_stats=1 -artifact_prefix=build/fuzz/ build/fuzz/fills
+	build/fuzz/fill -max_total_time=$(FUZZ_SECONDS) -max_len=400 -verbosity=0 -print_funcs=0 -print_final_stats=1 -artifact_prefix=build/fuzz/ build/fuzz/fills
 	$(BIN)/python tests/fuzz/shards.py $(FUZZ_SECONDS)
 	$(BIN)/pip install --quiet "atheris>=3"
-	$(BIN)/python tests/fuzz/texts.py build/fuzz/texts -max_total_time=$(FUZZ_SECONDS) -max_len=4000 -verbosity=0 -print_final_stats=1 -artifact_prefix=build/fuzz/
+	$(BIN)/python tests/fuzz/texts.py build/fuzz/texts -max_total_time=$(FUZZ_SECONDS) -max_len=4000 -verbosity=0 -print_funcs=0 -print_final_stats=1 -artifact_prefix=build/fuzz/
 
 polynomials: $(VENV)/installed  ## derive src_c/polynomials.h anew and compare
 	$(BIN)/python src_c/polynomials.py --check

@@ -28,6 +28,7 @@ PACKAGES = [
     "python3-mpmath",
     "python3-numpy",
     "python3-pytest",
+    "python3-pytest-xdist",
     "python3-rich",
     "python3-safetensors",
     "python3-scipy",
@@ -44,6 +45,7 @@ LEFT_OUT = {
     "test_cli.py": "ten minutes more, mostly of starting interpreters",
     "test_docs.py": "the documentation's examples tell of this machine",
     "test_examples.py": "scikit-learn and matplotlib are not fetched",
+    "test_faults.py": "forks, signals and limits would be the emulator's, not the machine's",
     "test_moments.py": "nine minutes more, of values whose hashes test_golden.py compares",
     "test_processes.py": "forks, signals and limits would be the emulator's, not the machine's",
     "test_threads.py": "threads and their limits would be the emulator's, not the machine's",
@@ -161,8 +163,8 @@ def main(arguments):
     for name, reason in LEFT_OUT.items():
         print(f"skipped: tests/{name}, because {reason}")
     left_out = [f"--{'deselect' if '::' in n else 'ignore'}=tests/{n}" for n in LEFT_OUT]
-    pytest = ["-m", "pytest", "-q", "-p", "no:cacheprovider", *(arguments or left_out)]
-    return subprocess.run([str(EMULATED), *pytest]).returncode
+    pytest = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "auto"]
+    return subprocess.run([str(EMULATED), *pytest, *(arguments or left_out)]).returncode
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Run what concerns threads in a free-threaded Python: python tests/freethreaded.py [of pytest's]
 
 Takes the interpreter that FREETHREADED names, python3.14t or python3.13t where there is one, or the
-one that uv has or fetches where there is uv. Without any it says "skipped: ..." and why.
+one that uv has or fetches where there is uv. Without any it says "skipped: ..." and why. Debian has
+none; CPython's own source, configured with --disable-gil, makes one in some minutes.
 """
 
 import os
@@ -48,7 +49,7 @@ def found():
 def main(arguments):
     interpreter, why = found()
     if not interpreter:
-        print(f"skipped: the free-threaded interpreter, because {why}")
+        print(f"skipped: the free-threaded interpreter, because {why}; FREETHREADED=path names one")
         return
     subprocess.run([interpreter, "-m", "venv", "--clear", FOLDER], check=True)
     pip = [PYTHON, "-m", "pip", "install", "--quiet", "-e", ".", *PACKAGES]

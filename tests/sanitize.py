@@ -1,5 +1,5 @@
-"""The C tests under the address, undefined-behaviour and thread sanitizers and valgrind, and Python
-tests over a binding so built. Each tool first has to report a fault that is planted for it.
+"""The C tests under the address, undefined-behaviour and thread sanitizers and, in brief, valgrind;
+Python tests over a binding so built. Each tool first has to report the faults planted for it.
 
     python tests/sanitize.py [address threads memory python]
 
@@ -7,22 +7,25 @@ No report is suppressed, and each ends the run.
 """
 
 import argparse
+import functools
 import os
 import shutil
 import subprocess
 import sys
 import sysconfig
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 BUILD = ROOT / "build" / "sanitize"
 CORE = sorted((ROOT / "src_c").glob("*.c"))
-FLAGS = ["-O1", "-g", "-ffp-contract=off", "-fopenmp", f"-I{ROOT / 'src_c'}"]
+FLAGS = ["-O1", "-g1", "-ffp-contract=off", "-fopenmp", f"-I{ROOT / 'src_c'}"]
 KNOWN = [HERE / "data" / "philox4x32_10.txt", HERE / "data" / "golden.txt"]
 LLVM = "19"
 CLANG = f"clang-{LLVM}"
-ADDRESS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+ADDRESS = ["-fPIC", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 TEAM = {"OMP_NUM_THREADS": "4", "OMP_WAIT_POLICY": "passive"}  # more than there may be cores
 ARCHER = Path(f"/usr/lib/llvm-{LLVM}/lib/libarcher.so")
 CLANG_RT = f"libclang-rt-{LLVM}-dev"
@@ -44,7 +47,8 @@ core.fx_fill_run(ctypes.c_void_p(w.ctypes.data), 0, ctypes.c_int64(0), ctypes.c_
 
 def run(command, **environment):
     """Show and run; a status that is not 0 ends everything."""
-    print("+", *(f"{key}={value}" for key, value in environment.items()), *command, flush=True)
+    words = [*(f"{key}={value}" for key, value in environment.items()), *map(str, command)]
+    print(f"+ {' '.join(words)}\n", end="", flush=True)  # at one go: several may run at once
     subprocess.run([*map(str, command)], env={**os.environ, **environment}, check=True)
 
 
@@ -71,25 +75,35 @@ def need(*packages):
         sys.exit(f"missing, by their names in Debian: {' '.join(missing)}")
 
 
-def built(folder, compiler, *flags):
-    """The C tests and the planted faults, over one build of the core."""
+@functools.cache
+def objects(folder, compiler, *flags):
+    """One build of the core, on all processors: the kernels take a while to instrument."""
     place = BUILD / folder
     place.mkdir(parents=True, exist_ok=True)
-    objects = [place / f"{source.stem}.o" for source in CORE]
-    for source, target in zip(CORE, objects, strict=True):
-        run([compiler, *FLAGS, *flags, "-c", source, "-o", target])
-    programs = [place / name for name in ("check", "faults")]
+    made = [place / f"{source.stem}.o" for source in CORE]
+    command = [compiler, *FLAGS, *flags, "-c"]
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        list(pool.map(lambda source, to: run([*command, source, "-o", to]), CORE, made))
+    return made
+
+
+def built(folder, compiler, *flags):
+    """The C tests and the planted faults, over such a build."""
+    core = objects(folder, compiler, *flags)
+    programs = [BUILD / folder / name for name in ("check", "faults")]
     for program in programs:
         source = HERE / "c" / f"{program.name}.c"
-        run([compiler, *FLAGS, *flags, source, *objects, "-lm", "-o", program])
+        run([compiler, *FLAGS, *flags, source, *core, "-lm", "-o", program])
     return programs
 
 
 def address():
-    """Bytes out of bounds, memory lost, arithmetic without meaning."""
-    need((CLANG, CLANG), (f"/usr/lib/llvm-{LLVM}/lib/clang/{LLVM}/lib/linux", CLANG_RT), OMP)
-    check, faults = built("address", CLANG, *ADDRESS)
+    """Bytes out of bounds, memory lost, arithmetic without meaning. GCC: after a fork LLVM's OpenMP
+    has lost memory of its own, and its compiler takes minutes over the kernels' arithmetic."""
+    need(("gcc", "gcc"))
+    check, faults = built("address", "gcc", *ADDRESS)
     must_report("heap-buffer-overflow", [faults, "overrun"])
+    must_report("detected memory leaks", [faults, "leak"])
     must_report("signed integer overflow", [faults, "overflow"])
     run([check, *KNOWN], **TEAM)
 
@@ -110,13 +124,16 @@ def threads():
 
 
 def memory():
-    """Values used before they are set, which the others do not see. Valgrind has no AVX-512."""
+    """Values used before they are set, which the others do not see, by the C tests in brief.
+    Valgrind has no AVX-512, and takes OpenMP's waiting threads for memory possibly lost."""
     need(("gcc", "gcc"), ("valgrind", "valgrind"))
     check, faults = built("memory", "gcc")
-    memcheck = ["valgrind", "-q", "--error-exitcode=1", "--leak-check=full"]
+    lost = ["--leak-check=full", "--show-leak-kinds=definite", "--errors-for-leak-kinds=definite"]
+    memcheck = ["valgrind", "-q", "--error-exitcode=1", *lost]
     must_report("uninitialised value", [*memcheck, faults, "uninitialised"])
     must_report("Invalid write", [*memcheck, faults, "overrun"])
-    run([*memcheck, "--errors-for-leak-kinds=definite", check, *KNOWN, "brief"])
+    must_report("definitely lost", [*memcheck, faults, "leak"])
+    run([*memcheck, check, *KNOWN, "brief"])
 
 
 def python():
@@ -132,7 +149,8 @@ def python():
     includes = [f"-I{np.get_include()}", f"-I{sysconfig.get_path('include')}"]
     extension = package / f"_core{sysconfig.get_config_var('EXT_SUFFIX')}"
     defined = "-DNPY_NO_DEPRECATED_API=NPY_1_7_API_VERSION"
-    shared = ["-shared", "-fPIC", defined, *includes, binding, *CORE, "-lm", "-o", extension]
+    core = objects("address", "gcc", *ADDRESS)
+    shared = ["-shared", defined, *includes, binding, *core, "-lm", "-o", extension]
     run(["gcc", *FLAGS, *ADDRESS, *shared])
     runtime = subprocess.check_output(["gcc", "-print-file-name=libasan.so"], text=True).strip()
     under = {
@@ -143,7 +161,8 @@ def python():
     }
     must_report("heap-buffer-overflow", [sys.executable, "-c", PYTHON_FAULT], **under)
     tests = [HERE / f"test_{name}.py" for name in PYTHON_TESTS]
-    run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests], **under)
+    pytest = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    run([*pytest, "-n", "auto", "--maxprocesses", "4", *tests], **under)
 
 
 PARTS = {part.__name__: part for part in (address, threads, memory, python)}
@@ -154,8 +173,9 @@ def main():
     parser.add_argument("parts", nargs="*", metavar="part", help=f"of {', '.join(PARTS)}; all")
     parts = parser.parse_args().parts or list(PARTS)
     for name in parts:
+        begun = time.monotonic()
         PARTS[name]()
-    print("no reports:", *parts)
+        print(f"no reports: {name}, {time.monotonic() - begun:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

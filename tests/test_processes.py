@@ -32,6 +32,8 @@ import numpy as np
 import fastxavier as fx
 from fastxavier import _core
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's job has not, behind a &
+
 def digest(threads=None, count=400_000):
     h = hashlib.sha256()
     for n in (10, count):

@@ -36,6 +36,15 @@ static fx_status uninitialised(const fx_law *law, char *memory)
     return status;
 }
 
+static fx_status leak(const fx_law *law, char *memory)
+{
+    char *volatile only = malloc(64);
+    const fx_status status = fx_fill_run(only, FX_FLOAT32, 0, 16, law, 0, 0, NULL);
+    only = NULL;
+    free(memory);
+    return status;
+}
+
 static fx_status overflow(const fx_law *law, char *memory)
 {
     int most = INT32_MAX;
@@ -49,10 +58,14 @@ int main(int count, char **arguments)
     static const struct {
         const char *name;
         fx_status (*commit)(const fx_law *, char *);
-    } FAULTS[] = {{"overrun", overrun}, {"race", race}, {"uninitialised", uninitialised}, {"overflow", overflow}};
+    } FAULTS[] = {{"overrun", overrun},
+                  {"race", race},
+                  {"uninitialised", uninitialised},
+                  {"leak", leak},
+                  {"overflow", overflow}};
     fx_law law;
     fx_uniform(&law, -1, 1);
-    for (int i = 0; i < 4; i++)
+    for (size_t i = 0; i < sizeof FAULTS / sizeof *FAULTS; i++)
         if (count == 2 && strcmp(arguments[1], FAULTS[i].name) == 0)
             return printf("%s\n", fx_message(FAULTS[i].commit(&law, malloc(COUNT * sizeof(float))))) < 0;
     return 2;
