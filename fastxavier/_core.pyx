@@ -532,16 +532,17 @@ def check_disjoint(tensors):
     cdef int64_t *last = <int64_t *>cnp.PyArray_DATA(lasts)
     for i in range(count):
         first[i] = span(tensors[i][1], &last[i])
-    order = np.argsort(firsts, kind="stable")
-    reached = np.maximum.accumulate(lasts[order[: max(count, 1) - 1]])
-    if (reached > firsts[order[1:]]).any():
-        check_pairs(tensors, firsts, lasts, order)
+    order = np.flatnonzero(firsts < lasts)  # without those that are empty
+    order = order[np.argsort(firsts[order], kind="stable")]
+    reached = np.maximum.accumulate(lasts[order])
+    if (reached[: max(len(order), 1) - 1] > firsts[order[1:]]).any():
+        check_pairs(tensors, firsts.tolist(), lasts.tolist(), order.tolist())
 
 
 cdef int check_pairs(tensors, firsts, lasts, order) except -1:
     """As check_disjoint, where spans meet: strided arrays may lie in each other's gaps."""
     reaching = []
-    for i in order.tolist():
+    for i in order:
         reaching = [j for j in reaching if lasts[j] > firsts[i]]
         for j in reaching:
             one, other = tensors[j], tensors[i]
@@ -550,8 +551,7 @@ cdef int check_pairs(tensors, firsts, lasts, order) except -1:
                     f"tensors {one[0]!r} and {other[0]!r} share memory: give one of them, or each "
                     "its own"
                 )
-        if firsts[i] < lasts[i]:
-            reaching.append(i)
+        reaching.append(i)
     return 0
 
 

@@ -1,4 +1,4 @@
-/* Which CPU this is built for and which it runs on. */
+/* Which CPU this is built for and which it runs on, and what the compiler is told of that. */
 #ifndef FASTXAVIER_CPU_H
 #define FASTXAVIER_CPU_H
 
@@ -6,6 +6,12 @@
 #define FX_X86_64 1
 #elif defined(__GNUC__) && defined(__aarch64__) && !defined(__AARCH64EB__)
 #define FX_AARCH64 1
+#endif
+
+#if defined(__GNUC__)
+#define INLINE inline __attribute__((always_inline))
+#else
+#define INLINE inline
 #endif
 
 /* Open and close a region of code for instruction sets beyond the build's own, so that the build

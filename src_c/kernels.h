@@ -6,15 +6,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cpu.h"
 #include "exact.h"
 #include "fastxavier.h"
 #include "philox.h"
-
-#if defined(__GNUC__)
-#define INLINE inline __attribute__((always_inline))
-#else
-#define INLINE inline
-#endif
 
 enum { BLOCK = 4, UNIT_BLOCKS = 8, UNIT = BLOCK * UNIT_BLOCKS };
 

@@ -189,12 +189,14 @@ static const precision PRECISIONS[DTYPE_COUNT] = {
     [FX_BFLOAT16] = {32, 1, 0x1.ffp127, FLOAT_REACH},
 };
 
-/* The nearest number of the precision in which the law is computed. Volatile, because GCC 12 takes two
-   of these together as a vector and then leaves the rounding out. */
+/* The nearest number of the precision in which the law is computed. Volatile, because GCC 12.2 at -O2
+   takes two of these together as a vector and then leaves the rounding out. */
 static double computed(double x, const precision *p)
 {
+    if (!p->is_float)
+        return x;
     const volatile float nearest = (float)x;
-    return p->is_float ? (double)nearest : x;
+    return nearest;
 }
 
 static double computed_up(double x, const precision *p)
@@ -268,8 +270,8 @@ static fx_status prepare_scaling(const fx_law *law, const precision *p, f64_cons
     const double past_low = fmin(law->high, 0), past_high = fmax(law->low, 0);
     const double lowest = fmax(law->low, -sqrt(past_low * past_low + p->reach * p->reach));
     const double highest = fmin(law->high, sqrt(past_high * past_high + p->reach * p->reach));
-    c->mean = computed(law->location, p) + 0.0;
-    c->scale = computed(law->scale, p) + 0.0;
+    c->mean = computed(law->location + 0.0, p);
+    c->scale = computed(law->scale + 0.0, p);
     const double from = fma(lowest, c->scale, c->mean), to = fma(highest, c->scale, c->mean);
     return holds(from, p) && holds(to, p) && holds(c->mean, p) && holds(c->scale, p) ? FX_OK
                                                                                       : FX_ERROR_RANGE;

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "cpu.h"
+
 #if defined(__SSE2__)
 #include <emmintrin.h>
 #endif
@@ -13,14 +15,12 @@
 #endif
 #endif
 
-#define INLINE static inline __attribute__((always_inline))
-
 /* Items are of 2, 4 or 8 bytes: what copies is compiled for each, so that a size is a constant
    where it is used. */
 
 /* ---- one line, whatever its strides -------------------------------------------------------- */
 
-INLINE void copy_line(char *dst, int64_t to, const char *src, int64_t from, int64_t count, size_t item)
+static INLINE void copy_line(char *dst, int64_t to, const char *src, int64_t from, int64_t count, size_t item)
 {
     uint64_t v[4];
     for (; count >= 4; count -= 4, dst += 4 * to, src += 4 * from) {
@@ -33,7 +33,7 @@ INLINE void copy_line(char *dst, int64_t to, const char *src, int64_t from, int6
         memcpy(dst, src, item);
 }
 
-INLINE void copy_lines(char *dst, pitches to, const char *src, int64_t from_row, int64_t rows,
+static INLINE void copy_lines(char *dst, pitches to, const char *src, int64_t from_row, int64_t rows,
                        int64_t columns, size_t item)
 {
     if (columns >= rows)
@@ -64,13 +64,13 @@ typedef uint64_t of_8 __attribute__((vector_size(16)));
 typedef of_8 vector;
 
 /* The items of the first halves of two vectors in turn, and those of the second. */
-INLINE vector low(vector a, vector b, size_t item)
+static INLINE vector low(vector a, vector b, size_t item)
 {
     return item == 2   ? (vector)__builtin_shufflevector((of_2)a, (of_2)b, 0, 8, 1, 9, 2, 10, 3, 11)
            : item == 4 ? (vector)__builtin_shufflevector((of_4)a, (of_4)b, 0, 4, 1, 5)
                        : __builtin_shufflevector(a, b, 0, 2);
 }
-INLINE vector high(vector a, vector b, size_t item)
+static INLINE vector high(vector a, vector b, size_t item)
 {
     return item == 2   ? (vector)__builtin_shufflevector((of_2)a, (of_2)b, 4, 12, 5, 13, 6, 14, 7, 15)
            : item == 4 ? (vector)__builtin_shufflevector((of_4)a, (of_4)b, 2, 6, 3, 7)
@@ -78,16 +78,16 @@ INLINE vector high(vector a, vector b, size_t item)
 }
 
 #if defined(__SSE2__)
-INLINE void stream_vector(char *dst, vector v) { _mm_stream_si128((__m128i *)dst, (__m128i)v); }
+static INLINE void stream_vector(char *dst, vector v) { _mm_stream_si128((__m128i *)dst, (__m128i)v); }
 static void stream_fence(void) { _mm_sfence(); }
 #else
-INLINE void stream_vector(char *dst, vector v) { memcpy(dst, &v, 16); }
+static INLINE void stream_vector(char *dst, vector v) { memcpy(dst, &v, 16); }
 static void stream_fence(void) {}
 #endif
 
 /* A square of 16 bytes' side: interleaving row i with row i + n/2, once for each halving of n,
    turns it. Rows come `from` apart, columns go `to` apart, past the caches if streaming. */
-INLINE void turn_square(char *dst, int64_t to, const char *src, int64_t from, size_t item, int streaming)
+static INLINE void turn_square(char *dst, int64_t to, const char *src, int64_t from, size_t item, int streaming)
 {
     const int side = 16 / (int)item;
     vector a[8], b[8];
@@ -108,7 +108,7 @@ INLINE void turn_square(char *dst, int64_t to, const char *src, int64_t from, si
 }
 
 /* All whole squares; what is written is neighbours in memory along the rows of the tile. */
-INLINE void turn_squares(char *dst, int64_t to, const char *src, int64_t from, int64_t rows,
+static INLINE void turn_squares(char *dst, int64_t to, const char *src, int64_t from, int64_t rows,
                          int64_t columns, size_t item, int streaming)
 {
     const int64_t bytes = (int64_t)item, side = 16 / bytes;

@@ -71,7 +71,6 @@ Dir::State::status "{APT}/status";
 Dir::Cache "{APT}/cache";
 Dir::Etc "{APT}/etc";
 """
-SOURCE = f"deb [signed-by={list(TOOLS)[-1]}] http://deb.debian.org/debian {SUITE} main\n"
 
 # Programs that tests start are emulated too: what they take for the interpreter is this script.
 SCRIPT = f"""\
@@ -86,13 +85,21 @@ def run(*command, **options):
     subprocess.run(list(map(str, command)), check=True, **options)
 
 
+def mirror():
+    """Where this system has its own packages from."""
+    list_targets = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"]
+    listed = subprocess.check_output(list_targets, text=True).split()
+    return next(uri for uri in listed if uri.rstrip("/").endswith("/debian"))
+
+
 def unpack_debian():
     """A folder with Debian's Python and all it needs, as apt would install them."""
     for folder in ("state/lists/partial", "cache/archives/partial", "etc"):
         (APT / folder).mkdir(parents=True, exist_ok=True)
     (APT / "status").touch()
     (APT / "apt.conf").write_text(APT_CONF)
-    (APT / "etc/sources.list").write_text(SOURCE)
+    source = f"deb [signed-by={list(TOOLS)[-1]}] {mirror()} {SUITE} main\n"
+    (APT / "etc/sources.list").write_text(source)
     environment = {**os.environ, "APT_CONFIG": str(APT / "apt.conf")}
     archives = APT / "cache/archives"
     run("apt-get", "-q", "update", env=environment)

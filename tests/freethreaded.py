@@ -34,9 +34,11 @@ def found():
     for name in [named] if named else NAMES:
         if path := shutil.which(name):
             return path, None
-    missing = f"there is no {named or ' nor '.join(NAMES)}"
-    if named or not shutil.which("uv"):
-        return None, missing + ("" if named else " and no uv to fetch one")
+    if named:
+        sys.exit(f"FREETHREADED is {named!r}; it must be the path of an interpreter")
+    missing = f"there is no {' nor '.join(NAMES)}"
+    if not shutil.which("uv"):
+        return None, missing + " and no uv to fetch one"
     version = NAMES[0].removeprefix("python")
     fetched = subprocess.run(["uv", "python", "install", version], capture_output=True, text=True)
     path = subprocess.run(["uv", "python", "find", version], capture_output=True, text=True)

@@ -172,6 +172,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("parts", nargs="*", metavar="part", help=f"of {', '.join(PARTS)}; all")
     parts = parser.parse_args().parts or list(PARTS)
+    if unknown := set(parts) - set(PARTS):
+        parser.error(f"no part: {', '.join(sorted(unknown))}")
     for name in parts:
         begun = time.monotonic()
         PARTS[name]()
