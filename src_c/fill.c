@@ -59,7 +59,7 @@ static void prepare_words(kernel_job *job, size_t itemsize, uint64_t seed, uint6
 
 static void write_units(kernel *write, const kernel_job *job, int64_t first, void *dst, int64_t units)
 {
-    const kernel_rows one = {.dst = dst, .rows = 1, .units = (size_t)units,
+    const kernel_rows one = {.dst = dst, .rows = 1, .units = (size_t)units, .stride = 1,
                              .block = (uint32_t)((uint64_t)first / BLOCK)};
     write(job, &one);
 }
@@ -136,17 +136,44 @@ typedef struct {
     int64_t pitch;
 } rows;
 
+/* Rows that lie each in one block: those of neighbouring rows are drawn together. */
+static void write_blocks(const fill *f, const rows *r)
+{
+    enum { MOST = ROWS_BYTES / (BLOCK * sizeof(double)) };
+    const int64_t before = r->first % BLOCK, item = (int64_t)f->itemsize;
+    const uint32_t stride = (uint32_t)(r->step / BLOCK);
+    char blocks[ROWS_BYTES];
+    kernel_rows place = {.dst = blocks,
+                         .rows = 1,
+                         .block = (uint32_t)((uint64_t)r->first / BLOCK),
+                         .stride = stride};
+    for (int64_t done = 0; done < r->rows; done += MOST) {
+        const int64_t count = smaller(r->rows - done, MOST);
+        place.units = (size_t)divided_up(count, UNIT_BLOCKS);
+        f->store(&f->job, &place);
+        place.block += MOST * stride;
+        for (int64_t i = 0; i < count; i++)
+            memcpy(r->dst + (done + i) * r->pitch, blocks + (i * BLOCK + before) * item,
+                   (size_t)(r->count * item));
+    }
+}
+
 /* Rows that all begin at the same word of a block: whole units where they belong, others by way of
    a buffer. */
 static void write_together(const fill *f, const rows *r)
 {
     const int64_t before = r->first % BLOCK, item = (int64_t)f->itemsize;
+    if (before + r->count <= BLOCK) {
+        write_blocks(f, r);
+        return;
+    }
     kernel_rows place = {.dst = r->dst,
                          .dst_step = r->pitch,
                          .rows = (size_t)r->rows,
                          .units = (size_t)divided_up(before + r->count, UNIT),
                          .block = (uint32_t)((uint64_t)r->first / BLOCK),
-                         .block_step = (uint32_t)(r->step / BLOCK)};
+                         .block_step = (uint32_t)(r->step / BLOCK),
+                         .stride = 1};
     if (before == 0 && r->count % UNIT == 0) {
         f->store(&f->job, &place);
         return;

@@ -48,12 +48,13 @@ typedef struct {
 } kernel_job;
 
 /* Rows of units * UNIT values each. The first begins with word 0 of the block whose low counter
-   word is `block`, at `dst`; each next one so many blocks and bytes on. */
+   word is `block`, at `dst`; each next one `block_step` blocks and `dst_step` bytes on. The blocks of
+   a row are `stride` apart, and their values neighbours. */
 typedef struct {
     char *dst;
     int64_t dst_step;
     size_t rows, units;
-    uint32_t block, block_step;
+    uint32_t block, block_step, stride;
 } kernel_rows;
 
 /* Write at least one unit. Values of blocks past a multiple of 2^32 are not the stream's. `dst` may

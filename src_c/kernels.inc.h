@@ -143,14 +143,15 @@ static INLINE void f64_stream(f64_splicing *s, char *dst, const f64_v v[4])
 /* Where the next group of blocks is written. */
 typedef struct {
     kernel_rows row; /* the one it is in, and how many are left */
-    vint counters;
+    vint counters, advance;
     char *dst;
     size_t left; /* groups of the row */
 } position;
 
 static INLINE void enter_row(position *at)
 {
-    at->counters = vint_counters(at->row.block);
+    const vint lanes = vint_mul(vint_counters(0), vint_set(at->row.stride));
+    at->counters = vint_advance(vint_set(at->row.block), lanes);
     at->dst = at->row.dst;
     at->left = at->row.units * (UNIT_BLOCKS / LANES);
 }
@@ -165,7 +166,7 @@ static INLINE void take_groups(position *at, size_t step, int groups, vint count
         for (int g = 0; g < groups; g++) {
             counters[g] = at->counters;
             to[g] = at->dst + (size_t)g * step;
-            at->counters = vint_advance(at->counters, vint_set(LANES));
+            at->counters = vint_advance(at->counters, at->advance);
         }
         at->dst += (size_t)groups * step;
         at->left -= (size_t)groups;
@@ -174,7 +175,7 @@ static INLINE void take_groups(position *at, size_t step, int groups, vint count
     for (int g = 0; g < groups; g++) {
         counters[g] = at->counters;
         to[g] = at->dst;
-        at->counters = vint_advance(at->counters, vint_set(LANES));
+        at->counters = vint_advance(at->counters, at->advance);
         at->dst += step;
         if (--at->left == 0) {
             at->row.block += at->row.block_step;
@@ -227,7 +228,7 @@ static INLINE void write_groups(int law, int dtype, int size, int streaming, f64
 static INLINE void run(int law, int dtype, int size, int streaming, const kernel_job *job,
                        const kernel_rows *place)
 {
-    position at = {.row = *place};
+    position at = {.row = *place, .advance = vint_set((uint64_t)place->stride * LANES)};
     f64_splicing splicing = {.begun = 0};
     enter_row(&at);
     size_t groups = at.left * place->rows;
