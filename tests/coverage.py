@@ -29,7 +29,7 @@ COUNTED = [
     INCLUDE,
 ]
 # Not counted: with counters, GCC would have a fork's child forget what led to it.
-TESTS = ["-O2", "-fopenmp", INCLUDE]
+TESTS = ["-O2", "-fopenmp", "-DCOUNTED", INCLUDE]
 KNOWN = [HERE / "data" / "philox4x32_10.txt", HERE / "data" / "golden.txt"]
 
 # Of a file, or of it as one source includes it: the beginning of a line, and why the tests cannot
