@@ -1,4 +1,4 @@
-"""Lines and branches of src_c/ that the C tests do not take: fails unless each is argued below.
+"""Lines and branches of src_c/ that the C tests do not take: fails unless each is argued there.
 
     python tests/coverage.py
 
@@ -8,11 +8,13 @@ it; and counters are atomic, since gcov reckons one branch as what the others le
 """
 
 import json
+import re
 import shutil
 import subprocess
 import sys
 from collections import defaultdict
 from pathlib import Path
+from typing import NamedTuple
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -32,59 +34,18 @@ COUNTED = [
 TESTS = ["-O2", "-fopenmp", "-DCOUNTED", INCLUDE]
 KNOWN = [HERE / "data" / "philox4x32_10.txt", HERE / "data" / "golden.txt"]
 
-# Of a file, or of it as one source includes it: the beginning of a line, and why the tests cannot
-# take all of it. One that they do take is an error.
-ARGUED = [
-    (
-        "dispatch.c",
-        "if (atomic_compare_exchange_strong(",
-        "Another thread must choose between two neighbouring instructions.",
-    ),
-    (
-        "kernels.inc.h (isa_scalar)",
-        "if (--at->left == 0)",
-        "One group at a time comes here only as the last of its row.",
-    ),
-    (
-        "kernels.inc.h (isa_scalar)",
-        "if (streaming && splicing->begun)",
-        "Plain C has no streams.",
-    ),
-    ("kernels.inc.h (isa_scalar)", "f64_stream(splicing, to[g], v);", "Plain C has no streams."),
-    (
-        "kernels.inc.h (isa_scalar)",
-        "for (; groups; groups--)",
-        "Of steps of one group each, none leaves a group over.",
-    ),
-    (
-        "kernels.inc.h (isa_scalar)",
-        "write_groups(law, dtype, size, streaming, &splicing, job, &at, 1);",
-        "Of steps of one group each, none leaves a group over.",
-    ),
-    (
-        "vec_scalar.h (isa_scalar)",
-        "if (size >= 0x477FF000u)",
-        "Laws that reach 65520 are refused; the verb does as the other CPUs' instructions do.",
-    ),
-    (
-        "vec_scalar.h (isa_scalar)",
-        "return (uint16_t)(sign | 0x7C00u);",
-        "Laws that reach 65520 are refused; the verb does as the other CPUs' instructions do.",
-    ),
-]
+# Stands above a line of src_c/, for it and for what is indented under it; in a header it may be for
+# one source that includes it. "Perhaps": where the machine or chance decides.
+ARGUMENT = re.compile(r"\s*/\* Untaken(?P<perhaps>, perhaps)?(?: by (?P<unit>isa_\w+))?: ")
 
-# The same of what the machine or chance decides: taken or not, neither is an error.
-AS_IT_COMES = [
-    ("cpu.c", "if ((c & leaf1_ecx)", "Taken on a CPU without FMA."),
-    ("cpu.c", "if (!__get_cpuid_count(", "Taken on a CPU without AVX2 or AVX-512."),
-    ("cpu.c", "return 0;", "Taken on a CPU without AVX2 or AVX-512."),
-    ("dispatch.c", "if ((!name || strcmp(", "Taken on a CPU without AVX2 or AVX-512."),
-    ("dispatch.c", "if (ALL[k]->runs_here()", "Taken on a CPU without AVX2 or AVX-512."),
-    ("load.c", 'if (!read_file("/proc/loadavg"', "Taken where /proc is not mounted."),
-    ("load.c", "return most;", "Taken where /proc is not mounted."),
-    ("load.c", "const int mine = sched_getaffinity(", "Fails on more than 1024 processors."),
-    ("parallel.c", "if (task < s->end)", "Two threads must meet at the last task of a share."),
-]
+
+class Argument(NamedTuple):
+    """Why the tests cannot take all of some lines."""
+
+    file: str
+    lines: range
+    unit: str | None
+    perhaps: bool
 
 
 def build_and_run():
@@ -150,33 +111,50 @@ def missing(copies):
     return f"{taken.count(False)} of {base} branches" if False in taken else ""
 
 
+def indentation(text):
+    return len(text) - len(text.lstrip())
+
+
+def arguments():
+    """All that src_c/ has."""
+    found = []
+    for path in sorted((ROOT / "src_c").glob("*.[ch]")):
+        texts = path.read_text().splitlines()
+        for above, comment in enumerate(texts, start=1):
+            said = ARGUMENT.match(comment)
+            if not said:
+                continue
+            first = last = above + 1
+            while indentation(texts[last]) > indentation(texts[first - 1]):
+                last += 1
+            lines = range(first, last + 1)
+            found.append(Argument(path.name, lines, said["unit"], bool(said["perhaps"])))
+    return found
+
+
 def main():
     for tool in ("gcc", "gcov"):
         if not shutil.which(tool):
             sys.exit(f"missing: {tool}, of Debian's package gcc")
     ran = build_and_run()
     lines = without_kernels_not_run(counts(), ran)
-    unused, unargued = list(ARGUED), []
+    argued, used, unargued = arguments(), set(), []
     for (unit, file, number), copies in sorted(lines.items()):
         what = missing(copies)
         if not what:
             continue
-        text = (ROOT / "src_c" / file).read_text().splitlines()[number - 1].strip()
-        reasons = [
-            row
-            for row in ARGUED + AS_IT_COMES
-            if row[0] in (file, f"{file} ({unit})") and text.startswith(row[1])
-        ]
-        unused = [row for row in unused if row not in reasons]
+        reasons = [a for a in argued if a.file == file and number in a.lines]
+        reasons = [a for a in reasons if a.unit in (None, unit)]
+        used.update(reasons)
         if not reasons:
+            text = (ROOT / "src_c" / file).read_text().splitlines()[number - 1].strip()
             unargued.append(f"{file}:{number} ({unit}): {what}: {text}")
-    stale = [f"argued, but taken: {file}: {text}" for file, text, _ in unused]
+    stale = [
+        f"argued, but taken: {a.file}:{a.lines[0]}" for a in argued if not (a in used or a.perhaps)
+    ]
     for problem in unargued + stale:
         print(problem)
-    print(
-        f"{len(lines)} lines, {len(unargued)} not taken whole; "
-        f"{len(ARGUED)} argued, {len(AS_IT_COMES)} left to machine and chance"
-    )
+    print(f"{len(lines)} lines, {len(unargued)} not taken whole; {len(argued)} arguments")
     sys.exit(1 if unargued or stale else 0)
 
 
