@@ -160,7 +160,7 @@ def raced(options: argparse.Namespace) -> Race:
     if min(one.nbytes(itemsize) for one in sizes for itemsize in itemsizes.values()) == 0:
         raise ValueError(f"size is {min(sizes)[0]} bytes; it must hold a value of each dtype")
     for path in filter(None, (options.json, options.plot)):
-        open(path, "ab").close()  # if it cannot be written, now is the time to say so
+        try_to_write(Path(path))  # the race is long
     memory = np.empty(most, np.uint8)
     chosen = [one for one in CONTESTANTS if one.role != "peer" or one.package in options.peers]
     race = Race(*surroundings(), rounds, ())
@@ -172,6 +172,15 @@ def raced(options: argparse.Namespace) -> Race:
         if options.json:
             write(race, options.json)
     return race
+
+
+def try_to_write(path: Path) -> None:
+    """Raise what writing there would raise, and leave no trace."""
+    existed = path.exists()
+    with path.open("ab"):
+        pass
+    if not existed:
+        path.unlink()
 
 
 def write(race: Race, path: str) -> None:
