@@ -724,7 +724,7 @@ def test_level_is_bonferronis():
     ("arguments", "options", "error", "message"),
     [
         ((np.arange(3), NORMAL), {}, TypeError, "array has dtype int64; it must be float32"),
-        ((["a"], NORMAL), {}, TypeError, "array has dtype <U1"),
+        ((["a"], NORMAL), {}, TypeError, "array has dtype [<>]U1"),
         ((None, NORMAL), {}, TypeError, "array has dtype object"),
         ((np.ones(3, np.complex64), NORMAL), {}, TypeError, "array has dtype complex64"),
         ((np.empty((0, 3)), NORMAL), {}, ValueError, r"array has shape \(0, 3\); it must hold"),
