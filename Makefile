@@ -82,10 +82,10 @@ build/fuzz/fill: tests/fuzz/fill.c $(FUZZ_OBJECTS)
 	$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer,address,undefined $^ -lm -o $@
 
 fuzz: build/fuzz/fill $(VENV)/installed  ## any bytes as arguments, as shards, as plans and headers: FUZZ_SECONDS=60 each
-	build/fuzz/fill -max_total_time=$(FUZZ_SECONDS) -max_len=400 -verbosity=0 -print_funcs=0 -print_final_stats=1 -artifact_prefix=build/fuzz/ build/fuzz/fills
+	build/fuzz/fill -max_total_time=$(FUZZ_SECONDS) -max_len=400 -timeout=60 -verbosity=0 -print_funcs=0 -print_final_stats=1 -artifact_prefix=build/fuzz/ build/fuzz/fills
 	$(BIN)/python tests/fuzz/shards.py $(FUZZ_SECONDS)
 	$(BIN)/pip install --quiet "atheris>=3"
-	$(BIN)/python tests/fuzz/texts.py build/fuzz/texts -max_total_time=$(FUZZ_SECONDS) -max_len=4000 -verbosity=0 -print_funcs=0 -print_final_stats=1 -artifact_prefix=build/fuzz/
+	$(BIN)/python tests/fuzz/texts.py build/fuzz/texts -max_total_time=$(FUZZ_SECONDS) -max_len=4000 -timeout=60 -verbosity=0 -print_funcs=0 -print_final_stats=1 -artifact_prefix=build/fuzz/
 
 polynomials: $(VENV)/installed  ## derive src_c/polynomials.h anew and compare
 	$(BIN)/python src_c/polynomials.py --check

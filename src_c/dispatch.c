@@ -27,7 +27,7 @@ static const isa none;              /* chosen when the environment names none th
 static const isa *find(const char *name)
 {
     for (int i = 0; i < COUNT; i++)
-        /* Untaken, perhaps: it takes a CPU without AVX2 or AVX-512. */
+        /* Untaken by tests, perhaps: it takes a CPU without AVX2 or AVX-512. */
         if ((!name || strcmp(ALL[i]->name, name) == 0) && ALL[i]->runs_here())
             return ALL[i];
     return NULL;
@@ -41,7 +41,7 @@ const isa *isa_chosen(void)
         const isa *found = find(name && *name ? name : NULL);
         if (!found)
             found = &none;
-        /* Untaken: another thread would have to choose between two neighbouring instructions. */
+        /* Untaken by tests: it takes another thread that chooses after the load above. */
         if (atomic_compare_exchange_strong(&chosen, &use, found))
             use = found;
     }
@@ -51,7 +51,7 @@ const isa *isa_chosen(void)
 const char *fx_isa_available(int i)
 {
     for (int k = 0; k < COUNT; k++)
-        /* Untaken, perhaps: it takes a CPU without AVX2 or AVX-512. */
+        /* Untaken by tests, perhaps: it takes a CPU without AVX2 or AVX-512. */
         if (ALL[k]->runs_here() && i-- == 0)
             return ALL[k]->name;
     return NULL;

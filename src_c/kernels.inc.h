@@ -177,7 +177,7 @@ static INLINE void take_groups(position *at, size_t step, int groups, vint count
         to[g] = at->dst;
         at->counters = vint_advance(at->counters, at->advance);
         at->dst += step;
-        /* Untaken by isa_scalar: one group at a time comes here only as the last of its row. */
+        /* Untaken by tests of isa_scalar: one group at a time comes here only as the last of its row. */
         if (--at->left == 0) {
             at->row.block += at->row.block_step;
             at->row.dst += at->row.dst_step;
@@ -203,7 +203,7 @@ static INLINE void write_groups(int law, int dtype, int size, int streaming, f64
                 vint_join_low(more23[g], pair23[g]), vint_join_high(more23[g], pair23[g])};
             f64_v v[4];
             f64_values(law, &job->f64, words, v);
-            /* Untaken by isa_scalar: plain C has no streams. */
+            /* Untaken by tests of isa_scalar: plain C has no streams. */
             if (streaming && splicing->begun) {
                 f64_stream(splicing, to[g], v);
             } else {
@@ -243,7 +243,7 @@ static INLINE void run(int law, int dtype, int size, int streaming, const kernel
 #endif
     for (; groups >= GROUPS; groups -= GROUPS)
         write_groups(law, dtype, size, streaming, &splicing, job, &at, GROUPS);
-    /* Untaken by isa_scalar: of steps of one group each none leaves a group over. */
+    /* Untaken by tests of isa_scalar: of steps of one group each none leaves a group over. */
     for (; groups; groups--)
         write_groups(law, dtype, size, streaming, &splicing, job, &at, 1);
 #if HAS_STREAMS

@@ -45,12 +45,12 @@ int load_idle_cpus(int most, const load_team *ours)
 {
     char text[128];
     int all;
-    /* Untaken, perhaps: /proc would have to be missing. */
+    /* Untaken by tests, perhaps: it takes a system without /proc. */
     if (!read_file("/proc/loadavg", text, sizeof text) || sscanf(text, "%*s %*s %*s %d/", &all) != 1)
         return most;
     cpu_set_t set;
     const int cpus = (int)sysconf(_SC_NPROCESSORS_ONLN);
-    /* Untaken, perhaps: it takes more than 1024 processors. */
+    /* Untaken by tests, perhaps: it takes more than 1024 processors. */
     const int mine = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : cpus;
     int idle = cpus - all + 1;
     if (idle < smaller(most, mine))

@@ -67,7 +67,7 @@ static int take(work *w, int number)
         if (atomic_load_explicit(&s->next, memory_order_relaxed) >= s->end)
             continue;
         const int64_t task = atomic_fetch_add_explicit(&s->next, 1, memory_order_relaxed);
-        /* Untaken, perhaps: two threads would have to meet at the last task of a share. */
+        /* Untaken by tests, perhaps: it takes two threads that meet at the last task of a share. */
         if (task < s->end) {
             w->task(w->context, task);
             return 1;

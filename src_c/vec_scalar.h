@@ -154,7 +154,7 @@ static INLINE void f64_transpose(const f64_v in[4], f64_v out[4])
 static INLINE uint16_t f16_round(float x)
 {
     const uint32_t bits = float_bits(x), sign = bits >> 16 & 0x8000u, size = bits & 0x7FFFFFFFu;
-    /* Untaken by isa_scalar: laws that reach 65520 are refused. Other CPUs' instructions do likewise. */
+    /* Untaken by tests of isa_scalar: only refused laws reach 65520. Other CPUs' instructions do this. */
     if (size >= 0x477FF000u) /* 65520, the first value that rounds to infinity */
         return (uint16_t)(sign | 0x7C00u);
     if (size < 0x38800000u) { /* below 2^-14: adding 1/2 aligns the last bit to 2^-24 */

@@ -98,8 +98,8 @@ def built(folder, compiler, *flags):
 
 
 def address():
-    """Bytes out of bounds, memory lost, arithmetic without meaning. GCC: after a fork LLVM's OpenMP
-    has lost memory of its own, and its compiler takes minutes over the kernels' arithmetic."""
+    """Bytes out of bounds, memory lost, arithmetic without meaning. GCC, since Clang takes minutes
+    over the kernels' arithmetic."""
     need(("gcc", "gcc"))
     check, faults = built("address", "gcc", *ADDRESS)
     must_report("heap-buffer-overflow", [faults, "overrun"])

@@ -324,19 +324,23 @@ def test_a_file_that_cannot_be_written_is_told_before_the_race(file, tmp_path, m
         command(file, tmp_path / "no" / "race")
 
 
-@pytest.mark.parametrize("before", [None, b"an earlier race"])
-def test_a_race_that_is_interrupted_leaves_the_files_as_they_were(before, tmp_path, monkeypatch):
+@pytest.mark.parametrize("before", [None, b"an earlier race", "a link"])
+def test_a_first_heat_that_is_interrupted_leaves_no_trace(before, tmp_path, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(bench, "run_heat", interrupted)
     monkeypatch.setattr(bench.race_plot, "matplotlib", lambda: None)
     figures, picture = tmp_path / "race.json", tmp_path / "race.svg"
-    if before:
+    if before == "a link":
+        figures.symlink_to("not yet there")
+    elif before:
         figures.write_bytes(before)
     with pytest.raises(KeyboardInterrupt):
         command("--size", "4KiB", "--json", figures, "--plot", picture)
-    assert [path.read_bytes() for path in tmp_path.iterdir()] == ([before] if before else [])
+    assert list(tmp_path.iterdir()) == ([figures] if before else [])
+    assert figures.is_symlink() == (before == "a link")
+    assert before is None or figures.is_symlink() or figures.read_bytes() == before
 
 
 # ---- the guards of benchmarks/ -------------------------------------------------------------------

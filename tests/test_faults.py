@@ -490,7 +490,8 @@ def on_a_small_disk(folder, *command):
     """What `ended` gives for a command that runs while `folder` is a disk of 2 MiB."""
     mount = f'mount -t tmpfs -o size=2m none "{folder}" && '
     own_mounts = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
-    tried = subprocess.run([*own_mounts, mount + "true"], capture_output=True, text=True)
+    trial = [*own_mounts, mount + "true"]
+    tried = subprocess.run(trial, capture_output=True, text=True, timeout=60)
     if tried.returncode:
         pytest.skip(f"no small disk can be mounted here: {tried.stderr.strip()}")
     return ended([*own_mounts, mount + 'exec "$@"', "sh", *command])

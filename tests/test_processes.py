@@ -10,6 +10,7 @@ import subprocess
 import sys
 import sysconfig
 import textwrap
+import threading
 import time
 
 import pytest
@@ -208,14 +209,17 @@ def interrupted(threads):
         stderr=subprocess.PIPE,
         text=True,
     )
+    killer = threading.Timer(TIMEOUT, process.kill)
     with process:
+        killer.start()
         try:
             assert process.stdout.readline() == "ready\n"
             time.sleep(0.5)
             sent = time.monotonic()  # one clock for all processes
             process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=TIMEOUT)
+            out, err = process.communicate()
         finally:
+            killer.cancel()
             process.kill()
     assert (process.returncode, err) == (0, "")
     raised, again = out.split()
@@ -325,6 +329,20 @@ def test_fork_after_a_parallel_fill(digest):
         print(digest(threads=2) == expected)
     """
     assert run(CHILD, script, arguments=[digest]) == ["0", "0", "0", "True"]
+
+
+@posix
+def test_fork_whose_child_ends_as_programs_do(digest):
+    """Through the interpreter's end, OpenMP's and ours, and not only by os._exit."""
+    script = """
+        assert digest(threads=2) == expected
+        for threads in (1, 2):
+            pid = os.fork()
+            if pid == 0:
+                sys.exit(0 if digest(threads) == expected else 1)
+            print(wait_for(pid))
+    """
+    assert run(CHILD, script, arguments=[digest]) == ["0", "0"]
 
 
 @posix

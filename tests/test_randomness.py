@@ -197,6 +197,16 @@ def test_what_a_battery_lacks_is_named(tmp_path, capsys):
     assert "not done: 4-6 8-96\n" in capsys.readouterr().out
 
 
+def test_what_the_results_have_besides_is_judged_too(tmp_path):
+    results = tmp_path / "smallcrush.txt"
+    for number in range(1, 11):
+        for name in ("words", "streams"):
+            p = 1e-12 if (name, number) == ("streams", 10) else 0.5
+            row = batteries.Row(batteries.Test(name, number, 1), "2000-01-01", 1, p, "Gap")
+            batteries.append(results, [row], "smallcrush")
+    assert batteries.judge("smallcrush", ["words"], results, seed=1) == 1
+
+
 def test_statistics_of_one_name_are_told_apart():
     """Each is compared with its own repetition."""
     assert batteries.numbered(["Gap", "Run", "Run", "Run"]) == ["Gap", "Run", "Run (2)", "Run (3)"]

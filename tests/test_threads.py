@@ -127,7 +127,7 @@ def at_once(workers, task):
     barrier = threading.Barrier(workers)
 
     def begin(number):
-        barrier.wait()
+        barrier.wait(timeout=60)
         return task(number)
 
     with ThreadPoolExecutor(workers) as pool:
@@ -245,10 +245,11 @@ def test_gil_is_free_during_a_fill(threads):
         other.start()
         w[-1] = 0
         state["filling"] = True
-        fx.truncated_normal_(w, 1, 1, seed=2, threads=threads)
-        state["filling"] = False
-        state["stop"] = True
-        other.join()
+        try:
+            fx.truncated_normal_(w, 1, 1, seed=2, threads=threads)
+        finally:
+            state.update(filling=False, stop=True)
+            other.join()
     finally:
         _core.force_isa(None)
     # The last element is still 0 in every step but those after the fill has reached it.

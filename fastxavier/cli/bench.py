@@ -160,7 +160,7 @@ def raced(options: argparse.Namespace) -> Race:
     if min(one.nbytes(itemsize) for one in sizes for itemsize in itemsizes.values()) == 0:
         raise ValueError(f"size is {min(sizes)[0]} bytes; it must hold a value of each dtype")
     for path in filter(None, (options.json, options.plot)):
-        try_to_write(Path(path))  # the race is long
+        try_to_write(Path(path).resolve())  # the race is long
     memory = np.empty(most, np.uint8)
     chosen = [one for one in CONTESTANTS if one.role != "peer" or one.package in options.peers]
     race = Race(*surroundings(), rounds, ())

@@ -19,7 +19,7 @@ BUILD = pathlib.Path("build/targets").absolute()
 KNOWN = ["tests/data/philox4x32_10.txt", "tests/data/golden.txt"]
 SOURCES = ["tests/c/check.c", *map(str, sorted(pathlib.Path("src_c").glob("*.c")))]
 FLAGS = ["-Wall", "-Wextra", "-ffp-contract=off", "-Isrc_c"]
-DEADLINE = 900  # seconds, for one build and for one run
+DEADLINE = 450  # seconds, for one build and for one run
 
 SAME_BITS = "same bits"
 OTHER_BITS = "other bits"

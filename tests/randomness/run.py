@@ -190,8 +190,10 @@ def ranges(numbers):
 
 
 def judge(battery, names, results, seed):
-    """Print a line for each generator, what was suspicious and what is not done; the status."""
+    """Print a line for each generator, those included that the results have besides, what was
+    suspicious and what is not done; the status."""
     rows = read(results)
+    names = list(dict.fromkeys([*names, *(each.test.generator for each in rows)]))
     failed = unfinished = False
     print(f"\n{battery}, seed {seed}")
     print("generator     tests  p-values    least   below 1 % (expected)   hours")
