@@ -105,7 +105,7 @@ smallcrush: build/batteries  ## TestU01's SmallCrush over all that is drawn; wea
 crush: build/batteries  ## TestU01's Crush, begun or resumed: docs/randomness/crush.txt (some four core-hours)
 	$(PYTHON) tests/randomness/run.py crush $(CRUSH_FLAGS)
 
-bigcrush: build/batteries  ## TestU01's BigCrush likewise, over the words and the normals (some six core-hours)
+bigcrush: build/batteries  ## TestU01's BigCrush likewise, over the words and the normals (some seven core-hours)
 	$(PYTHON) tests/randomness/run.py bigcrush --generators words normal32 normal64 $(CRUSH_FLAGS)
 
 cycles:  ## bytes per cycle of every kernel that runs here
