@@ -3,7 +3,9 @@ PYTHON ?= python3
 CC ?= cc
 VENV = .venv
 BIN = $(VENV)/bin
-CORE = $(filter-out src_c/%.inc.h, $(wildcard src_c/*.h)) $(wildcard src_c/*.c)
+HEADERS = $(wildcard src_c/*.h src_c/*/*.h)
+SOURCES = $(wildcard src_c/*.c src_c/simd/*.c)
+CORE = $(HEADERS) $(SOURCES)
 C_FLAGS = -O2 -Wall -Wextra -ffp-contract=off -Isrc_c
 KNOWN = tests/data/philox4x32_10.txt tests/data/golden.txt
 
@@ -12,7 +14,7 @@ KNOWN = tests/data/philox4x32_10.txt tests/data/golden.txt
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
-$(VENV)/installed: pyproject.toml setup.py $(CORE) $(wildcard src_c/*.inc.h) fastxavier/_core.pyx fastxavier/c_fastxavier.pxd
+$(VENV)/installed: pyproject.toml setup.py $(CORE) fastxavier/_core.pyx fastxavier/c_fastxavier.pxd
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet -e ".[test,lint,bench]"
 	touch $@
@@ -27,30 +29,30 @@ lint: $(VENV)/installed  ## ruff, and mypy over the package and its stubs
 	$(BIN)/python -m mypy.stubtest fastxavier._core --ignore-missing-stub --ignore-disjoint-bases
 
 freethreaded:  ## the tests of threads and faults in a free-threaded Python: FREETHREADED=its path, or uv's
-	$(PYTHON) tests/freethreaded.py
+	$(PYTHON) tools/freethreaded.py
 
 docs: $(VENV)/installed  ## the documentation site, its examples run and its pictures drawn: docs/_build/html
 	$(BIN)/pip install --quiet -e ".[docs]"
 	$(BIN)/sphinx-build -W --keep-going -q $(SPHINX_FLAGS) -b html docs docs/_build/html
 	$(BIN)/sphinx-build -W --keep-going -q $(SPHINX_FLAGS) -b doctest docs docs/_build/doctest
 
-build/check: tests/c/check.c tests/c/blake2b.h $(CORE) $(wildcard src_c/*.inc.h)
+build/check: tests/c/check.c tests/c/blake2b.h $(CORE)
 	mkdir -p build
-	$(CC) $(C_FLAGS) -fopenmp tests/c/check.c src_c/*.c -lm -o $@
+	$(CC) $(C_FLAGS) -fopenmp tests/c/check.c $(SOURCES) -lm -o $@
 
 check-c: build/check  ## the C core without Python: known answers, golden values, refusals
 	build/check $(KNOWN)
 
 emulate:  ## the same as AArch64, s390x, riscv64, ppc64le and older x86-64, under qemu-user
-	$(PYTHON) tests/c/targets.py emulate $(SKIP)
+	$(PYTHON) tools/targets.py emulate $(SKIP)
 
 compilers: $(VENV)/installed  ## the same from gcc and clang at each -O, -ffast-math refused; macOS and Windows compiled
 	$(BIN)/pip install --quiet "ziglang>=0.13" "setuptools>=77" "cython>=3.1"
-	$(BIN)/python tests/c/targets.py compilers $(SKIP)
+	$(BIN)/python tools/targets.py compilers $(SKIP)
 
 bigendian: $(VENV)/installed  ## most tests in s390x Python under qemu-user; fetches Debian's, some 45 MB
 	$(BIN)/pip install --quiet "cython>=3.1"
-	$(BIN)/python tests/bigendian.py
+	$(BIN)/python tools/bigendian.py
 
 exhaustive:  ## every radius and angle word of the float32 normal: the error bound (some minutes)
 	mkdir -p build
@@ -59,21 +61,21 @@ exhaustive:  ## every radius and angle word of the float32 normal: the error bou
 
 sanitize: $(VENV)/installed  ## sanitizers and valgrind over C and Python tests: PARTS="address threads memory python"
 	$(BIN)/pip install --quiet "cython>=3.1"
-	$(BIN)/python tests/sanitize.py $(PARTS)
+	$(BIN)/python tools/sanitize.py $(PARTS)
 
 coverage:  ## lines and branches of the C core that its tests do not take: none but those argued
-	$(PYTHON) tests/coverage.py
+	$(PYTHON) tools/coverage.py
 
 # Seconds that each fuzzer is given; what they have found before is kept under build/fuzz.
 FUZZ_SECONDS ?= 60
 FUZZ_CC = clang-19
 FUZZ_FLAGS = -O1 -g -ffp-contract=off -Isrc_c -fno-sanitize-recover=all
-FUZZ_OBJECTS = $(patsubst src_c/%.c, build/fuzz/%.o, $(wildcard src_c/*.c))
+FUZZ_OBJECTS = $(patsubst src_c/%.c, build/fuzz/%.o, $(SOURCES))
 FUZZ_CHECKS = fuzzer-no-link,address,undefined
-build/fuzz/isa_avx%.o: FUZZ_CHECKS = fuzzer-no-link,address
+build/fuzz/simd/isa_avx%.o: FUZZ_CHECKS = fuzzer-no-link,address
 
-build/fuzz/%.o: src_c/%.c $(CORE) $(wildcard src_c/*.inc.h)
-	mkdir -p build/fuzz/fills
+build/fuzz/%.o: src_c/%.c $(CORE)
+	mkdir -p build/fuzz/fills $(@D)
 	@ls "$$($(FUZZ_CC) -print-resource-dir)"/lib/*/libclang_rt.fuzzer* >/dev/null 2>&1 || \
 	    { echo "missing, by their names in Debian: clang-19 libclang-rt-19-dev"; exit 1; }
 	$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=$(FUZZ_CHECKS) -c $< -o $@
@@ -87,37 +89,37 @@ fuzz: build/fuzz/fill $(VENV)/installed  ## any bytes as arguments, as shards, a
 	$(BIN)/pip install --quiet "atheris>=3"
 	$(BIN)/python tests/fuzz/texts.py build/fuzz/texts -max_total_time=$(FUZZ_SECONDS) -max_len=4000 -timeout=60 -verbosity=0 -print_funcs=0 -print_final_stats=1 -artifact_prefix=build/fuzz/
 
-polynomials: $(VENV)/installed  ## derive src_c/polynomials.h anew and compare
-	$(BIN)/python src_c/polynomials.py --check
+polynomials: $(VENV)/installed  ## derive src_c/shared/polynomials.h anew and compare
+	$(BIN)/python tools/polynomials.py --check
 
-build/batteries: tests/randomness/batteries.c tests/c/blake2b.h $(CORE) $(wildcard src_c/*.inc.h)
+build/batteries: tools/randomness/batteries.c tests/c/blake2b.h $(CORE)
 	@echo '#include <testu01.h>' | $(CC) -E - >/dev/null 2>&1 || \
 	    { echo "needs Debian's libtestu01-0-dev, of its component non-free: see docs/randomness.md"; exit 1; }
 	mkdir -p build
-	$(CC) -O3 -march=native -ffast-math -Wall -Wextra -Isrc_c -c tests/randomness/batteries.c -o build/batteries.o
-	$(CC) $(C_FLAGS) -fopenmp build/batteries.o src_c/*.c -ltestu01 -ltestu01probdist -ltestu01mylib -lm -o $@
+	$(CC) -O3 -march=native -ffast-math -Wall -Wextra -Isrc_c -c tools/randomness/batteries.c -o build/batteries.o
+	$(CC) $(C_FLAGS) -fopenmp build/batteries.o $(SOURCES) -ltestu01 -ltestu01probdist -ltestu01mylib -lm -o $@
 
 smallcrush: build/batteries  ## TestU01's SmallCrush over all that is drawn; weak generators are found first (a minute)
 	rm -f build/smallcrush.txt
-	$(PYTHON) tests/randomness/run.py smallcrush --planted
-	$(PYTHON) tests/randomness/run.py smallcrush --results build/smallcrush.txt
+	$(PYTHON) tools/randomness/run.py smallcrush --planted
+	$(PYTHON) tools/randomness/run.py smallcrush --results build/smallcrush.txt
 
 crush: build/batteries  ## TestU01's Crush, begun or resumed: docs/randomness/crush.txt (some four core-hours)
-	$(PYTHON) tests/randomness/run.py crush $(CRUSH_FLAGS)
+	$(PYTHON) tools/randomness/run.py crush $(CRUSH_FLAGS)
 
 bigcrush: build/batteries  ## TestU01's BigCrush likewise, over the words and the normals (some seven core-hours)
-	$(PYTHON) tests/randomness/run.py bigcrush --generators words normal32 normal64 $(CRUSH_FLAGS)
+	$(PYTHON) tools/randomness/run.py bigcrush --generators words normal32 normal64 $(CRUSH_FLAGS)
 
 cycles:  ## bytes per cycle of every kernel that runs here
 	mkdir -p build
-	$(CC) -O3 -ffp-contract=off -fopenmp -Isrc_c benchmarks/cycles.c src_c/*.c -lm -o build/cycles
+	$(CC) -O3 -ffp-contract=off -fopenmp -Isrc_c tools/cycles.c $(SOURCES) -lm -o build/cycles
 	build/cycles
 
 slots:  ## vector instructions for 64 bytes of each AVX-512 kernel, and the speed they allow
-	$(PYTHON) benchmarks/slots.py
+	$(PYTHON) tools/slots.py
 
-instructions:  ## instructions per value under callgrind, beside benchmarks/instructions.txt
-	$(PYTHON) benchmarks/instructions.py
+instructions:  ## instructions per value under callgrind, beside tools/instructions.txt
+	$(PYTHON) tools/instructions.py
 
 speed: $(VENV)/installed  ## race whatever is installed: the README's picture, and the figures of its table
 	$(BIN)/fastxavier bench --size 64MiB --rounds 5 --json docs/race.json --plot docs/speed.svg

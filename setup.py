@@ -26,7 +26,7 @@ CORE = [
     "parallel",
     "scatter",
 ]
-KERNELS = ["isa_avx512", "isa_avx2", "isa_neon", "isa_scalar"]
+KERNELS = ["simd/isa_avx512", "simd/isa_avx2", "simd/isa_neon", "simd/isa_scalar"]
 
 # No instruction-set flag: kernels open their own target regions and are chosen at run time.
 # The others come after the user's CFLAGS, because bit identity forbids what these switch off. They
@@ -96,7 +96,7 @@ setup(
                 ["fastxavier/_core.pyx", *(f"src_c/{name}.c" for name in CORE + KERNELS)],
                 include_dirs=["src_c", np.get_include()],
                 define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
-                depends=[str(p) for p in sorted(pathlib.Path("src_c").glob("*.h"))],
+                depends=[str(p) for p in sorted(pathlib.Path("src_c").rglob("*.h"))],
             )
         ],
         language_level=3,

@@ -1,13 +1,13 @@
 """pytest-benchmark: one array by this package, beside memory and NumPy; ratios kept for compare.py.
 
-Not a test of values, and it fails at no time: benchmarks/compare.py does, at ratios that fell.
+Not a test of values, and it fails at no time: tools/compare.py does, at ratios that fell.
 """
 
 import numpy as np
 import pytest
 
-from fastxavier.peers import CONTESTANTS, LAWS, dtype_named
-from fastxavier.race import DISTRIBUTIONS, least_seconds
+from fastxavier.bench.peers import CONTESTANTS, LAWS, dtype_named
+from fastxavier.bench.race import DISTRIBUTIONS, least_seconds
 
 NBYTES = 1 << 18  # it stays in the second-level cache: what else the machine does meets it little
 SPELLS = 20

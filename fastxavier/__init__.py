@@ -13,10 +13,10 @@ from fastxavier.distributions import (
     ones,
     zeros,
 )
-from fastxavier.fans import Fans, fans
+from fastxavier._fans import Fans, fans
 from fastxavier.fill import fill_, normal_, orthogonal_, sparse_, truncated_normal_, uniform_
 from fastxavier.gains import gain
-from fastxavier.schemes import (
+from fastxavier.initializers import (
     fixed_normal,
     fixed_uniform,
     glorot_normal,
@@ -31,15 +31,15 @@ from fastxavier.schemes import (
     lecun_uniform,
     variance_scaling,
 )
-from fastxavier.streams import manual_seed
+from fastxavier._streams import manual_seed
 
 if TYPE_CHECKING:
     from fastxavier.checkpoints import CheckpointError, init_checkpoint
-    from fastxavier.information import Info, info
-    from fastxavier.models import Report, init_
+    from fastxavier._info import Info, info
+    from fastxavier.plans._init import Report, init_
     from fastxavier.plans import Plan, PlanError, Rule
-    from fastxavier.recipes import default_plan, gpt2_plan, resnet_plan, vit_plan
-    from fastxavier.structures import (
+    from fastxavier.plans.presets import default_plan, gpt2_plan, resnet_plan, vit_plan
+    from fastxavier.structured import (
         DeltaOrthogonal,
         Dirac,
         Identity,
@@ -47,31 +47,31 @@ if TYPE_CHECKING:
         Sparse,
         Structure,
     )
-    from fastxavier.verification import Verification, verify
+    from fastxavier._verify import Verification, verify
 
 # Imported when first asked for: a program that fills arrays does not pay for the rest.
 _LATER = {
     "CheckpointError": "checkpoints",
-    "DeltaOrthogonal": "structures",
-    "Dirac": "structures",
-    "Identity": "structures",
-    "Info": "information",
-    "Orthogonal": "structures",
+    "DeltaOrthogonal": "structured",
+    "Dirac": "structured",
+    "Identity": "structured",
+    "Info": "_info",
+    "Orthogonal": "structured",
     "Plan": "plans",
     "PlanError": "plans",
-    "Report": "models",
+    "Report": "plans._init",
     "Rule": "plans",
-    "Sparse": "structures",
-    "Structure": "structures",
-    "Verification": "verification",
-    "default_plan": "recipes",
-    "gpt2_plan": "recipes",
-    "info": "information",
-    "init_": "models",
+    "Sparse": "structured",
+    "Structure": "structured",
+    "Verification": "_verify",
+    "default_plan": "plans.presets",
+    "gpt2_plan": "plans.presets",
+    "info": "_info",
+    "init_": "plans._init",
     "init_checkpoint": "checkpoints",
-    "resnet_plan": "recipes",
-    "verify": "verification",
-    "vit_plan": "recipes",
+    "resnet_plan": "plans.presets",
+    "verify": "_verify",
+    "vit_plan": "plans.presets",
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from fastxavier import schemes
+from fastxavier import initializers as schemes
 from fastxavier.distributions import (
     Constant,
     Distribution,
@@ -15,7 +15,7 @@ from fastxavier.distributions import (
     ones,
     zeros,
 )
-from fastxavier.structures import (
+from fastxavier.structured import (
     DeltaOrthogonal,
     Dirac,
     Identity,

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any, SupportsFloat
 
 from fastxavier import _core
-from fastxavier._numbers import real
+from fastxavier._validation import real
 
 __all__ = ["Constant", "Distribution", "Normal", "TruncatedNormal", "Uniform", "ones", "zeros"]
 

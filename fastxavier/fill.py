@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, SupportsFloat, SupportsIndex, TypeAlias, 
 
 from fastxavier import _core
 from fastxavier.distributions import Distribution
-from fastxavier.schemes import Mode, glorot_normal, glorot_truncated_normal, glorot_uniform
-from fastxavier.streams import MODULE_DEFAULT, ModuleDefault, resolve
+from fastxavier.initializers import Mode, glorot_normal, glorot_truncated_normal, glorot_uniform
+from fastxavier._streams import MODULE_DEFAULT, ModuleDefault, resolve
 
 if TYPE_CHECKING:
-    from fastxavier.structures import Layout, Structure
+    from fastxavier.structured import Layout, Structure
 
 __all__ = ["fill_", "normal_", "orthogonal_", "sparse_", "truncated_normal_", "uniform_"]
 
@@ -110,7 +110,7 @@ def fill_(
 def _fill_structure(
     array: Any, structure: Structure, key: Any, global_shape: Place, offset: Place, threads: Any
 ) -> None:
-    from fastxavier.structures import Structure  # which most programs need none of
+    from fastxavier.structured import Structure  # which most programs need none of
 
     if not isinstance(structure, Structure):
         raise TypeError(f"distribution is {structure!r}; it must be a Distribution or a Structure")
@@ -294,7 +294,7 @@ def orthogonal_(
     >>> bool(np.allclose(w @ w.T, np.eye(64)))
     True
     """
-    from fastxavier.structures import Orthogonal
+    from fastxavier.structured import Orthogonal
 
     return fill_(array, Orthogonal(gain, layout), seed=seed, stream=stream, threads=threads)
 
@@ -337,6 +337,6 @@ def sparse_(
     ----------
     J. Martens, "Deep learning via Hessian-free optimization", ICML 2010, section 5.
     """
-    from fastxavier.structures import Sparse
+    from fastxavier.structured import Sparse
 
     return fill_(array, Sparse(sparsity, std), seed=seed, stream=stream, threads=threads)

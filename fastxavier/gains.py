@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, SupportsFloat, TypeAlias
 import numpy as np
 
 from fastxavier import _core
-from fastxavier._numbers import real
+from fastxavier._validation import real
 
 if TYPE_CHECKING:
     import numpy.typing as npt

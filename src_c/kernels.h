@@ -9,7 +9,7 @@
 #include "cpu.h"
 #include "exact.h"
 #include "fastxavier.h"
-#include "philox.h"
+#include "shared/philox.h"
 
 enum { BLOCK = 4, UNIT_BLOCKS = 8, UNIT = BLOCK * UNIT_BLOCKS };
 

@@ -18,11 +18,11 @@ import pytest
 from cases import DTYPES
 
 import fastxavier as fx
-from fastxavier import peers
+from fastxavier.bench import peers
 from fastxavier.cli import bench
-from fastxavier.peers import CONTESTANTS, Contestant
-from fastxavier.race import DISTRIBUTIONS, Entry, Heat, Race, fault, run_heat, surroundings
-from fastxavier.race_plot import plot
+from fastxavier.bench.peers import CONTESTANTS, Contestant
+from fastxavier.bench.race import DISTRIBUTIONS, Entry, Heat, Race, fault, run_heat, surroundings
+from fastxavier.bench.plot import plot
 
 COUNT = 40_003  # no multiple of a block, and more than one
 CLAIMS = [
@@ -348,7 +348,7 @@ def test_a_first_heat_that_is_interrupted_leaves_no_trace(before, tmp_path, monk
 
 def script(name):
     """A program of benchmarks/ as a module."""
-    path = pathlib.Path(__file__).parents[1] / "benchmarks" / f"{name}.py"
+    path = pathlib.Path(__file__).parents[1] / "tools" / f"{name}.py"
     spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -254,7 +254,7 @@ SCRIPT = """
 import os, resource, signal, sys
 from fastxavier import checkpoints
 from fastxavier.checkpoints import init_checkpoint
-from fastxavier.recipes import default_plan
+from fastxavier.plans.presets import default_plan
 
 like = {f"{i}.weight": ("F32", (1000, 1000)) for i in range(12)}
 fill = checkpoints.init_

@@ -20,8 +20,8 @@ from fastxavier import checkpoints
 from fastxavier.checkpoints import init_checkpoint, tensors_like
 from fastxavier.cli import init, main
 from fastxavier.plans import Plan, Rule
-from fastxavier.recipes import PLANS, default_plan, gpt2_plan
-from fastxavier.terminal import progress_bar, table
+from fastxavier.plans.presets import PLANS, default_plan, gpt2_plan
+from fastxavier._console import progress_bar, table
 
 LIST = """
 [tensors]

@@ -19,7 +19,9 @@ STREAM = (ROOT / "docs" / "stream.md").read_text()
 
 
 MODULES = sorted(
-    path.stem for path in (ROOT / "fastxavier").glob("*.py") if ">>>" in path.read_text()
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    for path in (ROOT / "fastxavier").rglob("*.py")
+    if ">>>" in path.read_text()
 )
 PAGES = sorted(path.name for path in (ROOT / "docs").glob("*.md") if ">>>" in path.read_text())
 
@@ -27,7 +29,7 @@ PAGES = sorted(path.name for path in (ROOT / "docs").glob("*.md") if ">>>" in pa
 @pytest.mark.parametrize("name", MODULES)
 def test_docstrings(name):
     """The examples of the docstrings print what they show."""
-    failed, tried = doctest.testmod(importlib.import_module(f"fastxavier.{name}"))
+    failed, tried = doctest.testmod(importlib.import_module(name))
     assert tried
     assert not failed
 

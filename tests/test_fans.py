@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastxavier.fans import Fans, fans
+from fastxavier._fans import Fans, fans
 
 # ---- the truth, counted --------------------------------------------------------------------------
 
@@ -248,6 +248,6 @@ def test_axes_that_contradict(options, error, message):
 
 def test_docstring():
     """The examples print what they show."""
-    failed, tried = doctest.testmod(importlib.import_module("fastxavier.fans"))
+    failed, tried = doctest.testmod(importlib.import_module("fastxavier._fans"))
     assert tried
     assert not failed

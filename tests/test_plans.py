@@ -18,8 +18,8 @@ from fastxavier import plans
 from fastxavier.catalog import SCHEMES
 from fastxavier.distributions import Constant, Normal, TruncatedNormal, Uniform, ones, zeros
 from fastxavier.plans import Plan, PlanError, Rule
-from fastxavier.recipes import PLANS, default_plan, gpt2_plan, resnet_plan, vit_plan
-from fastxavier.structures import DeltaOrthogonal, Dirac, Identity, Orthogonal, Sparse
+from fastxavier.plans.presets import PLANS, default_plan, gpt2_plan, resnet_plan, vit_plan
+from fastxavier.structured import DeltaOrthogonal, Dirac, Identity, Orthogonal, Sparse
 
 
 def refusal(call):

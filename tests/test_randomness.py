@@ -1,6 +1,6 @@
 """Tensors are independent of each other: names that differ by a digit, neighbouring numbers, seeds.
 
-The batteries of tests/randomness/ look into a stream for longer; here no two of 4,000 are alike.
+The batteries of tools/randomness/ look into a stream for longer; here no two of 4,000 are alike.
 """
 
 import functools

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 import fastxavier as fx
-from fastxavier import catalog, schemes, structures
+from fastxavier import catalog
+from fastxavier import initializers as schemes
+from fastxavier import structured as structures
 
 STANDARD_CUT = 0.87962566103423978
 SCHEMES = {

@@ -25,7 +25,7 @@ def test_no_line_has_changed():
 
 
 def test_every_line_is_frozen():
-    """A new line is added to frozen.txt with it: python tests/golden.py --freeze."""
+    """A new line is added to frozen.txt with it: python tests/support/golden.py --freeze."""
     assert [row for row in map(golden.frozen_row, GOLDEN) if row not in FROZEN] == []
     assert len({tuple(row.split()[:3]) for row in FROZEN}) == len(FROZEN) >= 44
 

@@ -13,8 +13,9 @@ import pytest
 from numpy.lib.stride_tricks import as_strided
 
 import fastxavier as fx
-from fastxavier import _core, catalog, structures
-from fastxavier.structures import (
+from fastxavier import _core, catalog
+from fastxavier import structured as structures
+from fastxavier.structured import (
     DeltaOrthogonal,
     Dirac,
     Identity,

@@ -22,8 +22,9 @@ import pytest
 from scipy import stats
 
 import fastxavier as fx
-from fastxavier import Normal, TruncatedNormal, Uniform, verification
-from fastxavier.verification import verify
+from fastxavier import Normal, TruncatedNormal, Uniform
+from fastxavier import _verify as verification
+from fastxavier._verify import verify
 
 inf = math.inf
 SEED = 20100513

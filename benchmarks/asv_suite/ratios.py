@@ -10,12 +10,12 @@ from pathlib import Path
 from .axes import DTYPES, FULL, LAWS, fill, touched
 
 try:
-    from fastxavier.peers import CONTESTANTS
-    from fastxavier.race import least_seconds
+    from fastxavier.bench.peers import CONTESTANTS
+    from fastxavier.bench.race import least_seconds
 except ImportError:
     least_seconds = None
 
-CYCLE = Path(__file__).parent.parent / "cycle.inc.h"
+CYCLE = Path(__file__).parents[2] / "tools" / "cycle.inc.h"
 BYTES = [1 << 18, 1 << 28] if FULL else [1 << 18]
 SPELLS = 10
 

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastxavier import race_plot
-from fastxavier.information import info
-from fastxavier.peers import CONTESTANTS, DTYPES, LAWS, dtype_named
-from fastxavier.race import UNITS, Entry, Heat, Race, run_heat, surroundings
-from fastxavier.terminal import table
+from fastxavier.bench import plot as race_plot
+from fastxavier._info import info
+from fastxavier.bench.peers import CONTESTANTS, DTYPES, LAWS, dtype_named
+from fastxavier.bench.race import UNITS, Entry, Heat, Race, run_heat, surroundings
+from fastxavier._console import table
 
 PEERS = list(dict.fromkeys(one.package for one in CONTESTANTS if one.role == "peer"))
 

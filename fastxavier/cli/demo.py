@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from fastxavier.distributions import Distribution, Normal, Uniform
 from fastxavier.fill import fill_
-from fastxavier.information import info
-from fastxavier.schemes import glorot_normal, glorot_uniform
-from fastxavier.terminal import progress_bar, table
+from fastxavier._info import info
+from fastxavier.initializers import glorot_normal, glorot_uniform
+from fastxavier._console import progress_bar, table
 
 DEFAULT_GIB = 1.0
 MOST_GIB = 1 << 17  # what 47 bits address

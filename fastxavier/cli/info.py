@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from fastxavier.information import info
+from fastxavier._info import info
 
 
 def add_to(commands: Any) -> None:

@@ -24,8 +24,8 @@ from typing import Any
 
 from fastxavier.checkpoints import init_checkpoint, nbytes, tensors_like, without
 from fastxavier.plans import Law, Plan, PlanError, Rule
-from fastxavier.recipes import PLANS, gpt2_plan
-from fastxavier.terminal import progress_bar, table
+from fastxavier.plans.presets import PLANS, gpt2_plan
+from fastxavier._console import progress_bar, table
 
 Tensors = Mapping[str, tuple[str, tuple[int, ...]]]
 

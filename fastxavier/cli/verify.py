@@ -17,8 +17,8 @@ from fastxavier.checkpoints import DRAWN, Tensor, check_fillable, mapped, shards
 from fastxavier.cli.init import add_skip_to, laws_of, plan_named
 from fastxavier.distributions import Constant
 from fastxavier.plans import Law
-from fastxavier.terminal import progress_bar, table
-from fastxavier.verification import verify
+from fastxavier._console import progress_bar, table
+from fastxavier._verify import verify
 
 CHUNK = 1 << 22  # values compared at a time
 

@@ -23,7 +23,7 @@
 #include "blake2b.h"
 #include "fastxavier.h"
 #include "load.h"
-#include "philox.h"
+#include "shared/philox.h"
 
 static int failures, checks;
 

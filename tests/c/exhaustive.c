@@ -9,8 +9,8 @@
 #include <stdio.h>
 
 #include "kernels.h"
-#include "vec_scalar.h"
-#include "kernels.inc.h"
+#include "simd/vec_scalar.h"
+#include "simd/kernels.inc.h"
 
 enum { BINS = 1024 };
 static const double PI_4 = 0.78539816339744830962;

@@ -9,7 +9,8 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+TESTS = Path(__file__).parents[1]
+sys.path[:0] = [str(TESTS), str(TESTS / "support")]
 import test_shards
 
 PROPERTIES = (test_shards.test_any_shard_in_any_memory, test_shards.test_any_split_of_a_run)

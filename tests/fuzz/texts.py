@@ -15,7 +15,7 @@ import atheris
 
 with atheris.instrument_imports(include=["fastxavier", "tomllib", "json"]):
     from fastxavier import checkpoints, plans
-    from fastxavier.recipes import default_plan
+    from fastxavier.plans.presets import default_plan
 
 FILE = Path(tempfile.mkdtemp(), "model.safetensors")
 LIST = FILE.with_name("list.toml")

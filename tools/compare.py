@@ -1,7 +1,7 @@
 """Two saved runs of pytest-benchmark, ratio by ratio; exits with 1 if one fell too far.
 
     pytest benchmarks --benchmark-save=before
-    pytest benchmarks --benchmark-save=after && python benchmarks/compare.py before after
+    pytest benchmarks --benchmark-save=after && python tools/compare.py before after
 
 Ratios, measured in turn on one array, not seconds: they say the same on a machine that has become
 busier or slower. The one to memset is judged; NumPy's speed differs from process to process by more

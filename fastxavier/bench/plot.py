@@ -10,7 +10,7 @@ import os
 import statistics
 from typing import Any
 
-from fastxavier.race import Heat, Race
+from fastxavier.bench.race import Heat, Race
 
 __all__ = ["plot"]
 

@@ -21,10 +21,10 @@ from typing import Any, TypeAlias, get_args
 
 from fastxavier.catalog import SCHEMES
 from fastxavier.distributions import Distribution
-from fastxavier.fans import Layout, fans
+from fastxavier._fans import Layout, fans
 from fastxavier.gains import gain as gain_of
-from fastxavier.structures import Structure
-from fastxavier.texts import Lines, Members, json_lines, parsed_toml, toml_lines
+from fastxavier.structured import Structure
+from fastxavier.plans._text import Lines, Members, json_lines, parsed_toml, toml_lines
 
 __all__ = ["Plan", "PlanError", "Rule"]
 

@@ -1,7 +1,7 @@
 """Derive every approximation of the kernels and write them to polynomials.h.
 
-    python src_c/polynomials.py            # needs mpmath; about two minutes
-    python src_c/polynomials.py --check    # also fails where the header in the tree differs
+    python tools/polynomials.py            # needs mpmath; about two minutes
+    python tools/polynomials.py --check    # also fails where the header in the tree differs
 
 Each row below names a function, the interval on which the kernels ask for it, and the weight
 that turns the error of the fit into a relative error of the quantity a user sees. The fit is
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import mpmath as mp
 
 mp.mp.dps = 60
-HEADER = pathlib.Path(__file__).with_name("polynomials.h")
+HEADER = pathlib.Path(__file__).parents[1] / "src_c" / "shared" / "polynomials.h"
 REALS = {"f32": ("float", 24), "f64": ("double", 53)}
 
 

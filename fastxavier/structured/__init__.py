@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fastxavier import _core
-from fastxavier._numbers import real
+from fastxavier._validation import real
 from fastxavier.distributions import Constant, Distribution, Normal, Uniform
-from fastxavier.fans import whole
+from fastxavier._fans import whole
 
 __all__ = ["DeltaOrthogonal", "Dirac", "Identity", "Orthogonal", "Sparse", "Structure"]
 
@@ -264,7 +264,7 @@ class Identity(_Pattern):
     Examples
     --------
     >>> import numpy as np
-    >>> from fastxavier.structures import Identity
+    >>> from fastxavier.structured import Identity
     >>> w = np.empty((2, 3))
     >>> Identity(0.5).write(w, key=(0, 0))
     >>> w
@@ -320,7 +320,7 @@ class Dirac(_Pattern):
     Examples
     --------
     >>> import numpy as np
-    >>> from fastxavier.structures import Dirac
+    >>> from fastxavier.structured import Dirac
     >>> w = np.empty((2, 2, 3))
     >>> Dirac().write(w, key=(0, 0))
     >>> w
@@ -402,7 +402,7 @@ class Orthogonal(Structure):
     Examples
     --------
     >>> import numpy as np
-    >>> from fastxavier.structures import Orthogonal
+    >>> from fastxavier.structured import Orthogonal
     >>> w = np.empty((3, 5))
     >>> Orthogonal(2.0).write(w, key=(7, 0))
     >>> bool(np.allclose(w @ w.T, 4 * np.eye(3)))
@@ -499,7 +499,7 @@ class DeltaOrthogonal(Structure):
     Examples
     --------
     >>> import numpy as np
-    >>> from fastxavier.structures import DeltaOrthogonal
+    >>> from fastxavier.structured import DeltaOrthogonal
     >>> w = np.empty((5, 4, 3, 3))
     >>> DeltaOrthogonal(2.0).write(w, key=(7, 0))
     >>> middle = w[:, :, 1, 1]
@@ -592,7 +592,7 @@ class Sparse(Structure):
     Examples
     --------
     >>> import numpy as np
-    >>> from fastxavier.structures import Sparse
+    >>> from fastxavier.structured import Sparse
     >>> w = np.empty((10, 4))
     >>> Sparse(0.7).write(w, key=(7, 0))
     >>> (w == 0).sum(axis=0)

@@ -1,5 +1,5 @@
 """Run the tests on a big-endian machine, Debian's Python for s390x under qemu-user:
-python tests/bigendian.py [arguments of pytest]
+python tools/bigendian.py [arguments of pytest]
 
 Fetches some 45 MB: Debian's packages below with what they depend on, through apt, which checks
 their signatures; and the source of ml_dtypes, which Debian has not, through pip. They are unpacked
@@ -147,7 +147,7 @@ def build_package():
     run(sys.executable, "-m", "cython", "-3", "fastxavier/_core.pyx", "-o", generated)
     flags = ["-O3", "-ffp-contract=off", "-fopenmp", "-Isrc_c"]
     flags += ["-DNPY_NO_DEPRECATED_API=NPY_1_7_API_VERSION"]
-    sources = [generated, *pathlib.Path("src_c").glob("*.c")]
+    sources = [generated, *pathlib.Path("src_c").rglob("*.c")]
     shutil.rmtree(SITE / "fastxavier", ignore_errors=True)
     ignored = shutil.ignore_patterns("*.so", "*.c", "__pycache__")
     shutil.copytree("fastxavier", SITE / "fastxavier", ignore=ignored)

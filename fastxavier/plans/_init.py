@@ -19,10 +19,10 @@ from fastxavier import _core
 from fastxavier.distributions import Constant, Distribution
 from fastxavier.fill import Seed
 from fastxavier.plans import Plan
-from fastxavier.recipes import default_plan
-from fastxavier.streams import MODULE_DEFAULT, resolve, stream_number
-from fastxavier.structures import Structure
-from fastxavier.terminal import columns, progress_bar
+from fastxavier.plans.presets import default_plan
+from fastxavier._streams import MODULE_DEFAULT, resolve, stream_number
+from fastxavier.structured import Structure
+from fastxavier._console import columns, progress_bar
 
 __all__ = ["Filled", "Report", "init_"]
 

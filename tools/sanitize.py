@@ -1,7 +1,7 @@
 """The C tests under the address, undefined-behaviour and thread sanitizers and, in brief, valgrind;
 Python tests over a binding so built. Each tool first has to report the faults planted for it.
 
-    python tests/sanitize.py [address threads memory python]
+    python tools/sanitize.py [address threads memory python]
 
 No report is suppressed, and each ends the run.
 """
@@ -20,9 +20,9 @@ from pathlib import Path
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 BUILD = ROOT / "build" / "sanitize"
-CORE = sorted((ROOT / "src_c").glob("*.c"))
+CORE = sorted((ROOT / "src_c").rglob("*.c"))
 FLAGS = ["-O1", "-g1", "-ffp-contract=off", "-fopenmp", f"-I{ROOT / 'src_c'}"]
-KNOWN = [HERE / "data" / "philox4x32_10.txt", HERE / "data" / "golden.txt"]
+KNOWN = [ROOT / "tests" / "data" / "philox4x32_10.txt", HERE / "data" / "golden.txt"]
 LLVM = "19"
 CLANG = f"clang-{LLVM}"
 ADDRESS = ["-fPIC", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
@@ -92,7 +92,7 @@ def built(folder, compiler, *flags):
     core = objects(folder, compiler, *flags)
     programs = [BUILD / folder / name for name in ("check", "faults")]
     for program in programs:
-        source = HERE / "c" / f"{program.name}.c"
+        source = ROOT / "tests" / "c" / f"{program.name}.c"
         run([compiler, *FLAGS, *flags, source, *core, "-lm", "-o", program])
     return programs
 
@@ -160,7 +160,7 @@ def python():
         "PYTHONSAFEPATH": "1",
     }
     must_report("heap-buffer-overflow", [sys.executable, "-c", PYTHON_FAULT], **under)
-    tests = [HERE / f"test_{name}.py" for name in PYTHON_TESTS]
+    tests = [ROOT / "tests" / f"test_{name}.py" for name in PYTHON_TESTS]
     pytest = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     run([*pytest, "-n", "auto", "--maxprocesses", "4", *tests], **under)
 

@@ -1,4 +1,4 @@
-"""Run what concerns threads in a free-threaded Python: python tests/freethreaded.py [of pytest's]
+"""Run what concerns threads in a free-threaded Python: python tools/freethreaded.py [of pytest's]
 
 Takes the interpreter that FREETHREADED names, python3.14t or python3.13t where there is one, or the
 one that uv has or fetches where there is uv. Without any it says "skipped: ..." and why. Debian has

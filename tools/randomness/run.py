@@ -1,9 +1,9 @@
 """TestU01's batteries, test by test: what the results lack is run, and then all of them are judged.
 
-    python tests/randomness/run.py crush                   # begins or resumes docs/randomness/
-    python tests/randomness/run.py bigcrush --generators words normal32 --jobs 16
-    python tests/randomness/run.py crush --judge           # runs nothing
-    python tests/randomness/run.py smallcrush --planted    # the weak generators must be found
+    python tools/randomness/run.py crush                   # begins or resumes docs/randomness/
+    python tools/randomness/run.py bigcrush --generators words normal32 --jobs 16
+    python tools/randomness/run.py crush --judge           # runs nothing
+    python tools/randomness/run.py smallcrush --planted    # the weak generators must be found
 
 Interrupt it whenever: a test that has ended is in the results. How p-values are judged is told in
 docs/randomness.md. The status is 1 after a failure, 3 if a test of the battery is still to be run.

@@ -1,7 +1,7 @@
 /* Counters to words, words to values, values to memory: the loop every kernel is. Written once;
    each isa_*.c includes it with its vocabulary in scope and ISA defined to its name. */
 #include "kernels.h"
-#include "polynomials.h"
+#include "shared/polynomials.h"
 
 typedef float f32_real;
 typedef double f64_real;
@@ -15,9 +15,9 @@ typedef double f64_real;
 #define EXPONENT_UNIT 0x1p-23f
 #define MINUS_TWO_BITS (-0x40000000)
 #define MINUS_TWO_LN2 -0x1.62e43p+0f
-#include "math.inc.h"
-#include "distributions.inc.h"
-#include "precision_end.inc.h"
+#include "shared/math.inc.h"
+#include "shared/distributions.inc.h"
+#include "shared/precision_end.inc.h"
 
 #define R(name) f64_##name
 #define UNIT_OF_WORD 0x1p-64
@@ -28,9 +28,9 @@ typedef double f64_real;
 #define EXPONENT_UNIT 0x1p-52
 #define MINUS_TWO_BITS (-INT64_C(0x4000000000000000))
 #define MINUS_TWO_LN2 -0x1.62e42fefa39efp+0
-#include "math.inc.h"
-#include "distributions.inc.h"
-#include "precision_end.inc.h"
+#include "shared/math.inc.h"
+#include "shared/distributions.inc.h"
+#include "shared/precision_end.inc.h"
 
 /* The words of `groups` groups of LANES blocks each, in pairs: (word 0, word 1) and (2, 3) of a
    block in the halves of its lane. A state x0..x3 lives in the low halves of four vectors; what

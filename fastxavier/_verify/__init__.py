@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol, SupportsFloat, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from fastxavier._numbers import real
+from fastxavier._validation import real
 from fastxavier.distributions import Distribution, Normal, TruncatedNormal, Uniform
 
 __all__ = ["Finding", "Verification", "verify"]
@@ -289,7 +289,7 @@ def verify(
     Examples
     --------
     >>> import numpy as np, fastxavier as fx
-    >>> from fastxavier.verification import verify
+    >>> from fastxavier._verify import verify
     >>> w = fx.normal_(np.empty((512, 256), np.float32), fan_in=256, fan_out=512, seed=7)
     >>> verify(w, fx.glorot_normal(256, 512)).ok
     True

@@ -1,6 +1,6 @@
 """Lines and branches of src_c/ that the C tests do not take: fails unless each is argued there.
 
-    python tests/coverage.py
+    python tools/coverage.py
 
 A header is looked at once for each source that includes it, so the kernels once for each
 instruction set. Nothing is optimised or inlined, so that a branch is counted as one, whoever takes
@@ -33,7 +33,7 @@ COUNTED = [
 # Not counted: with counters, GCC would have a fork's child forget what led to it. It writes the
 # core's counters itself.
 TESTS = ["-O2", "-fopenmp", "-DGCOV", INCLUDE]
-KNOWN = [HERE / "data" / "philox4x32_10.txt", HERE / "data" / "golden.txt"]
+KNOWN = [ROOT / "tests" / "data" / "philox4x32_10.txt", HERE / "data" / "golden.txt"]
 
 # One line, above a line of src_c/, for its branches and for lines indented under it that never run;
 # in a header it may be for one source that includes it. "Perhaps": the machine or chance decides.
@@ -61,8 +61,8 @@ def build_and_run():
     BUILD.mkdir(parents=True, exist_ok=True)
     for stale in BUILD.glob("*.gc*"):
         stale.unlink()
-    flags = dict.fromkeys(sorted((ROOT / "src_c").glob("*.c")), COUNTED)
-    flags[HERE / "c" / "check.c"] = TESTS
+    flags = dict.fromkeys(sorted((ROOT / "src_c").rglob("*.c")), COUNTED)
+    flags[ROOT / "tests" / "c" / "check.c"] = TESTS
     for source, how in flags.items():
         command = ["gcc", *how, "-c", source, "-o", f"{source.stem}.o"]
         subprocess.run(command, cwd=BUILD, check=True)
@@ -86,7 +86,7 @@ def counts():
         text = subprocess.check_output(["gcov", "-b", "--json-format", "--stdout", data], cwd=BUILD)
         for file in json.loads(text)["files"]:
             path = Path(file["file"])
-            if path.parent != ROOT / "src_c":
+            if ROOT / "src_c" not in path.parents:
                 continue
             for line in file["lines"]:
                 taken = [branch["count"] for branch in line["branches"] if not branch["throw"]]
@@ -96,7 +96,7 @@ def counts():
 
 def without_kernels_not_run(lines, ran):
     """The lines without those of kernels that do not run on this CPU, which are named."""
-    for source in sorted((ROOT / "src_c").glob("isa_*.c")):
+    for source in sorted((ROOT / "src_c").rglob("isa_*.c")):
         name = source.stem.removeprefix("isa_")
         if not any(unit == source.stem for unit, _, _ in lines):
             print(f"not measured here: vec_{name}.h, {source.name} (not compiled for this CPU)")
@@ -126,7 +126,7 @@ def indentation(text):
 def arguments():
     """All that src_c/ has."""
     found = []
-    for path in sorted((ROOT / "src_c").glob("*.[ch]")):
+    for path in sorted((ROOT / "src_c").rglob("*.[ch]")):
         texts = path.read_text().splitlines()
         for number, text in enumerate(texts, start=1):
             said = ARGUMENT.match(text)
@@ -154,7 +154,7 @@ def main():
         reasons = [a for a in argued if a.excuses(unit, file, number, what)]
         used.update(reasons)
         if not reasons:
-            text = (ROOT / "src_c" / file).read_text().splitlines()[number - 1].strip()
+            text = next((ROOT / "src_c").rglob(file)).read_text().splitlines()[number - 1].strip()
             unargued.append(f"{file}:{number} ({unit}): {what}: {text}")
     stale = [
         f"argued, but taken: {a.file}:{a.lines[0]}" for a in argued if not (a in used or a.perhaps)

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastxavier.distributions import Distribution, Normal, TruncatedNormal, Uniform
-from fastxavier.information import info
-from fastxavier.peers import CONTESTANTS, Contestant, dtype_named
+from fastxavier._info import info
+from fastxavier.bench.peers import CONTESTANTS, Contestant, dtype_named
 
 __all__ = [
     "DISTRIBUTIONS",
@@ -266,7 +266,7 @@ def fault(array: NDArray[Any], law: Distribution) -> str | None:
     """What shows that an array does not hold draws of a law, if it shows.
 
     Bounds, mean and variance: the last two to six standard errors, sigma / sqrt(n) and at most
-    ``sigma**2 * sqrt(2 / n)``, which a normal law has. `fastxavier.verification.verify` sees more,
+    ``sigma**2 * sqrt(2 / n)``, which a normal law has. `fastxavier._verify.verify` sees more,
     and takes longer; this is for whoever wants to be timed.
 
     Parameters
@@ -386,7 +386,7 @@ def run_heat(
     law : str
         A name in `DISTRIBUTIONS`.
     dtype : str
-        A name in ``fastxavier.peers.DTYPES``.
+        A name in ``fastxavier.bench.peers.DTYPES``.
     memory : numpy.ndarray
         Contiguous bytes; they are written over.
     threads : sequence of int

@@ -1,5 +1,5 @@
 """Build tests/c/check.c for many machines, or with many compilers, and run it where that can be:
-python tests/c/targets.py emulate | compilers [--skip-missing]
+python tools/targets.py emulate | compilers [--skip-missing]
 
 Prints a line for each target and exits with 1 unless all came out as its row here says. A target
 whose tools are not installed is a failure too, unless --skip-missing.
@@ -17,7 +17,7 @@ import sys
 
 BUILD = pathlib.Path("build/targets").absolute()
 KNOWN = ["tests/data/philox4x32_10.txt", "tests/data/golden.txt"]
-SOURCES = ["tests/c/check.c", *map(str, sorted(pathlib.Path("src_c").glob("*.c")))]
+SOURCES = ["tests/c/check.c", *map(str, sorted(pathlib.Path("src_c").rglob("*.c")))]
 FLAGS = ["-Wall", "-Wextra", "-ffp-contract=off", "-Isrc_c"]
 DEADLINE = 450  # seconds, for one build and for one run
 
@@ -135,7 +135,7 @@ CFLAGS = "-Ofast -funsafe-math-optimizations -ffinite-math-only -march=haswell"
 # What an interpreter finds that has imported the package as it was built.
 IMPORTED = """
 import pathlib, sys
-sys.path[:0] = [sys.argv[1], "tests"]
+sys.path[:0] = [sys.argv[1], "tests/support"]
 import cases, fastxavier, golden
 if not fastxavier.__file__.startswith(sys.argv[1]):
     sys.exit("another fastxavier was imported: " + fastxavier.__file__)

@@ -1,7 +1,7 @@
-"""Instructions per value of the kernels that callgrind can run, beside benchmarks/instructions.txt.
+"""Instructions per value of the kernels that callgrind can run, beside tools/instructions.txt.
 
-    python benchmarks/instructions.py            # exits with 1 where one is 2 % off the table
-    python benchmarks/instructions.py --update   # writes the table
+    python tools/instructions.py            # exits with 1 where one is 2 % off the table
+    python tools/instructions.py --update   # writes the table
 
 Counts hang on the compiler and on nothing else: another one than the table's is not compared.
 """
@@ -36,7 +36,7 @@ def counted(cc):
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         program = Path(folder, "instructions")
-        sources = [HERE / "instructions.c", *sorted(CORE.glob("*.c"))]
+        sources = [HERE / "instructions.c", *sorted(CORE.rglob("*.c"))]
         subprocess.run([cc, *FLAGS, *map(str, sources), "-lm", "-o", program], check=True)
         for isa in ISAS:
             out = Path(folder, isa)

@@ -95,7 +95,7 @@ def fans(
 
     Examples
     --------
-    >>> from fastxavier.fans import fans
+    >>> from fastxavier._fans import fans
     >>> fans((64, 16, 3, 3))
     Fans(fan_in=144, fan_out=576)
     >>> fans((3, 3, 16, 64), "jax")

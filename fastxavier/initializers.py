@@ -7,7 +7,7 @@ from math import inf, ldexp, sqrt
 from typing import TYPE_CHECKING, Any, Literal, SupportsFloat, overload
 
 from fastxavier import _core
-from fastxavier._numbers import real
+from fastxavier._validation import real
 from fastxavier.distributions import Distribution, Normal, TruncatedNormal, Uniform
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def variance_scaling(
 
     Examples
     --------
-    >>> from fastxavier.schemes import variance_scaling
+    >>> from fastxavier.initializers import variance_scaling
     >>> variance_scaling(3, "fan_in", "normal", fan_in=12, fan_out=50)
     Normal(mean=0.0, std=0.5)
     >>> variance_scaling(1, "fan_geo_avg", "uniform", fan_in=27, fan_out=3)
@@ -267,7 +267,7 @@ def glorot_uniform(
 
     Examples
     --------
-    >>> from fastxavier.schemes import glorot_uniform
+    >>> from fastxavier.initializers import glorot_uniform
     >>> glorot_uniform(fan_in=10, fan_out=14)
     Uniform(low=-0.5, high=0.5)
     """
@@ -313,7 +313,7 @@ def glorot_normal(
 
     Examples
     --------
-    >>> from fastxavier.schemes import glorot_normal
+    >>> from fastxavier.initializers import glorot_normal
     >>> glorot_normal(fan_in=2, fan_out=6)
     Normal(mean=0.0, std=0.5)
     """
@@ -360,7 +360,7 @@ def glorot_truncated_normal(
 
     Examples
     --------
-    >>> from fastxavier.schemes import glorot_truncated_normal
+    >>> from fastxavier.initializers import glorot_truncated_normal
     >>> glorot_truncated_normal(fan_in=2, fan_out=6).parent.std
     0.5684236171692783
     """
@@ -410,7 +410,7 @@ def he_uniform(
 
     Examples
     --------
-    >>> from fastxavier.schemes import he_uniform
+    >>> from fastxavier.initializers import he_uniform
     >>> he_uniform(fan_in=24, fan_out=7)
     Uniform(low=-0.5, high=0.5)
     """
@@ -457,7 +457,7 @@ def he_normal(
 
     Examples
     --------
-    >>> from fastxavier.schemes import he_normal
+    >>> from fastxavier.initializers import he_normal
     >>> he_normal(fan_in=8, fan_out=50)
     Normal(mean=0.0, std=0.5)
     """
@@ -504,7 +504,7 @@ def he_truncated_normal(
 
     Examples
     --------
-    >>> from fastxavier.schemes import he_truncated_normal
+    >>> from fastxavier.initializers import he_truncated_normal
     >>> he_truncated_normal(fan_in=8, fan_out=50).parent.std
     0.5684236171692783
     """
@@ -563,7 +563,7 @@ def lecun_uniform(
 
     Examples
     --------
-    >>> from fastxavier.schemes import lecun_uniform
+    >>> from fastxavier.initializers import lecun_uniform
     >>> lecun_uniform(fan_in=12, fan_out=7)
     Uniform(low=-0.5, high=0.5)
     """
@@ -613,7 +613,7 @@ def lecun_normal(
 
     Examples
     --------
-    >>> from fastxavier.schemes import lecun_normal
+    >>> from fastxavier.initializers import lecun_normal
     >>> lecun_normal(fan_in=4, fan_out=50)
     Normal(mean=0.0, std=0.5)
     """
@@ -659,7 +659,7 @@ def lecun_truncated_normal(
 
     Examples
     --------
-    >>> from fastxavier.schemes import lecun_truncated_normal
+    >>> from fastxavier.initializers import lecun_truncated_normal
     >>> lecun_truncated_normal(fan_in=4, fan_out=50).parent.std
     0.5684236171692783
     """
@@ -705,7 +705,7 @@ def heuristic_uniform(fan_in: float, fan_out: float, mode: Mode = "fan_in") -> U
 
     Examples
     --------
-    >>> from fastxavier.schemes import heuristic_uniform
+    >>> from fastxavier.initializers import heuristic_uniform
     >>> heuristic_uniform(fan_in=16, fan_out=3)
     Uniform(low=-0.25, high=0.25)
     """
@@ -737,7 +737,7 @@ def fixed_uniform(bound: SupportsFloat = 0.1) -> Uniform:
 
     Examples
     --------
-    >>> from fastxavier.schemes import fixed_uniform
+    >>> from fastxavier.initializers import fixed_uniform
     >>> fixed_uniform(0.5)
     Uniform(low=-0.5, high=0.5)
     """
@@ -770,7 +770,7 @@ def fixed_normal(std: SupportsFloat = 0.02) -> Normal:
 
     Examples
     --------
-    >>> from fastxavier.schemes import fixed_normal
+    >>> from fastxavier.initializers import fixed_normal
     >>> fixed_normal()
     Normal(mean=0.0, std=0.02)
     """

@@ -1,8 +1,8 @@
-"""Print data/golden.txt: python tests/golden.py > tests/data/golden.txt.
+"""Print data/golden.txt: python tests/support/golden.py > tests/data/golden.txt.
 
 The file belongs to the stream: lines may be added to it, for a new law or dtype. None that is
 there may change, short of a new version of the stream, which is why data/frozen.txt remembers each:
-python tests/golden.py --freeze >> tests/data/frozen.txt prints the rows of lines that are new.
+python tests/support/golden.py --freeze >> tests/data/frozen.txt prints the rows of lines that are new.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ import numpy as np
 import fastxavier as fx
 from fastxavier import _core
 
-DATA = pathlib.Path(__file__).parent / "data"
+DATA = pathlib.Path(__file__).parents[1] / "data"
 
 SEED = 0x5EED_0123_4567_89AB
 STREAM = "layers.0.weight"
@@ -37,7 +37,7 @@ HEAD = f"""\
 # uniform: low, high; normal: mean, std; truncated_normal: mean and std of the parent, low, high);
 # BLAKE2b of the bytes of all values, each value little-endian, digest of 16 bytes; the bit patterns
 # of the first {FIRST_VALUES} values, as hexadecimal numbers.
-# Written by tests/golden.py."""
+# Written by tests/support/golden.py."""
 
 
 def parameters(law):

@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 
 from fastxavier.distributions import Constant
 from fastxavier.fill import Seed, fill_
-from fastxavier.models import Report, init_
+from fastxavier.plans._init import Report, init_
 from fastxavier.plans import Law, Plan
-from fastxavier.structures import Structure
-from fastxavier.texts import parsed_toml
+from fastxavier.structured import Structure
+from fastxavier.plans._text import parsed_toml
 
 __all__ = [
     "CheckpointError",
@@ -510,7 +510,7 @@ def init_checkpoint(
     --------
     >>> import fastxavier as fx, tempfile, pathlib
     >>> from fastxavier.checkpoints import init_checkpoint, read_header
-    >>> from fastxavier.recipes import default_plan
+    >>> from fastxavier.plans.presets import default_plan
     >>> path = pathlib.Path(tempfile.mkdtemp()) / "model.safetensors"
     >>> like = {"0.weight": ("F32", (256, 128)), "0.bias": ("F32", (256,))}
     >>> _ = init_checkpoint(path, default_plan(), like, seed=7)

@@ -1,6 +1,6 @@
 """Vector instructions for 64 bytes in the loop of each AVX-512 kernel, and the speed they allow.
 
-    python benchmarks/slots.py       # needs a C compiler for x86-64 and objdump; runs on any CPU
+    python tools/slots.py       # needs a C compiler for x86-64 and objdump; runs on any CPU
 
 A Zen 5 core starts four vector instructions a cycle, two of them multiplications (fused ones
 included): 64 bytes can take no fewer cycles than the fuller of the two needs. Loads and stores go

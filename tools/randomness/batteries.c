@@ -12,7 +12,7 @@
 #include <string.h>
 #include <testu01.h>
 
-#include "../c/blake2b.h"
+#include "../../tests/c/blake2b.h"
 #include "fastxavier.h"
 
 enum { VALUES = 1 << 16, WAYS = 100, VALUES_A_WAY = 512, LOG2_INDICES_A_TEST = 44 };
