@@ -96,7 +96,7 @@ def test_false_alarms_are_as_rare_as_stated():
 def test_probabilities_of_true_draws_are_uniform(law, dtype, count):
     """Neither too small nor too large: a p that is always near 1 would find nothing."""
     reports = [verify(filled(law, count, dtype, seed), law) for seed in range(250)]
-    names = ["mean", "variance", "least", "greatest"] + ["distribution"] * (dtype == "bfloat16")
+    names = ["mean", "variance", "least", "greatest"] + ["fit"] * (dtype == "bfloat16")
     for name in names:
         p = [getattr(report, name).p for report in reports]
         assert stats.kstest(p, "uniform").pvalue > 1e-5, name
@@ -155,7 +155,7 @@ wide = fx.glorot_normal(256, 512, mode="fan_in")
 one_ulp_out = np.nextafter(np.float32(UNIFORM.high), np.float32(1))
 
 FAULTS = {
-    "128 values": (of_128_values, UNIFORM, "distribution"),
+    "128 values": (of_128_values, UNIFORM, "fit"),
     "gain twice": (
         lambda: filled(fx.glorot_normal(512, 512, gain=25 / 9)),
         fx.glorot_normal(512, 512, gain=5 / 3),
@@ -176,20 +176,20 @@ FAULTS = {
         "out_of_bounds",
     ),
     "outlier": (lambda: changed(filled(NORMAL), (3, 5), -9 * NORMAL.std), NORMAL, "least"),
-    "uniform for normal": (lambda: filled(UNIFORM), NORMAL, "distribution"),
+    "uniform for normal": (lambda: filled(UNIFORM), NORMAL, "fit"),
     "normal for uniform": (lambda: filled(NORMAL), UNIFORM, "out_of_bounds"),
     "clipped": (clipped, NORMAL, "greatest"),
     "float16 in float32": (
         lambda: filled(NORMAL, dtype="float16").astype(np.float32),
         NORMAL,
-        "distribution",
+        "fit",
     ),
     "stratified": (
         lambda: np.random.default_rng(SEED).permutation(
             np.linspace(-UNIFORM.high, UNIFORM.high, 1 << 18)
         ),
         UNIFORM,
-        "distribution",
+        "fit",
     ),
     "zeros": (lambda: np.zeros(SHAPE, np.float32), NORMAL, "repeats"),
     "half zeros": (
@@ -197,7 +197,7 @@ FAULTS = {
         NORMAL,
         "variance",
     ),
-    "few and wrong": (lambda: filled(Normal(0, 10 * NORMAL.std), 64), NORMAL, "distribution"),
+    "few and wrong": (lambda: filled(Normal(0, 10 * NORMAL.std), 64), NORMAL, "fit"),
     "sums beyond doubles": (lambda: np.array([1e308, -1e308] * 4000), Normal(0, 1e-300), "mean"),
 }
 
@@ -415,7 +415,7 @@ def test_kolmogorov_smirnov(law, count, _):
         parent = law.parent if isinstance(law, TruncatedNormal) else law
         frozen = stats.truncnorm(low, high, parent.mean, parent.std)
     exact = stats.kstest(values, frozen.cdf)
-    found = verify(values, law).distribution
+    found = verify(values, law).fit
     assert found.note == "Kolmogorov-Smirnov"
     # The densest law's cell holds 1 / 1,500; the outer two 2**-12 each.
     assert 0 <= exact.statistic - found.measured <= 7e-4 + 1e-12
@@ -444,7 +444,7 @@ def test_every_number_of_16_bits_has_its_share(dtype):
         groups[-1] = [groups[-1][0] + rest[0], groups[-1][1] + rest[1]]
     observed, expected = np.array(groups).T
     exact = stats.chisquare(observed, expected * count)
-    found = verify(values, law).distribution
+    found = verify(values, law).fit
     assert found.note == f"chi-square, {len(groups):,} groups"
     assert math.isclose(found.measured, exact.statistic, rel_tol=1e-6)
     assert math.isclose(found.p, 2 * min(exact.pvalue, 1 - exact.pvalue), rel_tol=0.05)
@@ -454,7 +454,7 @@ def test_every_number_of_16_bits_has_its_share(dtype):
 def test_chi_square_of_cells(law, _):
     """Of many doubles: the same statistic within what other groups of them may give."""
     values = filled(law, 200_000, "float64")
-    found = verify(values, law).distribution
+    found = verify(values, law).fit
     assert found.note.startswith("chi-square, ")
     assert 900 < found.expected + 1 <= 1024
     assert abs(found.measured - found.expected) < 5 * math.sqrt(2 * found.expected)
@@ -476,7 +476,7 @@ def test_power_of_the_chi_square():
     place = uniforms / period
     phase = place % 1
     moved = np.where(phase < (1 + shift) / 2, phase / (1 + shift), 1 - (1 - phase) / (1 - shift))
-    found = verify((np.floor(place) + moved) * period, Uniform(0, 1)).distribution
+    found = verify((np.floor(place) + moved) * period, Uniform(0, 1)).fit
     assert found.measured - found.expected > count * shift**2 / 2
     assert found.p < 1e-7
 

@@ -109,7 +109,7 @@ class Verification:
         Values outside the law's bounds, those rounded to the array's dtype.
     mean, variance : Finding or None
         Against the law as the dtype holds it; the variance is taken about the law's own mean.
-    distribution : Finding or None
+    fit : Finding or None
         Chi-square, with its degrees of freedom as what is expected, or the distance of
         Kolmogorov and Smirnov, with its median.
     least, greatest : Finding or None
@@ -129,7 +129,7 @@ class Verification:
     out_of_bounds: Finding | None = None
     mean: Finding | None = None
     variance: Finding | None = None
-    distribution: Finding | None = None
+    fit: Finding | None = None
     least: Finding | None = None
     greatest: Finding | None = None
     repeats: Finding | None = None
@@ -294,7 +294,7 @@ def verify(
     >>> verify(w, fx.glorot_normal(256, 512)).ok
     True
     >>> verify(w, fx.glorot_normal(256, 512, mode="fan_in")).failures
-    ('variance', 'distribution')
+    ('variance', 'fit')
     """
     level = real("false_alarm", false_alarm)
     if not 0 < level < 1:
@@ -336,7 +336,7 @@ def _compared(values: Array, law: Distribution) -> list[Finding]:
         return findings
     expected = _expected(law, values.dtype)
     findings += _moments(tally, law, expected)
-    findings.append(_distribution(tally, expected))
+    findings.append(_fit(tally, expected))
     findings += _extremes(tally, law, expected.slack, values.dtype)
     window = _window(expected.commonest, values.size)
     if window <= min(LONGEST_WINDOW, values.size // 2):
@@ -691,7 +691,7 @@ def _judged(
     return z, _two_sided(_stats().pearson3(summand.skewness / math.sqrt(count)), z), ""
 
 
-def _distribution(tally: _Tally, expected: _Expected) -> Finding:
+def _fit(tally: _Tally, expected: _Expected) -> Finding:
     """A chi-square where there are groups enough, or else Kolmogorov and Smirnov's distance."""
     count = tally.count
     # A generator that starts from 24 bits has steps of 2**-24: no group may feel them, nor what
@@ -727,7 +727,7 @@ def _chi_square(counts: Array, probabilities: Doubles, starts: list[int]) -> Fin
     variance = 2 * mean + float((1 / expected).sum()) - (groups**2 + 2 * groups - 2) / count
     p = _two_sided(_stats().gamma(mean**2 / variance, scale=variance / mean), statistic)
     z = (statistic - mean) / math.sqrt(variance)
-    return Finding("distribution", mean, statistic, z, p, note=f"chi-square, {groups:,} groups")
+    return Finding("fit", mean, statistic, z, p, note=f"chi-square, {groups:,} groups")
 
 
 def _kolmogorov_smirnov(tally: _Tally, expected: _Expected) -> Finding:
@@ -737,7 +737,7 @@ def _kolmogorov_smirnov(tally: _Tally, expected: _Expected) -> Finding:
     distance = float(np.abs(share - expected.below).max()) - 2 * expected.slack * expected.peak
     median = float(stats.kstwobign.median()) / math.sqrt(tally.count)
     p = float(stats.kstwo.sf(max(distance, 0.0), tally.count))
-    return Finding("distribution", median, distance, p=p, note="Kolmogorov-Smirnov")
+    return Finding("fit", median, distance, p=p, note="Kolmogorov-Smirnov")
 
 
 def _extremes(
