@@ -18,13 +18,13 @@ CORE = [
     "cpu",
     "dispatch",
     "fill",
-    "law",
+    "distribution",
     "layout",
     "load",
     "names",
     "normal_cdf",
     "parallel",
-    "scatter",
+    "copy_strided",
 ]
 KERNELS = ["simd/isa_avx512", "simd/isa_avx2", "simd/isa_neon", "simd/isa_scalar"]
 

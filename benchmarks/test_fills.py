@@ -6,8 +6,8 @@ Not a test of values, and it fails at no time: tools/compare.py does, at ratios 
 import numpy as np
 import pytest
 
-from fastxavier.bench.peers import CONTESTANTS, LAWS, dtype_named
-from fastxavier.bench.race import DISTRIBUTIONS, least_seconds
+from fastxavier.bench.benchmark import DISTRIBUTIONS, least_seconds
+from fastxavier.bench.implementations import CONTESTANTS, DISTRIBUTIONS, dtype_named
 
 NBYTES = 1 << 18  # it stays in the second-level cache: what else the machine does meets it little
 SPELLS = 20
@@ -17,14 +17,14 @@ BY_NAME = {one.name: one for one in CONTESTANTS}
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
-@pytest.mark.parametrize("law", LAWS)
-def test_fill(benchmark, law, dtype, name):
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
+def test_fill(benchmark, distribution, dtype, name):
     array = np.zeros(NBYTES, np.uint8).view(dtype_named(dtype))
 
     def filler(name):
-        return BY_NAME[name].filler(DISTRIBUTIONS[law], array, 1)
+        return BY_NAME[name].filler(DISTRIBUTIONS[distribution], array, 1)
 
-    benchmark.group = f"{law}, {dtype}, one thread"
+    benchmark.group = f"{distribution}, {dtype}, one thread"
     benchmark(filler(name))
     if name == "fastxavier":  # taken in turn, as the figures of the table are not
         fills = [filler(one) for one in NAMES]

@@ -68,8 +68,8 @@ def started(scheme, activation="tanh", depth=DEPTH, width=WIDTH, inputs=INPUTS, 
     weights = []
     for i, (below, above) in enumerate(pairwise(widths)):
         weight = np.empty((above, below), np.float32)
-        law = scheme(*fx.fans(weight.shape))
-        weights.append(fx.fill_(weight, law, seed=seed, stream=f"layers.{i}.weight"))
+        distribution = scheme(*fx.fans(weight.shape))
+        weights.append(fx.fill_(weight, distribution, seed=seed, stream=f"layers.{i}.weight"))
     return Net(weights, [np.zeros(len(w), w.dtype) for w in weights], ACTIVATIONS[activation])
 
 
@@ -396,7 +396,7 @@ if __name__ == "__main__":
 #
 # Of the Jacobian of one layer, J^i = d z^i+1 / d z^i (equation 17), the paper gives the average
 # singular value: "around 0.8" after its own initialization, and with the standard one "it drops
-# down to 0.5". Both follow from the law of the quarter circle: of a square matrix of independent
+# down to 0.5". Both follow from the distribution of the quarter circle: of a square matrix of independent
 # entries of variance v / n they average 8 / (3 pi) sqrt(v). That is 0.849 for v = 1 and 0.490 for
 # v = 1/3, and tanh's bend takes a little more. (The paper takes the average also for the ratio of
 # the variances. That ratio is the average of the squares, which is v.)

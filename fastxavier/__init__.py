@@ -4,6 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from fastxavier._core import version as __version__
+from fastxavier._fans import Fans, fans
+from fastxavier._streams import manual_seed
 from fastxavier.distributions import (
     Constant,
     Distribution,
@@ -13,7 +15,6 @@ from fastxavier.distributions import (
     ones,
     zeros,
 )
-from fastxavier._fans import Fans, fans
 from fastxavier.fill import fill_, normal_, orthogonal_, sparse_, truncated_normal_, uniform_
 from fastxavier.gains import gain
 from fastxavier.initializers import (
@@ -31,13 +32,13 @@ from fastxavier.initializers import (
     lecun_uniform,
     variance_scaling,
 )
-from fastxavier._streams import manual_seed
 
 if TYPE_CHECKING:
-    from fastxavier.checkpoints import CheckpointError, init_checkpoint
     from fastxavier._info import Info, info
-    from fastxavier.plans._init import Report, init_
+    from fastxavier._verify import Verification, verify
+    from fastxavier.checkpoints import CheckpointError, init_checkpoint
     from fastxavier.plans import Plan, PlanError, Rule
+    from fastxavier.plans._init import Report, init_
     from fastxavier.plans.presets import default_plan, gpt2_plan, resnet_plan, vit_plan
     from fastxavier.structured import (
         DeltaOrthogonal,
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
         Sparse,
         Structure,
     )
-    from fastxavier._verify import Verification, verify
 
 # Imported when first asked for: a program that fills arrays does not pay for the rest.
 _LATER = {

@@ -17,29 +17,29 @@ import numpy as np
 cnp.import_array()
 
 
-# ---- laws ------------------------------------------------------------------------------------
+# ---- distributions ------------------------------------------------------------------------------------
 
 
-cdef class Law:
+cdef class DistributionBase:
     """The C side of a distribution. Made by the functions below it, then never changed."""
 
-    cdef c.fx_law law
+    cdef c.fx_distribution distribution
 
     @property
     def _parameters(self):
         """Location and scale: mean and std of the (parent) normal, low and high of a uniform, a
         constant and 0."""
-        return self.law.location, self.law.scale
+        return self.distribution.location, self.distribution.scale
 
     @property
     def _moments(self):
         """Mean and variance at location 0 and scale 1; of a uniform itself."""
-        return self.law.mean, self.law.variance
+        return self.distribution.mean, self.distribution.variance
 
     @property
     def _cut(self):
         """Bounds in units of the scale."""
-        return self.law.low, self.law.high
+        return self.distribution.low, self.distribution.high
 
 
 cdef int made(c.fx_status status) except -1:
@@ -48,35 +48,35 @@ cdef int made(c.fx_status status) except -1:
     return 0
 
 
-def constant_law(cls, double value):
-    cdef Law self = Law.__new__(cls)
-    made(c.fx_constant(&self.law, value))
+def make_constant(cls, double value):
+    cdef DistributionBase self = DistributionBase.__new__(cls)
+    made(c.fx_constant(&self.distribution, value))
     return self
 
 
-def uniform_law(cls, double low, double high):
-    cdef Law self = Law.__new__(cls)
-    made(c.fx_uniform(&self.law, low, high))
+def make_uniform(cls, double low, double high):
+    cdef DistributionBase self = DistributionBase.__new__(cls)
+    made(c.fx_uniform(&self.distribution, low, high))
     return self
 
 
-def normal_law(cls, double mean, double std):
-    cdef Law self = Law.__new__(cls)
-    made(c.fx_normal(&self.law, mean, std))
+def make_normal(cls, double mean, double std):
+    cdef DistributionBase self = DistributionBase.__new__(cls)
+    made(c.fx_normal(&self.distribution, mean, std))
     return self
 
 
-def truncated_normal_law(cls, double mean, double std, double low, double high):
-    cdef Law self = Law.__new__(cls)
-    made(c.fx_truncated_normal(&self.law, mean, std, low, high))
+def make_truncated_normal(cls, double mean, double std, double low, double high):
+    cdef DistributionBase self = DistributionBase.__new__(cls)
+    made(c.fx_truncated_normal(&self.distribution, mean, std, low, high))
     return self
 
 
-def rescaled_law(cls, Law law, double mean, double std):
+def make_rescaled(cls, DistributionBase distribution, double mean, double std):
     """The same cut of another normal: far cheaper than measuring the cut again."""
-    cdef Law self = Law.__new__(cls)
-    self.law = law.law
-    made(c.fx_rescaled(&self.law, mean, std))
+    cdef DistributionBase self = DistributionBase.__new__(cls)
+    self.distribution = distribution.distribution
+    made(c.fx_rescaled(&self.distribution, mean, std))
     return self
 
 
@@ -411,7 +411,7 @@ cdef int raise_pending() except -1:
     return -1
 
 
-cdef int refused(c.fx_status status, Target target, Law law, global_shape, offset) except -1:
+cdef int refused(c.fx_status status, Target target, DistributionBase distribution, global_shape, offset) except -1:
     message = c.fx_message(status).decode()
     shape = (<object>target).shape
     if status == c.FX_ERROR_ISA:
@@ -434,11 +434,11 @@ cdef int refused(c.fx_status status, Target target, Law law, global_shape, offse
         )
     elif status == c.FX_ERROR_RANGE:
         message = (
-            f"{law!r} reaches values beyond the largest {DTYPE_NAMES[target.array.dtype]}; "
+            f"{distribution!r} reaches values beyond the largest {DTYPE_NAMES[target.array.dtype]}; "
             "a smaller scale is needed"
         )
     elif status == c.FX_ERROR_EMPTY:
-        message = f"{law!r} has no number of the array's dtype between its cuts"
+        message = f"{distribution!r} has no number of the array's dtype between its cuts"
     raise ValueError(message)
 
 
@@ -456,11 +456,11 @@ cdef int thread_count(threads) except -1:
     return min(number, 1 << 16)
 
 
-def fill(array, law_, key, global_shape, offset, threads):
+def fill(array, distribution_, key, global_shape, offset, threads):
     """Fill `array`; `key` is (seed, stream), or Streams to take one of once all checks have passed."""
-    if not isinstance(law_, Law):
-        raise TypeError(f"distribution is {law_!r}; it must be a Distribution")
-    cdef Law law = law_
+    if not isinstance(distribution_, DistributionBase):
+        raise TypeError(f"distribution is {distribution_!r}; it must be a Distribution")
+    cdef DistributionBase distribution = distribution_
     cdef Target target = target_of(array)
     cdef c.fx_options options
     cdef c.fx_status status
@@ -479,9 +479,9 @@ def fill(array, law_, key, global_shape, offset, threads):
     options.poll = poll_python
     options.poll_argument = NULL
     if isinstance(key, Streams):
-        status = c.fx_check(&target.array, &law.law, &options)
+        status = c.fx_check(&target.array, &distribution.distribution, &options)
         if status != c.FX_OK:
-            refused(status, target, law, global_shape, offset)
+            refused(status, target, distribution, global_shape, offset)
         key = (<Streams>key).take()
     seed, stream = key
     for i in range(target.array.ndim):
@@ -489,14 +489,14 @@ def fill(array, law_, key, global_shape, offset, threads):
         if bytes_ > SMALL:
             break
     if bytes_ <= SMALL:
-        status = c.fx_fill(&target.array, &law.law, seed, stream, &options)
+        status = c.fx_fill(&target.array, &distribution.distribution, seed, stream, &options)
     else:
         with nogil:
-            status = c.fx_fill(&target.array, &law.law, seed, stream, &options)
+            status = c.fx_fill(&target.array, &distribution.distribution, seed, stream, &options)
     if status == c.FX_INTERRUPTED:
         raise_pending()
     if status != c.FX_OK:
-        refused(status, target, law, global_shape, offset)
+        refused(status, target, distribution, global_shape, offset)
 
 
 cdef int64_t span(Target target, int64_t *last) noexcept:
@@ -556,7 +556,7 @@ cdef int check_pairs(tensors, firsts, lasts, order) except -1:
 
 
 def fill_all(tensors, uint64_t seed, threads, progress):
-    """Fill tensors, each (name, target, law, stream), in one parallel region.
+    """Fill tensors, each (name, target, distribution, stream), in one parallel region.
 
     Errors name the tensor, and then nothing is written.
     """
@@ -564,7 +564,7 @@ def fill_all(tensors, uint64_t seed, threads, progress):
     cdef c.fx_status status
     cdef int64_t failed = 0, count = len(tensors), i
     cdef Target target
-    cdef Law law
+    cdef DistributionBase distribution
     cdef Watch watch = Watch.__new__(Watch)
     cdef c.fx_request *requests
     watch.progress = progress
@@ -575,9 +575,9 @@ def fill_all(tensors, uint64_t seed, threads, progress):
     if requests == NULL:
         raise MemoryError(f"no memory for the addresses of {count} tensors")
     try:
-        for i, (_, target, law, stream) in enumerate(tensors):
+        for i, (_, target, distribution, stream) in enumerate(tensors):
             requests[i].array = &target.array
-            requests[i].law = &law.law
+            requests[i].distribution = &distribution.distribution
             requests[i].seed = seed
             requests[i].stream = stream
         with nogil:
@@ -589,9 +589,9 @@ def fill_all(tensors, uint64_t seed, threads, progress):
             raise watch.error
         raise_pending()
     if status != c.FX_OK:
-        name, target, law, _ = tensors[failed]
+        name, target, distribution, _ = tensors[failed]
         try:
-            refused(status, target, law, None, None)
+            refused(status, target, distribution, None, None)
         except ValueError as error:
             raise ValueError(f"tensor {name!r}: {error}") from None
 

@@ -1,25 +1,176 @@
-"""Numbers a caller gives: checked, named in the error, turned into Python's own."""
+"""Checks of arguments, and the errors that say what is wrong with one. Every module uses these."""
 
 from __future__ import annotations
 
+import difflib
 import math
 import numbers
+import operator
+import reprlib
+from collections.abc import Iterable
 from typing import Any
+
+__all__ = [
+    "ArgumentError",
+    "ArgumentTypeError",
+    "ArgumentValueError",
+    "choice",
+    "choose_from",
+    "integer",
+    "not_negative",
+    "real",
+    "shown",
+    "truth",
+]
+
+
+class ArgumentError(Exception):
+    """An argument that cannot be used.
+
+    Raised as `ArgumentTypeError`, which is a TypeError, or as `ArgumentValueError`, which is a
+    ValueError.
+
+    Attributes
+    ----------
+    argument : str or None
+        Name of the argument.
+    value : object
+        What was given.
+    choices : tuple
+        The values it may have, where these can be listed.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        argument: str | None = None,
+        value: Any = None,
+        choices: Iterable[Any] = (),
+    ) -> None:
+        super().__init__(message)
+        self.argument = argument
+        self.value = value
+        self.choices = tuple(choices)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (*self.args, self.argument, self.value, self.choices)
+
+
+class ArgumentTypeError(ArgumentError, TypeError):
+    """An argument of the wrong type; see `ArgumentError`."""
+
+
+class ArgumentValueError(ArgumentError, ValueError):
+    """An argument with a value that it cannot have; see `ArgumentError`."""
+
+
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = _short.maxlong = 120
+_short.maxlist = _short.maxtuple = _short.maxset = _short.maxdict = 12
+
+
+def shown(value: Any) -> str:
+    """The repr of a value, as long as a message can bear."""
+    return _short.repr(value)
 
 
 def real(name: str, value: Any, *, finite: bool = True) -> float:
     """`value` as a float; TypeError unless it is a real number, ValueError for NaN (and inf)."""
     if type(value) is not float:
+        given, value = value, _scalar(value)
         if not isinstance(value, numbers.Real) or isinstance(value, bool):
-            raise TypeError(
-                f"{name} is {value!r}, a {type(value).__name__}; it must be a real number"
+            raise ArgumentTypeError(
+                f"{name} is {shown(given)}, a {type(given).__name__}; it must be a real number",
+                name,
+                given,
             )
         try:
             value = float(value)
         except OverflowError:
-            raise ValueError(f"{name} is {value}, beyond the largest float") from None
-    if math.isfinite(value):
-        return value  # type: ignore[no-any-return]
-    if finite or math.isnan(value):
-        raise ValueError(f"{name} is {value}; it must be a finite number")
+            raise ArgumentValueError(
+                f"{name} is {shown(given)}, beyond the largest float", name, given
+            ) from None
+    if not math.isfinite(value) and (finite or math.isnan(value)):
+        raise ArgumentValueError(f"{name} is {value}; it must be a finite number", name, value)
     return value  # type: ignore[no-any-return]
+
+
+def not_negative(name: str, value: Any) -> float:
+    """`value` as a finite float from 0 up."""
+    number = real(name, value)
+    if number < 0:
+        raise ArgumentValueError(f"{name} is {number}; it must not be negative", name, number)
+    return number
+
+
+def number(name: str, value: Any) -> int | float:
+    """`value` as an int of any size or a finite float, whichever it is."""
+    if type(value) is int:
+        return value
+    value = _scalar(value)
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        return int(value)
+    return real(name, value)
+
+
+def integer(
+    name: str, value: Any, least: int = 0, most: int | None = None, otherwise: str = ""
+) -> int:
+    """`value` as an int; TypeError unless it is an integer, ValueError outside least to most.
+
+    `otherwise` is what else the argument may be, for the message: "or None".
+    """
+    if type(value) is int and value >= least and (most is None or value <= most):
+        return value
+    wanted = f"an integer from {least} " + ("up" if most is None else f"to {_power(most)}")
+    if otherwise:
+        wanted += f" {otherwise}"
+    given, value = value, _scalar(value)
+    try:
+        if type(value).__name__ in ("bool", "bool_"):  # NumPy's truth values are no bool
+            raise TypeError
+        found = operator.index(value)
+    except TypeError:
+        raise ArgumentTypeError(
+            f"{name} is {shown(given)}, a {type(given).__name__}; it must be {wanted}", name, given
+        ) from None
+    if found < least or (most is not None and found > most):
+        raise ArgumentValueError(f"{name} is {found}; it must be {wanted}", name, found)
+    return found
+
+
+def truth(name: str, value: Any) -> bool:
+    """`value` as a bool; TypeError for anything else, numbers included."""
+    value = _scalar(value)
+    if type(value).__name__ not in ("bool", "bool_"):
+        raise ArgumentTypeError(
+            f"{name} is {shown(value)}; it must be True or False", name, value, (True, False)
+        )
+    return bool(value)
+
+
+def choice(name: str, value: Any, choices: Iterable[str]) -> str:
+    """`value`, if it is one of the names in `choices`."""
+    valid = tuple(choices)
+    if isinstance(value, str) and value in valid:
+        return value
+    error = ArgumentValueError if isinstance(value, str) else ArgumentTypeError
+    raise error(f"{name} is {shown(value)}; {choose_from(value, valid)}", name, value, valid)
+
+
+def choose_from(value: Any, choices: Iterable[str]) -> str:
+    """What to write instead of a name that is not among `choices`."""
+    names = list(choices)
+    near = difflib.get_close_matches(value, names, 1) if isinstance(value, str) else []
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"{hint}It must be one of {', '.join(map(repr, names))}" if names else "there is none"
+
+
+def _scalar(value: Any) -> Any:
+    """A NumPy scalar or an array of no axes as the number it holds; anything else as it is."""
+    return value.item() if getattr(value, "ndim", None) == 0 and hasattr(value, "item") else value
+
+
+def _power(most: int) -> str:
+    exponent = (most + 1).bit_length() - 1
+    return f"2**{exponent} - 1" if exponent > 20 and most + 1 == 1 << exponent else str(most)

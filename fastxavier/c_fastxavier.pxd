@@ -19,7 +19,7 @@ cdef extern from "fastxavier.h" nogil:
         FX_ERROR_EMPTY
         FX_ERROR_RANGE
         FX_ERROR_THREADS
-        FX_ERROR_LAW
+        FX_ERROR_DISTRIBUTION
     const char *fx_message(fx_status status)
 
     ctypedef enum fx_dtype:
@@ -29,15 +29,15 @@ cdef extern from "fastxavier.h" nogil:
         FX_BFLOAT16
     size_t fx_itemsize(fx_dtype dtype)
 
-    ctypedef struct fx_law:
+    ctypedef struct fx_distribution:
         double location, scale
         double mean, variance
         double low, high
-    fx_status fx_constant(fx_law *law, double value)
-    fx_status fx_uniform(fx_law *law, double low, double high)
-    fx_status fx_normal(fx_law *law, double mean, double std)
-    fx_status fx_truncated_normal(fx_law *law, double mean, double std, double low, double high)
-    fx_status fx_rescaled(fx_law *law, double mean, double std)
+    fx_status fx_constant(fx_distribution *distribution, double value)
+    fx_status fx_uniform(fx_distribution *distribution, double low, double high)
+    fx_status fx_normal(fx_distribution *distribution, double mean, double std)
+    fx_status fx_truncated_normal(fx_distribution *distribution, double mean, double std, double low, double high)
+    fx_status fx_rescaled(fx_distribution *distribution, double mean, double std)
 
     ctypedef struct fx_array:
         void *data
@@ -53,16 +53,16 @@ cdef extern from "fastxavier.h" nogil:
         int (*poll)(void *, double) noexcept
         void *poll_argument
 
-    fx_status fx_check(const fx_array *array, const fx_law *law, const fx_options *options)
-    fx_status fx_fill(const fx_array *array, const fx_law *law, uint64_t seed, uint64_t stream,
+    fx_status fx_check(const fx_array *array, const fx_distribution *distribution, const fx_options *options)
+    fx_status fx_fill(const fx_array *array, const fx_distribution *distribution, uint64_t seed, uint64_t stream,
                       const fx_options *options)
     fx_status fx_fill_run(void *data, fx_dtype dtype, int64_t first, int64_t count,
-                          const fx_law *law, uint64_t seed, uint64_t stream,
+                          const fx_distribution *distribution, uint64_t seed, uint64_t stream,
                           const fx_options *options)
 
     ctypedef struct fx_request:
         const fx_array *array
-        const fx_law *law
+        const fx_distribution *distribution
         uint64_t seed
         uint64_t stream
     fx_status fx_fill_all(fx_request *requests, int64_t count, const fx_options *options,

@@ -12,18 +12,18 @@ from fastxavier._validation import real
 __all__ = ["Constant", "Distribution", "Normal", "TruncatedNormal", "Uniform", "ones", "zeros"]
 
 
-class Distribution(_core.Law):
-    """A law that `fill_` draws from: `Uniform`, `Normal`, `TruncatedNormal` or `Constant`.
+class Distribution(_core.DistributionBase):
+    """A distribution that `fill_` draws from: `Uniform`, `Normal`, `TruncatedNormal` or `Constant`.
 
     Immutable, hashable, compared by value. Each answers ``mean``, ``std``, ``variance`` and
-    ``bounds`` for the law itself, truncation included.
+    ``bounds`` for the distribution itself, truncation included.
     """
 
     __slots__ = ()
 
     def __new__(cls, *arguments: Any) -> Distribution:
         raise TypeError(
-            f"{cls.__name__} is no law; use Uniform, Normal, TruncatedNormal or Constant"
+            f"{cls.__name__} is no distribution; use Uniform, Normal, TruncatedNormal or Constant"
         )
 
     @property
@@ -106,7 +106,7 @@ class Constant(Distribution):
     __slots__ = ()
 
     def __new__(cls, value: SupportsFloat) -> Constant:
-        return _core.constant_law(cls, real("value", value))
+        return _core.make_constant(cls, real("value", value))
 
     @property
     def value(self) -> float:
@@ -158,7 +158,7 @@ class Uniform(Distribution):
         low, high = real("low", low), real("high", high)
         if low > high:
             raise ValueError(f"low is {low}, above high, which is {high}")
-        return _core.uniform_law(cls, low, high)
+        return _core.make_uniform(cls, low, high)
 
     @property
     def low(self) -> float:
@@ -241,7 +241,7 @@ class Normal(Distribution):
     __slots__ = ()
 
     def __new__(cls, mean: SupportsFloat = 0.0, std: SupportsFloat = 1.0) -> Normal:
-        return _core.normal_law(cls, real("mean", mean), _checked_std(std))
+        return _core.make_normal(cls, real("mean", mean), _checked_std(std))
 
 
 class TruncatedNormal(Distribution):
@@ -251,14 +251,14 @@ class TruncatedNormal(Distribution):
     ----------
     mean, std : float
         Mean and standard deviation of the *parent*, the normal before it is cut, as in JAX and
-        SciPy. The truncated law's own are the attributes of these names; they differ.
+        SciPy. The truncated distribution's own are the attributes of these names; they differ.
     low, high : float, default -2 and 2
         The cut, in units of the parent's std from its mean; either may be infinite.
 
     Attributes
     ----------
     mean, std, variance : float
-        Of the truncated law: with the default cut, std is 0.8796 times the parent's.
+        Of the truncated distribution: with the default cut, std is 0.8796 times the parent's.
     bounds : tuple of float
         (mean + std * low, mean + std * high) of the parent.
     parent : Normal
@@ -277,8 +277,8 @@ class TruncatedNormal(Distribution):
     Examples
     --------
     >>> import fastxavier as fx
-    >>> law = fx.TruncatedNormal(0.0, 1.0)
-    >>> law.parent.std, round(law.std, 6), law.bounds
+    >>> distribution = fx.TruncatedNormal(0.0, 1.0)
+    >>> distribution.parent.std, round(distribution.std, 6), distribution.bounds
     (1.0, 0.879626, (-2.0, 2.0))
     """
 
@@ -292,7 +292,7 @@ class TruncatedNormal(Distribution):
         high: SupportsFloat = 2.0,
     ) -> TruncatedNormal:
         low, high = real("low", low, finite=False), real("high", high, finite=False)
-        return _core.rescaled_law(
+        return _core.make_rescaled(
             cls, _standard_cut(low, high), real("mean", mean), _checked_std(std)
         )
 
@@ -316,10 +316,10 @@ class TruncatedNormal(Distribution):
 
 
 @lru_cache(maxsize=256)
-def _standard_cut(low: float, high: float) -> _core.Law:
+def _standard_cut(low: float, high: float) -> _core.DistributionBase:
     """The standard normal within (low, high); measuring a cut costs more than a small fill."""
     try:
-        return _core.truncated_normal_law(_core.Law, 0.0, 1.0, low, high)
+        return _core.make_truncated_normal(_core.DistributionBase, 0.0, 1.0, low, high)
     except ValueError:
         raise ValueError(
             f"low is {low} and high is {high}: the cut is empty; low must be less than high, and "

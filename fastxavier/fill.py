@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, SupportsFloat, SupportsIndex, TypeAlias, TypeVar
 
 from fastxavier import _core
+from fastxavier._streams import MODULE_DEFAULT, ModuleDefault, resolve
 from fastxavier.distributions import Distribution
 from fastxavier.initializers import Mode, glorot_normal, glorot_truncated_normal, glorot_uniform
-from fastxavier._streams import MODULE_DEFAULT, ModuleDefault, resolve
 
 if TYPE_CHECKING:
     from fastxavier.structured import Layout, Structure
@@ -44,7 +44,7 @@ def fill_(
         writable CPU memory by the buffer protocol, ``__array_interface__`` or DLPack; float32,
         float64, float16 or ml_dtypes' bfloat16. No copy is made.
     distribution : Distribution or Structure
-        The law: `Uniform`, `Normal`, `TruncatedNormal` or `Constant`, whose 16-bit values are the
+        The distribution: `Uniform`, `Normal`, `TruncatedNormal` or `Constant`, whose 16-bit values are the
         float32 values rounded once; or a structure of the whole tensor, `Identity`, `Dirac`,
         `Orthogonal`, `DeltaOrthogonal` or `Sparse`.
     seed : int or None, optional
@@ -75,7 +75,7 @@ def fill_(
         wrong type.
     ValueError
         If the array is read-only, its elements overlap, it does not lie inside `global_shape`, an
-        argument is out of range, or the law reaches beyond the dtype. The array, and the module
+        argument is out of range, or the distribution reaches beyond the dtype. The array, and the module
         default, are then as they were.
     KeyboardInterrupt
         On Ctrl-C, within a tenth of a second; the array is then partly filled.
@@ -138,7 +138,7 @@ def uniform_(
     """Fill an array in place with Glorot (Xavier) uniform weights.
 
     U[-a, a] with ``a = gain * sqrt(6 / (fan_in + fan_out))``, of variance
-    ``gain**2 * 2 / (fan_in + fan_out)``. The law of torch's ``xavier_uniform_`` and of
+    ``gain**2 * 2 / (fan_in + fan_out)``. The distribution of torch's ``xavier_uniform_`` and of
     ``glorot_uniform`` in JAX and Keras.
 
     Parameters
@@ -182,8 +182,8 @@ def uniform_(
     >>> bool(abs(w).max() <= np.float32((6 / (128 + 256)) ** 0.5))
     True
     """
-    law = glorot_uniform(fan_in, fan_out, gain, mode)
-    return fill_(array, law, seed=seed, stream=stream, global_shape=global_shape, offset=offset, threads=threads)  # fmt: skip  # noqa: E501
+    distribution = glorot_uniform(fan_in, fan_out, gain, mode)
+    return fill_(array, distribution, seed=seed, stream=stream, global_shape=global_shape, offset=offset, threads=threads)  # fmt: skip  # noqa: E501
 
 
 def normal_(
@@ -202,7 +202,7 @@ def normal_(
     """Fill an array in place with Glorot (Xavier) normal weights.
 
     N(0, sigma**2) with ``sigma = gain * sqrt(2 / (fan_in + fan_out))``, not truncated, drawn by
-    Box and Muller's method. The law of torch's ``xavier_normal_``; what JAX and Keras call
+    Box and Muller's method. The distribution of torch's ``xavier_normal_``; what JAX and Keras call
     ``glorot_normal`` is `truncated_normal_`.
 
     Parameters, result and errors are those of `uniform_`.
@@ -212,8 +212,8 @@ def normal_(
     X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward neural
     networks", AISTATS 2010, equation 12.
     """
-    law = glorot_normal(fan_in, fan_out, gain, mode)
-    return fill_(array, law, seed=seed, stream=stream, global_shape=global_shape, offset=offset, threads=threads)  # fmt: skip  # noqa: E501
+    distribution = glorot_normal(fan_in, fan_out, gain, mode)
+    return fill_(array, distribution, seed=seed, stream=stream, global_shape=global_shape, offset=offset, threads=threads)  # fmt: skip  # noqa: E501
 
 
 def truncated_normal_(
@@ -233,7 +233,7 @@ def truncated_normal_(
 
     A normal cut at two standard deviations, whose parent's std is
     ``gain * sqrt(2 / (fan_in + fan_out)) / 0.87962566...``, so that the variance of what is left is
-    the target ``gain**2 * 2 / (fan_in + fan_out)``. The law that JAX and Keras call
+    the target ``gain**2 * 2 / (fan_in + fan_out)``. The distribution that JAX and Keras call
     ``glorot_normal``; torch has no such scheme.
 
     Parameters, result and errors are those of `uniform_`.
@@ -243,8 +243,8 @@ def truncated_normal_(
     X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward neural
     networks", AISTATS 2010, equation 12.
     """
-    law = glorot_truncated_normal(fan_in, fan_out, gain, mode)
-    return fill_(array, law, seed=seed, stream=stream, global_shape=global_shape, offset=offset, threads=threads)  # fmt: skip  # noqa: E501
+    distribution = glorot_truncated_normal(fan_in, fan_out, gain, mode)
+    return fill_(array, distribution, seed=seed, stream=stream, global_shape=global_shape, offset=offset, threads=threads)  # fmt: skip  # noqa: E501
 
 
 def orthogonal_(
@@ -258,7 +258,7 @@ def orthogonal_(
 ) -> Array:
     """Fill an array in place with a random matrix of orthonormal rows or columns, times a gain.
 
-    ``fill_(array, Orthogonal(gain, layout))``: see `Orthogonal` for the law, and for why its bits
+    ``fill_(array, Orthogonal(gain, layout))``: see `Orthogonal` for the distribution, and for why its bits
     may differ between machines. torch's ``orthogonal_``.
 
     Parameters

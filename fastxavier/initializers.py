@@ -65,7 +65,7 @@ def variance_scaling(
     fan_out: float,
     gain: SupportsFloat = 1.0,
 ) -> Distribution:
-    """The law of mean 0 and variance ``gain**2 * scale / n``, n being the fan that `mode` names.
+    """The distribution of mean 0 and variance ``gain**2 * scale / n``, n being the fan that `mode` names.
 
     Every scheme named after a paper is this one with some of its arguments fixed. JAX and Keras
     have the same function without a gain (Keras calls the plain normal "untruncated_normal");
@@ -92,14 +92,14 @@ def variance_scaling(
     Returns
     -------
     Uniform, Normal or TruncatedNormal
-        The law, to be given to `fill_`.
+        The distribution, to be given to `fill_`.
 
     Raises
     ------
     TypeError
         If scale, a fan or the gain is not a real number.
     ValueError
-        If one of them is negative, NaN or infinite, n is 0, the law reaches beyond the largest
+        If one of them is negative, NaN or infinite, n is 0, the distribution reaches beyond the largest
         float, or `mode` or `distribution` is none of the above.
 
     References
@@ -117,12 +117,12 @@ def variance_scaling(
     """
     if distribution == "uniform":
         bound = _spread(3, scale, mode, fan_in, fan_out, gain)
-        return _core.uniform_law(Uniform, -bound, bound)
+        return _core.make_uniform(Uniform, -bound, bound)
     if distribution == "normal":
-        return _core.normal_law(Normal, 0.0, _spread(1, scale, mode, fan_in, fan_out, gain))
+        return _core.make_normal(Normal, 0.0, _spread(1, scale, mode, fan_in, fan_out, gain))
     if distribution == "truncated_normal":
         parent_std = _spread(1, scale, mode, fan_in, fan_out, gain, _STANDARD_CUT_STD)
-        return _core.rescaled_law(TruncatedNormal, _STANDARD_CUT, 0.0, parent_std)
+        return _core.make_rescaled(TruncatedNormal, _STANDARD_CUT, 0.0, parent_std)
     raise ValueError(
         f"distribution is {distribution!r}; it must be 'uniform', 'normal' or 'truncated_normal'"
     )
@@ -170,7 +170,7 @@ def _spread(
         spread: float = gain * root / kept_std
     if not spread < inf:
         raise ValueError(
-            f"scale {scale}, gain {gain}, fan_in {fan_in} and fan_out {fan_out} give a law beyond "
+            f"scale {scale}, gain {gain}, fan_in {fan_in} and fan_out {fan_out} give a distribution beyond "
             "the largest float"
         )
     return spread
@@ -229,11 +229,11 @@ def _not_negative(name: str, value: Any) -> Any:
 def glorot_uniform(
     fan_in: float, fan_out: float, gain: SupportsFloat = 1.0, mode: Mode = "fan_avg"
 ) -> Uniform:
-    """Glorot's uniform law, U[-a, a] with a = gain * sqrt(6 / (fan_in + fan_out)).
+    """Glorot's uniform distribution, U[-a, a] with a = gain * sqrt(6 / (fan_in + fan_out)).
 
     Its variance is gain**2 * 2 / (fan_in + fan_out): the compromise of Glorot & Bengio (2010),
     equation 16, between keeping the variance of activations (`mode` "fan_in") and of
-    back-propagated gradients ("fan_out"). The same law as torch's ``xavier_uniform_`` and as
+    back-propagated gradients ("fan_out"). The same distribution as torch's ``xavier_uniform_`` and as
     ``glorot_uniform`` in JAX and Keras.
 
     Parameters
@@ -250,14 +250,14 @@ def glorot_uniform(
     Returns
     -------
     Uniform
-        The law, to be given to `fill_`.
+        The distribution, to be given to `fill_`.
 
     Raises
     ------
     TypeError
         If a fan or the gain is not a real number.
     ValueError
-        If a fan or the gain is negative or not finite, the fan to divide by is 0, the law reaches
+        If a fan or the gain is negative or not finite, the fan to divide by is 0, the distribution reaches
         beyond the largest float, or the mode is unknown.
 
     References
@@ -277,9 +277,9 @@ def glorot_uniform(
 def glorot_normal(
     fan_in: float, fan_out: float, gain: SupportsFloat = 1.0, mode: Mode = "fan_avg"
 ) -> Normal:
-    """Glorot's law with a plain normal: std = gain * sqrt(2 / (fan_in + fan_out)).
+    """Glorot's distribution with a plain normal: std = gain * sqrt(2 / (fan_in + fan_out)).
 
-    Glorot & Bengio (2010), equation 12. The law of torch's ``xavier_normal_``. What JAX and Keras
+    Glorot & Bengio (2010), equation 12. The distribution of torch's ``xavier_normal_``. What JAX and Keras
     call ``glorot_normal`` is truncated: see `glorot_truncated_normal`.
 
     Parameters
@@ -296,14 +296,14 @@ def glorot_normal(
     Returns
     -------
     Normal
-        The law, to be given to `fill_`.
+        The distribution, to be given to `fill_`.
 
     Raises
     ------
     TypeError
         If a fan or the gain is not a real number.
     ValueError
-        If a fan or the gain is negative or not finite, the fan to divide by is 0, the law reaches
+        If a fan or the gain is negative or not finite, the fan to divide by is 0, the distribution reaches
         beyond the largest float, or the mode is unknown.
 
     References
@@ -323,10 +323,10 @@ def glorot_normal(
 def glorot_truncated_normal(
     fan_in: float, fan_out: float, gain: SupportsFloat = 1.0, mode: Mode = "fan_avg"
 ) -> TruncatedNormal:
-    """Glorot's law with a normal cut at two standard deviations of the parent.
+    """Glorot's distribution with a normal cut at two standard deviations of the parent.
 
     The parent's std is gain * sqrt(2 / (fan_in + fan_out)) / 0.87962566..., so that what is left by
-    the cut has the variance of Glorot & Bengio (2010), equation 12. The law of ``glorot_normal`` in
+    the cut has the variance of Glorot & Bengio (2010), equation 12. The distribution of ``glorot_normal`` in
     JAX and Keras; torch has none.
 
     Parameters
@@ -343,14 +343,14 @@ def glorot_truncated_normal(
     Returns
     -------
     TruncatedNormal
-        The law, to be given to `fill_`.
+        The distribution, to be given to `fill_`.
 
     Raises
     ------
     TypeError
         If a fan or the gain is not a real number.
     ValueError
-        If a fan or the gain is negative or not finite, the fan to divide by is 0, the law reaches
+        If a fan or the gain is negative or not finite, the fan to divide by is 0, the distribution reaches
         beyond the largest float, or the mode is unknown.
 
     References
@@ -373,9 +373,9 @@ def glorot_truncated_normal(
 def he_uniform(
     fan_in: float, fan_out: float, negative_slope: SupportsFloat = 0.0, mode: Mode = "fan_in"
 ) -> Uniform:
-    """He's uniform law, U[-a, a] with a = sqrt(6 / ((1 + negative_slope**2) * fan_in)).
+    """He's uniform distribution, U[-a, a] with a = sqrt(6 / ((1 + negative_slope**2) * fan_in)).
 
-    Its variance is that of `he_normal`. The law of torch's ``kaiming_uniform_`` (whose ``a`` is the
+    Its variance is that of `he_normal`. The distribution of torch's ``kaiming_uniform_`` (whose ``a`` is the
     slope; the default of ``torch.nn.Linear``, ``a=sqrt(5)``, is no rectifier's but that of
     `heuristic_uniform`) and of ``he_uniform`` in JAX and Keras.
 
@@ -393,7 +393,7 @@ def he_uniform(
     Returns
     -------
     Uniform
-        The law, to be given to `fill_`.
+        The distribution, to be given to `fill_`.
 
     Raises
     ------
@@ -420,10 +420,10 @@ def he_uniform(
 def he_normal(
     fan_in: float, fan_out: float, negative_slope: SupportsFloat = 0.0, mode: Mode = "fan_in"
 ) -> Normal:
-    """He's law with a plain normal: std = sqrt(2 / ((1 + negative_slope**2) * fan_in)).
+    """He's distribution with a plain normal: std = sqrt(2 / ((1 + negative_slope**2) * fan_in)).
 
     For layers whose inputs have passed a (leaky) rectifier, which halves the second moment. The
-    law of torch's ``kaiming_normal_``; what JAX and Keras call ``he_normal`` is truncated: see
+    distribution of torch's ``kaiming_normal_``; what JAX and Keras call ``he_normal`` is truncated: see
     `he_truncated_normal`.
 
     Parameters
@@ -440,7 +440,7 @@ def he_normal(
     Returns
     -------
     Normal
-        The law, to be given to `fill_`.
+        The distribution, to be given to `fill_`.
 
     Raises
     ------
@@ -467,10 +467,10 @@ def he_normal(
 def he_truncated_normal(
     fan_in: float, fan_out: float, negative_slope: SupportsFloat = 0.0, mode: Mode = "fan_in"
 ) -> TruncatedNormal:
-    """He's law with a normal cut at two standard deviations of the parent.
+    """He's distribution with a normal cut at two standard deviations of the parent.
 
     The parent's std is sqrt(2 / ((1 + negative_slope**2) * fan_in)) / 0.87962566..., so that what
-    is left by the cut has the variance of `he_normal`. The law of ``he_normal`` in JAX and Keras;
+    is left by the cut has the variance of `he_normal`. The distribution of ``he_normal`` in JAX and Keras;
     torch has none.
 
     Parameters
@@ -487,7 +487,7 @@ def he_truncated_normal(
     Returns
     -------
     TruncatedNormal
-        The law, to be given to `fill_`.
+        The distribution, to be given to `fill_`.
 
     Raises
     ------
@@ -527,9 +527,9 @@ def _rectified(negative_slope: Any) -> float:
 def lecun_uniform(
     fan_in: float, fan_out: float, gain: SupportsFloat = 1.0, mode: Mode = "fan_in"
 ) -> Uniform:
-    """LeCun's uniform law, U[-a, a] with a = gain * sqrt(3 / fan_in).
+    """LeCun's uniform distribution, U[-a, a] with a = gain * sqrt(3 / fan_in).
 
-    Its variance is that of `lecun_normal`. The same law as ``lecun_uniform`` in JAX and Keras;
+    Its variance is that of `lecun_normal`. The same distribution as ``lecun_uniform`` in JAX and Keras;
     torch has none of this name.
 
     Parameters
@@ -546,14 +546,14 @@ def lecun_uniform(
     Returns
     -------
     Uniform
-        The law, to be given to `fill_`.
+        The distribution, to be given to `fill_`.
 
     Raises
     ------
     TypeError
         If a fan or the gain is not a real number.
     ValueError
-        If a fan or the gain is negative or not finite, the fan to divide by is 0, the law reaches
+        If a fan or the gain is negative or not finite, the fan to divide by is 0, the distribution reaches
         beyond the largest float, or the mode is unknown.
 
     References
@@ -573,7 +573,7 @@ def lecun_uniform(
 def lecun_normal(
     fan_in: float, fan_out: float, gain: SupportsFloat = 1.0, mode: Mode = "fan_in"
 ) -> Normal:
-    """LeCun's law with a plain normal: std = gain * sqrt(1 / fan_in).
+    """LeCun's distribution with a plain normal: std = gain * sqrt(1 / fan_in).
 
     Units of `fan_in` inputs of variance 1 then sum to variance 1; self-normalising networks (SELU)
     start from it. What JAX and Keras call ``lecun_normal`` is truncated: see
@@ -593,14 +593,14 @@ def lecun_normal(
     Returns
     -------
     Normal
-        The law, to be given to `fill_`.
+        The distribution, to be given to `fill_`.
 
     Raises
     ------
     TypeError
         If a fan or the gain is not a real number.
     ValueError
-        If a fan or the gain is negative or not finite, the fan to divide by is 0, the law reaches
+        If a fan or the gain is negative or not finite, the fan to divide by is 0, the distribution reaches
         beyond the largest float, or the mode is unknown.
 
     References
@@ -623,10 +623,10 @@ def lecun_normal(
 def lecun_truncated_normal(
     fan_in: float, fan_out: float, gain: SupportsFloat = 1.0, mode: Mode = "fan_in"
 ) -> TruncatedNormal:
-    """LeCun's law with a normal cut at two standard deviations of the parent.
+    """LeCun's distribution with a normal cut at two standard deviations of the parent.
 
     The parent's std is gain * sqrt(1 / fan_in) / 0.87962566..., so that what is left by the cut has
-    the variance of `lecun_normal`. The law of ``lecun_normal`` in JAX and Keras; torch has none.
+    the variance of `lecun_normal`. The distribution of ``lecun_normal`` in JAX and Keras; torch has none.
 
     Parameters
     ----------
@@ -642,14 +642,14 @@ def lecun_truncated_normal(
     Returns
     -------
     TruncatedNormal
-        The law, to be given to `fill_`.
+        The distribution, to be given to `fill_`.
 
     Raises
     ------
     TypeError
         If a fan or the gain is not a real number.
     ValueError
-        If a fan or the gain is negative or not finite, the fan to divide by is 0, the law reaches
+        If a fan or the gain is negative or not finite, the fan to divide by is 0, the distribution reaches
         beyond the largest float, or the mode is unknown.
 
     References
@@ -689,7 +689,7 @@ def heuristic_uniform(fan_in: float, fan_out: float, mode: Mode = "fan_in") -> U
     Returns
     -------
     Uniform
-        The law, to be given to `fill_`.
+        The distribution, to be given to `fill_`.
 
     Raises
     ------
@@ -726,7 +726,7 @@ def fixed_uniform(bound: SupportsFloat = 0.1) -> Uniform:
     Returns
     -------
     Uniform
-        The law, to be given to `fill_`.
+        The distribution, to be given to `fill_`.
 
     Raises
     ------
@@ -759,7 +759,7 @@ def fixed_normal(std: SupportsFloat = 0.02) -> Normal:
     Returns
     -------
     Normal
-        The law, to be given to `fill_`.
+        The distribution, to be given to `fill_`.
 
     Raises
     ------

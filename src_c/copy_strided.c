@@ -1,5 +1,5 @@
 /* Copies between two layouts of a tile: along the rows, along the columns, or turned in registers. */
-#include "scatter.h"
+#include "copy_strided.h"
 
 #include <string.h>
 

@@ -1,4 +1,4 @@
-/* From a tile of drawn values to memory that is laid out otherwise. Knows no law, index or thread. */
+/* From a tile of drawn values to memory that is laid out otherwise. Knows no distribution, index or thread. */
 #ifndef FASTXAVIER_SCATTER_H
 #define FASTXAVIER_SCATTER_H
 

@@ -1,5 +1,5 @@
-/* Laws: checked, with their moments, and as the numbers a kernel needs. Knows no array, no thread. */
-#include "law.h"
+/* Distributions: checked, with their moments, and as the numbers a kernel needs. Knows no array, no thread. */
+#include "distribution.h"
 
 #include <math.h>
 #include <string.h>
@@ -18,53 +18,53 @@ static const double FAR_CUT = 7;
 /* A cut of less probability times 2^(1-B) would leave float's normal numbers. */
 static const double NARROW = 0x1p-60;
 
-/* ---- making laws --------------------------------------------------------------------------- */
+/* ---- making distributions --------------------------------------------------------------------------- */
 
-fx_status fx_constant(fx_law *law, double value)
+fx_status fx_constant(fx_distribution *distribution, double value)
 {
     if (!isfinite(value))
         return FX_ERROR_NOT_FINITE;
-    *law = (fx_law){.kind = CONSTANT, .location = value};
+    *distribution = (fx_distribution){.kind = CONSTANT, .location = value};
     return FX_OK;
 }
 
-fx_status fx_uniform(fx_law *law, double low, double high)
+fx_status fx_uniform(fx_distribution *distribution, double low, double high)
 {
     if (!isfinite(low) || !isfinite(high))
         return FX_ERROR_NOT_FINITE;
     if (low > high)
         return FX_ERROR_ORDER;
-    memset(law, 0, sizeof *law);
-    law->kind = UNIFORM;
-    law->location = low;
-    law->scale = high;
+    memset(distribution, 0, sizeof *distribution);
+    distribution->kind = UNIFORM;
+    distribution->location = low;
+    distribution->scale = high;
     const fp_state callers = fp_enter();
     const double half_width = high / 2 - low / 2;
-    law->mean = low / 2 + high / 2;
-    law->variance = half_width * half_width / 3;
+    distribution->mean = low / 2 + high / 2;
+    distribution->variance = half_width * half_width / 3;
     fp_leave(callers);
     return FX_OK;
 }
 
-fx_status fx_rescaled(fx_law *law, double mean, double std)
+fx_status fx_rescaled(fx_distribution *distribution, double mean, double std)
 {
-    if (law->kind != NORMAL && law->kind != TRUNCATED)
-        return FX_ERROR_LAW;
+    if (distribution->kind != NORMAL && distribution->kind != TRUNCATED)
+        return FX_ERROR_DISTRIBUTION;
     if (!isfinite(mean) || !isfinite(std))
         return FX_ERROR_NOT_FINITE;
     if (std < 0)
         return FX_ERROR_ORDER;
-    law->location = mean;
-    law->scale = std;
+    distribution->location = mean;
+    distribution->scale = std;
     return FX_OK;
 }
 
-fx_status fx_normal(fx_law *law, double mean, double std)
+fx_status fx_normal(fx_distribution *distribution, double mean, double std)
 {
-    fx_law normal = {.kind = NORMAL, .variance = 1, .low = -INFINITY, .high = INFINITY};
+    fx_distribution normal = {.kind = NORMAL, .variance = 1, .low = -INFINITY, .high = INFINITY};
     const fx_status status = fx_rescaled(&normal, mean, std);
     if (status == FX_OK)
-        *law = normal;
+        *distribution = normal;
     return status;
 }
 
@@ -78,7 +78,7 @@ static wide above(double x)
 
 /* Moments in an interval narrow beside the density's own scale: about its centre c the density is
    proportional to exp(-c t - t^2/2) = sum a_k t^k, whose terms are integrated one by one. */
-static void moments_of_narrow(fx_law *law, double centre, double half)
+static void moments_of_narrow(fx_distribution *distribution, double centre, double half)
 {
     enum { TERMS = 24 };
     double sums[3] = {0}, term = 1, before = 0; /* term is a_k half^k */
@@ -90,23 +90,23 @@ static void moments_of_narrow(fx_law *law, double centre, double half)
         term = next;
     }
     const double shift = sums[1] / sums[0] * half;
-    law->mean = centre + shift;
-    law->variance = sums[2] / sums[0] * half * half - shift * shift;
+    distribution->mean = centre + shift;
+    distribution->variance = sums[2] / sums[0] * half * half - shift * shift;
 }
 
 /* Mean and variance of the standard normal within (low, high), from
    m = (density(low) - density(high)) / width and
    v = 1 + (low density(low) - high density(high)) / width - m^2. */
-static void moments(fx_law *law, wide width)
+static void moments(fx_distribution *distribution, wide width)
 {
-    const double low = law->low, high = law->high;
+    const double low = distribution->low, high = distribution->high;
     const double centre = low / 2 + high / 2, half = high / 2 - low / 2;
     if (half * fmax(1, fabs(centre)) < 0.5) {
-        moments_of_narrow(law, centre, half);
+        moments_of_narrow(distribution, centre, half);
         return;
     }
-    const wide at_low = normal_density(fabs(low), law->exponent);
-    const wide at_high = normal_density(fabs(high), law->exponent);
+    const wide at_low = normal_density(fabs(low), distribution->exponent);
+    const wide at_high = normal_density(fabs(high), distribution->exponent);
     wide slope = wide_from(0);
     if (!isinf(low))
         slope = wide_mul(wide_from(low), at_low);
@@ -114,13 +114,13 @@ static void moments(fx_law *law, wide width)
         slope = wide_sub(slope, wide_mul(wide_from(high), at_high));
     const wide mean = wide_div(wide_sub(at_low, at_high), width);
     const wide variance = wide_sub(wide_add(wide_from(1), wide_div(slope, width)), wide_mul(mean, mean));
-    law->mean = mean.high;
-    law->variance = variance.high;
+    distribution->mean = mean.high;
+    distribution->variance = variance.high;
 }
 
-static void measure_cut(fx_law *law)
+static void measure_cut(fx_distribution *distribution)
 {
-    const double low = law->low, high = law->high;
+    const double low = distribution->low, high = distribution->high;
     const wide half_low = normal_half(low), half_high = normal_half(high);
     const wide middle = wide_add(half_low, half_high);
     wide lower_low = above(-low), lower_high = above(-high);
@@ -131,43 +131,43 @@ static void measure_cut(fx_law *law)
         const double nearest = low > 0 ? low : -high, farthest = low > 0 ? high : -low;
         int exponent;
         frexp(normal_tail(nearest, 0).high, &exponent);
-        law->exponent = -3 - exponent; /* the tail becomes 1/16 to 1/8 */
-        const wide most = normal_tail(nearest, law->exponent);
-        const wide least = normal_tail(farthest, law->exponent);
+        distribution->exponent = -3 - exponent; /* the tail becomes 1/16 to 1/8 */
+        const wide most = normal_tail(nearest, distribution->exponent);
+        const wide least = normal_tail(farthest, distribution->exponent);
         width = wide_sub(most, least);
         if (low > 0)
             upper_low = most, upper_high = least, upper_width = width;
         else
             lower_high = most, lower_low = least, lower_width = width;
     }
-    law->lower[0] = wide_double(lower_low).high;
-    law->lower[1] = wide_double(lower_high).high;
-    law->upper[0] = wide_double(upper_low).high;
-    law->upper[1] = wide_double(upper_high).high;
-    law->lower_width = lower_width.high;
-    law->upper_width = upper_width.high;
-    law->middle[0] = middle.high;
-    law->middle[1] = middle.low;
-    moments(law, width);
-    width = wide_scale(width, -law->exponent);
-    law->width[0] = width.high;
-    law->width[1] = width.low;
+    distribution->lower[0] = wide_double(lower_low).high;
+    distribution->lower[1] = wide_double(lower_high).high;
+    distribution->upper[0] = wide_double(upper_low).high;
+    distribution->upper[1] = wide_double(upper_high).high;
+    distribution->lower_width = lower_width.high;
+    distribution->upper_width = upper_width.high;
+    distribution->middle[0] = middle.high;
+    distribution->middle[1] = middle.low;
+    moments(distribution, width);
+    width = wide_scale(width, -distribution->exponent);
+    distribution->width[0] = width.high;
+    distribution->width[1] = width.low;
 }
 
-fx_status fx_truncated_normal(fx_law *law, double mean, double std, double low, double high)
+fx_status fx_truncated_normal(fx_distribution *distribution, double mean, double std, double low, double high)
 {
     if (isnan(low) || isnan(high))
         return FX_ERROR_NOT_FINITE;
     if (!(low < high) || low > FARTHEST_CUT || high < -FARTHEST_CUT)
         return FX_ERROR_EMPTY;
-    fx_law cut = {.kind = TRUNCATED, .low = low, .high = high};
+    fx_distribution cut = {.kind = TRUNCATED, .low = low, .high = high};
     const fx_status status = fx_rescaled(&cut, mean, std);
     if (status != FX_OK)
         return status;
     const fp_state callers = fp_enter();
     measure_cut(&cut);
     fp_leave(callers);
-    *law = cut;
+    *distribution = cut;
     return FX_OK;
 }
 
@@ -189,7 +189,7 @@ static const precision PRECISIONS[DTYPE_COUNT] = {
     [FX_BFLOAT16] = {32, 1, 0x1.ffp127, FLOAT_REACH},
 };
 
-/* The nearest number of the precision in which the law is computed. Volatile, because GCC 12.2 at -O2
+/* The nearest number of the precision in which the distribution is computed. Volatile, because GCC 12.2 at -O2
    takes two of these together as a vector and then leaves the rounding out. */
 static double computed(double x, const precision *p)
 {
@@ -238,15 +238,15 @@ static double widest(double low, double high, double mid, const precision *p)
     return from_pattern(fits, p);
 }
 
-static fx_status prepare_constant(const fx_law *law, const precision *p, f64_constants *c)
+static fx_status prepare_constant(const fx_distribution *distribution, const precision *p, f64_constants *c)
 {
-    c->mean = law->location;
+    c->mean = distribution->location;
     return holds(c->mean, p) ? FX_OK : FX_ERROR_RANGE;
 }
 
-static fx_status prepare_uniform(const fx_law *law, const precision *p, f64_constants *c, int *kernel_law)
+static fx_status prepare_uniform(const fx_distribution *distribution, const precision *p, f64_constants *c, int *kernel_distribution)
 {
-    const double low = computed(law->location, p), high = computed(law->scale, p);
+    const double low = computed(distribution->location, p), high = computed(distribution->scale, p);
     if (!holds(low, p) || !holds(high, p))
         return FX_ERROR_RANGE;
     const double sum = low + high;
@@ -255,55 +255,55 @@ static fx_status prepare_uniform(const fx_law *law, const precision *p, f64_cons
     c->mean = mid;
     c->step = ldexp(1, 1 - p->word_bits);
     c->scale = h * c->step;
-    *kernel_law = LAW_uniform;
+    *kernel_distribution = DISTRIBUTION_uniform;
     if (computed(c->scale, p) / c->step != h) {
         c->scale = h;
-        *kernel_law = LAW_uniform_tiny;
+        *kernel_distribution = DISTRIBUTION_uniform_tiny;
     }
     return FX_OK;
 }
 
-static fx_status prepare_scaling(const fx_law *law, const precision *p, f64_constants *c)
+static fx_status prepare_scaling(const fx_distribution *distribution, const precision *p, f64_constants *c)
 {
     /* At the far end of an open tail that begins at z the probability is 2^-B of the tail's, which
        the normal's own reach, added to z in squares, more than covers. */
-    const double past_low = fmin(law->high, 0), past_high = fmax(law->low, 0);
-    const double lowest = fmax(law->low, -sqrt(past_low * past_low + p->reach * p->reach));
-    const double highest = fmin(law->high, sqrt(past_high * past_high + p->reach * p->reach));
-    c->mean = computed(law->location + 0.0, p);
-    c->scale = computed(law->scale + 0.0, p);
+    const double past_low = fmin(distribution->high, 0), past_high = fmax(distribution->low, 0);
+    const double lowest = fmax(distribution->low, -sqrt(past_low * past_low + p->reach * p->reach));
+    const double highest = fmin(distribution->high, sqrt(past_high * past_high + p->reach * p->reach));
+    c->mean = computed(distribution->location + 0.0, p);
+    c->scale = computed(distribution->scale + 0.0, p);
     const double from = fma(lowest, c->scale, c->mean), to = fma(highest, c->scale, c->mean);
     return holds(from, p) && holds(to, p) && holds(c->mean, p) && holds(c->scale, p) ? FX_OK
                                                                                       : FX_ERROR_RANGE;
 }
 
-static fx_status prepare_cut(const fx_law *law, const precision *p, f64_constants *c, int *kernel_law)
+static fx_status prepare_cut(const fx_distribution *distribution, const precision *p, f64_constants *c, int *kernel_distribution)
 {
-    const int upper_is_far = law->exponent && law->low > 0;
-    const int lower_is_far = law->exponent && law->low <= 0;
+    const int upper_is_far = distribution->exponent && distribution->low > 0;
+    const int lower_is_far = distribution->exponent && distribution->low <= 0;
     const double step = ldexp(1, 1 - p->word_bits);
-    const double lower_width = lower_is_far ? law->lower_width : law->width[0];
-    const double upper_width = upper_is_far ? law->upper_width : law->width[0];
-    c->near_base[1] = law->lower[0];
+    const double lower_width = lower_is_far ? distribution->lower_width : distribution->width[0];
+    const double upper_width = upper_is_far ? distribution->upper_width : distribution->width[0];
+    c->near_base[1] = distribution->lower[0];
     c->near_slope[1] = lower_width * step;
-    c->far_base[1] = law->upper[0];
+    c->far_base[1] = distribution->upper[0];
     c->far_slope[1] = -upper_width * step;
-    c->near_base[0] = law->upper[1];
+    c->near_base[0] = distribution->upper[1];
     c->near_slope[0] = upper_width * step;
-    c->far_base[0] = law->lower[1];
+    c->far_base[0] = distribution->lower[1];
     c->far_slope[0] = -lower_width * step;
-    const int core = law->low == -law->high && law->high <= 2 && law->width[0] >= NARROW;
+    const int core = distribution->low == -distribution->high && distribution->high <= 2 && distribution->width[0] >= NARROW;
     const double unit = core ? step : 1; /* which truncated_core leaves out, truncated puts in */
     c->step = step;
-    c->width[0] = law->width[0] * unit;
-    c->width[1] = ((law->width[0] - computed(law->width[0], p)) + law->width[1]) * unit;
-    c->middle[0] = law->middle[0];
-    c->middle[1] = (law->middle[0] - computed(law->middle[0], p)) + law->middle[1];
-    c->tail_below = law->exponent ? INFINITY : 0.045;
-    c->shift = ldexp(law->exponent, p->is_float ? 23 : 52);
-    c->low = computed_up(law->low, p);
-    c->high = -computed_up(-law->high, p);
-    *kernel_law = core ? LAW_truncated_core : LAW_truncated;
+    c->width[0] = distribution->width[0] * unit;
+    c->width[1] = ((distribution->width[0] - computed(distribution->width[0], p)) + distribution->width[1]) * unit;
+    c->middle[0] = distribution->middle[0];
+    c->middle[1] = (distribution->middle[0] - computed(distribution->middle[0], p)) + distribution->middle[1];
+    c->tail_below = distribution->exponent ? INFINITY : 0.045;
+    c->shift = ldexp(distribution->exponent, p->is_float ? 23 : 52);
+    c->low = computed_up(distribution->low, p);
+    c->high = -computed_up(-distribution->high, p);
+    *kernel_distribution = core ? DISTRIBUTION_truncated_core : DISTRIBUTION_truncated;
     return c->low <= c->high ? FX_OK : FX_ERROR_EMPTY;
 }
 
@@ -317,22 +317,22 @@ static f32_constants in_float(const f64_constants *c)
     return f;
 }
 
-fx_status law_prepare(const fx_law *law, fx_dtype dtype, kernel_job *job, int *kernel_law)
+fx_status distribution_prepare(const fx_distribution *distribution, fx_dtype dtype, kernel_job *job, int *kernel_distribution)
 {
     const precision *p = &PRECISIONS[dtype];
     f64_constants c;
     memset(&c, 0, sizeof c);
-    fx_status status = FX_ERROR_LAW;
-    if (law->kind == CONSTANT) {
-        *kernel_law = LAW_constant;
-        status = prepare_constant(law, p, &c);
-    } else if (law->kind == UNIFORM) {
-        status = prepare_uniform(law, p, &c, kernel_law);
-    } else if (law->kind == NORMAL || law->kind == TRUNCATED) {
-        *kernel_law = LAW_normal;
-        status = prepare_scaling(law, p, &c);
-        if (status == FX_OK && law->kind == TRUNCATED)
-            status = prepare_cut(law, p, &c, kernel_law);
+    fx_status status = FX_ERROR_DISTRIBUTION;
+    if (distribution->kind == CONSTANT) {
+        *kernel_distribution = DISTRIBUTION_constant;
+        status = prepare_constant(distribution, p, &c);
+    } else if (distribution->kind == UNIFORM) {
+        status = prepare_uniform(distribution, p, &c, kernel_distribution);
+    } else if (distribution->kind == NORMAL || distribution->kind == TRUNCATED) {
+        *kernel_distribution = DISTRIBUTION_normal;
+        status = prepare_scaling(distribution, p, &c);
+        if (status == FX_OK && distribution->kind == TRUNCATED)
+            status = prepare_cut(distribution, p, &c, kernel_distribution);
     }
     if (p->is_float)
         job->f32 = in_float(&c);

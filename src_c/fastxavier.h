@@ -38,9 +38,9 @@ typedef enum {
     FX_ERROR_NOT_FINITE,   /* a parameter is NaN or, where that has no meaning, infinite */
     FX_ERROR_ORDER,        /* low above high, or a negative standard deviation */
     FX_ERROR_EMPTY,        /* a truncation interval that no draw can be told apart in */
-    FX_ERROR_RANGE,        /* the law reaches values that the dtype cannot hold */
+    FX_ERROR_RANGE,        /* the distribution reaches values that the dtype cannot hold */
     FX_ERROR_THREADS,      /* fewer than one thread */
-    FX_ERROR_LAW           /* an fx_law that none of the functions below has made, or no normal */
+    FX_ERROR_DISTRIBUTION           /* an fx_distribution that none of the functions below has made, or no normal */
 } fx_status;
 
 /* One line in English for a status; never NULL. */
@@ -51,7 +51,7 @@ typedef enum { FX_FLOAT32 = 0, FX_FLOAT64, FX_FLOAT16, FX_BFLOAT16 } fx_dtype;
 /* Bytes of one element, 0 for what is not an fx_dtype. */
 size_t fx_itemsize(fx_dtype dtype);
 
-/* ---- laws ---------------------------------------------------------------------------------- */
+/* ---- distributions ---------------------------------------------------------------------------------- */
 
 /* A distribution. Made by the functions below and copied freely; a caller keeps one, and may read
    the first group of fields. */
@@ -59,33 +59,33 @@ typedef struct {
     int kind;
     double location, scale; /* mean and std of the (parent) normal, low and high of a
                                uniform, or a constant and 0 */
-    double mean, variance;  /* of the law itself at location 0 and scale 1; uniform: of the law */
+    double mean, variance;  /* of the distribution itself at location 0 and scale 1; uniform: of the distribution */
 
     double low, high;            /* the cut, in units of scale */
     double lower[2], upper[2];   /* twice the probability below, and above, low and high */
     double lower_width, upper_width; /* cdf(high) - cdf(low), scaled as lower and upper are */
     double width[2], middle[2];  /* cdf(high) - cdf(low), cdf(low) + cdf(high) - 1, in two parts */
     int exponent;                /* the tail that holds a far interval stands times 2^exponent */
-} fx_law;
+} fx_distribution;
 
 /* One value throughout: FX_ERROR_NOT_FINITE. */
-fx_status fx_constant(fx_law *law, double value);
+fx_status fx_constant(fx_distribution *distribution, double value);
 
 /* U[low, high]: FX_ERROR_NOT_FINITE, FX_ERROR_ORDER. */
-fx_status fx_uniform(fx_law *law, double low, double high);
+fx_status fx_uniform(fx_distribution *distribution, double low, double high);
 
 /* N(mean, std^2): FX_ERROR_NOT_FINITE, FX_ERROR_ORDER. */
-fx_status fx_normal(fx_law *law, double mean, double std);
+fx_status fx_normal(fx_distribution *distribution, double mean, double std);
 
 /* N(mean, std^2) given that it falls within mean + std * (low, high); either end may be infinite.
    FX_ERROR_NOT_FINITE, FX_ERROR_ORDER, and FX_ERROR_EMPTY unless low < high and the interval
    begins within 37 standard deviations of the mean. Costs some microseconds: keep the result, and
    use fx_rescaled for other means and deviations. */
-fx_status fx_truncated_normal(fx_law *law, double mean, double std, double low, double high);
+fx_status fx_truncated_normal(fx_distribution *distribution, double mean, double std, double low, double high);
 
-/* A normal or truncated normal with another mean and std: FX_ERROR_LAW, FX_ERROR_NOT_FINITE,
+/* A normal or truncated normal with another mean and std: FX_ERROR_DISTRIBUTION, FX_ERROR_NOT_FINITE,
    FX_ERROR_ORDER. */
-fx_status fx_rescaled(fx_law *law, double mean, double std);
+fx_status fx_rescaled(fx_distribution *distribution, double mean, double std);
 
 /* ---- filling ------------------------------------------------------------------------------- */
 
@@ -111,20 +111,20 @@ typedef struct {
 } fx_options;
 
 /* Whether fx_fill would accept this, without writing. */
-fx_status fx_check(const fx_array *array, const fx_law *law, const fx_options *options);
+fx_status fx_check(const fx_array *array, const fx_distribution *distribution, const fx_options *options);
 
 /* Fill. `options` may be NULL. Streams made from names have bit 63 set, numbered ones have not. */
-fx_status fx_fill(const fx_array *array, const fx_law *law, uint64_t seed, uint64_t stream,
+fx_status fx_fill(const fx_array *array, const fx_distribution *distribution, uint64_t seed, uint64_t stream,
                   const fx_options *options);
 
 /* The contiguous case: elements first .. first + count - 1 of the stream. */
-fx_status fx_fill_run(void *data, fx_dtype dtype, int64_t first, int64_t count, const fx_law *law,
+fx_status fx_fill_run(void *data, fx_dtype dtype, int64_t first, int64_t count, const fx_distribution *distribution,
                       uint64_t seed, uint64_t stream, const fx_options *options);
 
 /* One of many arrays. */
 typedef struct {
     const fx_array *array;
-    const fx_law *law;
+    const fx_distribution *distribution;
     uint64_t seed, stream;
     int64_t last_piece; /* the library's own, while it fills */
 } fx_request;

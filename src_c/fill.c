@@ -1,13 +1,13 @@
-/* Layouts and shards to runs of consecutive indices, and those to kernels. Knows no law, no thread
+/* Layouts and shards to runs of consecutive indices, and those to kernels. Knows no distribution, no thread
    and no instruction set. */
 #include <string.h>
 
 #include "fpenv.h"
 #include "kernels.h"
-#include "law.h"
+#include "distribution.h"
 #include "layout.h"
 #include "parallel.h"
-#include "scatter.h"
+#include "copy_strided.h"
 
 enum {
     TASK_BYTES = 1 << 17, /* what a thread takes at a time */
@@ -410,7 +410,7 @@ static void plan(fill *f)
 
 static const fx_options NO_OPTIONS = {0};
 
-static fx_status prepare(const isa *use, const fx_array *array, const fx_law *law,
+static fx_status prepare(const isa *use, const fx_array *array, const fx_distribution *distribution,
                          const fx_options *options, fill *f)
 {
     if (!use)
@@ -423,23 +423,23 @@ static fx_status prepare(const isa *use, const fx_array *array, const fx_law *la
     fx_status status = layout_of(array, &f->l);
     if (status != FX_OK)
         return status;
-    int kernel_law;
+    int kernel_distribution;
     const fp_state callers = fp_enter();
-    status = law_prepare(law, array->dtype, &f->job, &kernel_law);
+    status = distribution_prepare(distribution, array->dtype, &f->job, &kernel_distribution);
     fp_leave(callers);
     if (status != FX_OK)
         return status;
     f->data = array->data;
-    f->store = use->store[kernel_law][array->dtype];
-    f->stream = use->stream[kernel_law][array->dtype];
+    f->store = use->store[kernel_distribution][array->dtype];
+    f->stream = use->stream[kernel_distribution][array->dtype];
     f->stream_align = array->dtype == FX_FLOAT64 ? sizeof(double) : use->stream_align;
     return FX_OK;
 }
 
-fx_status fx_check(const fx_array *array, const fx_law *law, const fx_options *options)
+fx_status fx_check(const fx_array *array, const fx_distribution *distribution, const fx_options *options)
 {
     fill f;
-    return prepare(isa_chosen(), array, law, options ? options : &NO_OPTIONS, &f);
+    return prepare(isa_chosen(), array, distribution, options ? options : &NO_OPTIONS, &f);
 }
 
 /* What is left to do once `prepare` has accepted it; `together` bytes are filled in this call. */
@@ -457,13 +457,13 @@ static void begin(fill *f, uint64_t seed, uint64_t stream, int64_t together)
 
 static void fill_task(void *context, int64_t task) { fill_piece(context, task); }
 
-fx_status fx_fill(const fx_array *array, const fx_law *law, uint64_t seed, uint64_t stream,
+fx_status fx_fill(const fx_array *array, const fx_distribution *distribution, uint64_t seed, uint64_t stream,
                   const fx_options *options)
 {
     fill f;
     if (!options)
         options = &NO_OPTIONS;
-    const fx_status status = prepare(isa_chosen(), array, law, options, &f);
+    const fx_status status = prepare(isa_chosen(), array, distribution, options, &f);
     if (status != FX_OK || f.l.count == 0)
         return status;
     begin(&f, seed, stream, bytes_of(&f));
@@ -508,7 +508,7 @@ static void fill_pieces(void *context, int64_t task)
         if (piece == last)
             continue;
         fill f;
-        prepare(all->use, r->array, r->law, &NO_OPTIONS, &f); /* which has been accepted before */
+        prepare(all->use, r->array, r->distribution, &NO_OPTIONS, &f); /* which has been accepted before */
         begin(&f, r->seed, r->stream, all->bytes);
         for (; piece < last; piece++)
             fill_piece(&f, piece - first);
@@ -522,7 +522,7 @@ fx_status fx_fill_all(fx_request *requests, int64_t count, const fx_options *opt
         options = &NO_OPTIONS;
     for (int64_t i = 0; i < count; i++) {
         fill f;
-        const fx_status status = prepare(all.use, requests[i].array, requests[i].law, options, &f);
+        const fx_status status = prepare(all.use, requests[i].array, requests[i].distribution, options, &f);
         if (status != FX_OK) {
             if (failed)
                 *failed = i;
@@ -542,7 +542,7 @@ fx_status fx_fill_all(fx_request *requests, int64_t count, const fx_options *opt
     return parallel_run(fill_pieces, &all, divided_up(all.pieces, all.pieces_per_task), options);
 }
 
-fx_status fx_fill_run(void *data, fx_dtype dtype, int64_t first, int64_t count, const fx_law *law,
+fx_status fx_fill_run(void *data, fx_dtype dtype, int64_t first, int64_t count, const fx_distribution *distribution,
                       uint64_t seed, uint64_t stream, const fx_options *options)
 {
     const int64_t whole = FX_MAX_INDEX;
@@ -552,5 +552,5 @@ fx_status fx_fill_run(void *data, fx_dtype dtype, int64_t first, int64_t count, 
                             .shape = &count,
                             .global_shape = &whole,
                             .offset = &first};
-    return fx_fill(&array, law, seed, stream, options);
+    return fx_fill(&array, distribution, seed, stream, options);
 }

@@ -13,19 +13,19 @@
 
 enum { BLOCK = 4, UNIT_BLOCKS = 8, UNIT = BLOCK * UNIT_BLOCKS };
 
-/* The rows that tables and kernels are expanded from: LAW(name), and for a dtype
-   ROW(law, NAME, name, bytes) in the order of fx_dtype. */
-#define FX_LAWS(LAW) \
-    LAW(constant) LAW(uniform) LAW(uniform_tiny) LAW(normal) LAW(truncated_core) LAW(truncated)
-#define FX_DTYPES(ROW, law) \
-    ROW(law, FLOAT32, f32, 4) ROW(law, FLOAT64, f64, 8) ROW(law, FLOAT16, f16, 2) ROW(law, BFLOAT16, bf16, 2)
+/* The rows that tables and kernels are expanded from: DISTRIBUTION(name), and for a dtype
+   ROW(distribution, NAME, name, bytes) in the order of fx_dtype. */
+#define FX_DISTRIBUTIONS(DISTRIBUTION) \
+    DISTRIBUTION(constant) DISTRIBUTION(uniform) DISTRIBUTION(uniform_tiny) DISTRIBUTION(normal) DISTRIBUTION(truncated_core) DISTRIBUTION(truncated)
+#define FX_DTYPES(ROW, distribution) \
+    ROW(distribution, FLOAT32, f32, 4) ROW(distribution, FLOAT64, f64, 8) ROW(distribution, FLOAT16, f16, 2) ROW(distribution, BFLOAT16, bf16, 2)
 
-#define ROW(name) LAW_##name,
-enum { FX_LAWS(ROW) LAW_COUNT };
+#define ROW(name) DISTRIBUTION_##name,
+enum { FX_DISTRIBUTIONS(ROW) DISTRIBUTION_COUNT };
 #undef ROW
 enum { DTYPE_COUNT = FX_BFLOAT16 + 1 };
 
-/* The numbers of one law in one precision. width and middle are sums of two. near and far are the
+/* The numbers of one distribution in one precision. width and middle are sums of two. near and far are the
    two tail probabilities, doubled, as base + slope * (distance from the interval's near end):
    index 0 for words in the upper half of the interval, index 1 for the lower. */
 #define FX_CONSTANTS(real)                                              \
@@ -64,9 +64,9 @@ typedef void kernel(const kernel_job *job, const kernel_rows *place);
 typedef struct {
     const char *name;
     int (*runs_here)(void);
-    kernel *store[LAW_COUNT][DTYPE_COUNT];
+    kernel *store[DISTRIBUTION_COUNT][DTYPE_COUNT];
     /* Past the caches, or NULL: one row, dst a multiple of stream_align, of doubles one of 8 bytes. */
-    kernel *stream[LAW_COUNT][DTYPE_COUNT];
+    kernel *stream[DISTRIBUTION_COUNT][DTYPE_COUNT];
     size_t stream_align;
 } isa;
 

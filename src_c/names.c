@@ -3,7 +3,7 @@
 
 size_t fx_itemsize(fx_dtype dtype)
 {
-#define SIZE(law, DTYPE, name, size) \
+#define SIZE(distribution, DTYPE, name, size) \
     case FX_##DTYPE: \
         return size;
     switch (dtype) {
@@ -31,17 +31,17 @@ const char *fx_message(fx_status status)
     case FX_ERROR_OVERLAP:
         return "two elements of the array share memory";
     case FX_ERROR_NOT_FINITE:
-        return "a parameter of the law is NaN or infinite";
+        return "a parameter of the distribution is NaN or infinite";
     case FX_ERROR_ORDER:
         return "low lies above high, or a standard deviation is negative";
     case FX_ERROR_EMPTY:
         return "the truncation interval holds nothing that can be drawn";
     case FX_ERROR_RANGE:
-        return "the law reaches values that the dtype cannot hold";
+        return "the distribution reaches values that the dtype cannot hold";
     case FX_ERROR_THREADS:
         return "fewer than one thread";
-    case FX_ERROR_LAW:
-        return "not a law made by the functions that make laws, or not a normal one";
+    case FX_ERROR_DISTRIBUTION:
+        return "not a distribution made by the functions that make distributions, or not a normal one";
     }
     return "not a status of fastxavier";
 }

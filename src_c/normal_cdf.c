@@ -1,5 +1,5 @@
 /* Double-double arithmetic (Dekker 1971) and the normal tails in it, from basic operations only:
-   a constant of the stream may not depend on somebody's libm. Knows no law and no kernel. */
+   a constant of the stream may not depend on somebody's libm. Knows no distribution and no kernel. */
 #include "normal_cdf.h"
 
 #include <math.h>

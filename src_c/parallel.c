@@ -1,4 +1,4 @@
-/* Threads: the only file that knows OpenMP, fork and the clock. It knows no array and no law. */
+/* Threads: the only file that knows OpenMP, fork and the clock. It knows no array and no distribution. */
 #include "parallel.h"
 
 #include <stdatomic.h>

@@ -91,11 +91,11 @@ def largest_error(values, exact, least):
     return worst
 
 
-def values_at(law, dtype, places, count):
+def values_at(distribution, dtype, places, count):
     """The first `count` values at each (stream, index), one array."""
     values = np.empty((len(places), count), dtype)
     for row, (stream, index) in zip(values, places, strict=True):
-        cases.shard(row, law, SEED, stream, index)
+        cases.shard(row, distribution, SEED, stream, index)
     return values.ravel()
 
 
@@ -255,11 +255,11 @@ def _places_of_words(words):
 @cuts
 def test_truncated_normal(cut, dtype, isa, record_testsuite_property):
     places, exact = truncated_reference(cut, dtype)
-    law = TruncatedNormal(0, 1, *cut)
+    distribution = TruncatedNormal(0, 1, *cut)
     values = np.concatenate(
         [
-            cases.drawn(law, dtype, SEED, STREAM, 0, DRAWS),
-            values_at(law, dtype, places, 1),
+            cases.drawn(distribution, dtype, SEED, STREAM, 0, DRAWS),
+            values_at(distribution, dtype, places, 1),
         ]
     )
     # Nearer to zero than 1/8, a cut that is not symmetric is held to 4 ulp of 1/8.
@@ -272,9 +272,9 @@ def test_truncated_normal(cut, dtype, isa, record_testsuite_property):
 @cuts
 def test_truncated_normal_stays_within_its_cut(cut, isa):
     """Many draws, and the cut's ends in both precisions as numbers that are compared exactly."""
-    law = TruncatedNormal(0, 1, *cut)
+    distribution = TruncatedNormal(0, 1, *cut)
     for dtype in PRECISIONS:
-        values = cases.drawn(law, dtype, SEED, STREAM, 0, 1 << 17).astype(np.float64)
+        values = cases.drawn(distribution, dtype, SEED, STREAM, 0, 1 << 17).astype(np.float64)
         assert values.min() >= cut[0]
         assert values.max() <= cut[1]
 

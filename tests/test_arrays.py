@@ -16,16 +16,18 @@ from numpy.lib.stride_tricks import as_strided
 import fastxavier as fx
 
 DTYPES = list(cases.DTYPES.values())
-LAWS = [fx.Uniform(-0.5, 1.5), fx.Normal(0.1, 2.0), fx.TruncatedNormal(0.0, 1.0)]
+DISTRIBUTIONS = [fx.Uniform(-0.5, 1.5), fx.Normal(0.1, 2.0), fx.TruncatedNormal(0.0, 1.0)]
 SENTINEL = 0xA5
 
 every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=str)
-every_law = pytest.mark.parametrize("law", LAWS, ids=lambda law: type(law).__name__)
+every_distribution = pytest.mark.parametrize(
+    "distribution", DISTRIBUTIONS, ids=lambda distribution: type(distribution).__name__
+)
 
 
-def contiguous(shape, law, dtype, **key):
+def contiguous(shape, distribution, dtype, **key):
     """What a fresh array in C order holds."""
-    return fx.fill_(np.empty(shape, dtype), law, **key)
+    return fx.fill_(np.empty(shape, dtype), distribution, **key)
 
 
 def same_bits(got, expected):
@@ -102,23 +104,25 @@ SHAPES = [(3, 5), (67, 131), (300, 701)]
 def test_layout_holds_the_contiguous_values_and_touches_nothing_else(layout, dtype, isa):
     """Byte for byte, the memory around and between the elements included."""
     for number, (a, b) in enumerate(SHAPES):
-        law = LAWS[number % len(LAWS)]
+        distribution = DISTRIBUTIONS[number % len(DISTRIBUTIONS)]
         size = 6 * a * b * (np.dtype(dtype).itemsize + 4) + 64
         got, expected = (np.full(size, SENTINEL, np.uint8) for _ in range(2))
         view, target = (LAYOUTS[layout](memory, dtype, a, b) for memory in (got, expected))
-        target[...] = contiguous(target.shape, law, dtype, seed=11, stream=number, threads=1)
-        assert fx.fill_(view, law, seed=11, stream=number, threads=2) is view
+        target[...] = contiguous(
+            target.shape, distribution, dtype, seed=11, stream=number, threads=1
+        )
+        assert fx.fill_(view, distribution, seed=11, stream=number, threads=2) is view
         assert got.tobytes() == expected.tobytes(), (layout, a, b)
 
 
 @every_dtype
-@every_law
-def test_transpose_is_the_transpose_of_the_contiguous_fill(dtype, law):
+@every_distribution
+def test_transpose_is_the_transpose_of_the_contiguous_fill(dtype, distribution):
     """Values follow the logical C index of the view that was passed."""
     w = np.zeros((37, 53), dtype)
-    fx.fill_(w.T, law, seed=3, stream="layer.0.weight")
-    same_bits(w.T, contiguous((53, 37), law, dtype, seed=3, stream="layer.0.weight"))
-    assert (w != contiguous((37, 53), law, dtype, seed=3, stream="layer.0.weight")).any()
+    fx.fill_(w.T, distribution, seed=3, stream="layer.0.weight")
+    same_bits(w.T, contiguous((53, 37), distribution, dtype, seed=3, stream="layer.0.weight"))
+    assert (w != contiguous((37, 53), distribution, dtype, seed=3, stream="layer.0.weight")).any()
 
 
 @every_dtype
@@ -133,13 +137,13 @@ def test_uniform_values_are_those_of_the_reference(dtype, isa):
 
 
 @every_dtype
-@every_law
-def test_zero_dimensional_array_holds_the_first_value(dtype, law):
+@every_distribution
+def test_zero_dimensional_array_holds_the_first_value(dtype, distribution):
     """0-d: one element, index 0; its neighbours stay."""
     w = np.zeros(3, dtype)
     scalar = w[1:2].reshape(())
-    assert fx.fill_(scalar, law, seed=1, stream=2) is scalar
-    assert w[1] == contiguous(1, law, dtype, seed=1, stream=2)[0] != 0
+    assert fx.fill_(scalar, distribution, seed=1, stream=2) is scalar
+    assert w[1] == contiguous(1, distribution, dtype, seed=1, stream=2)[0] != 0
     assert w[0] == w[2] == 0
 
 
@@ -179,12 +183,12 @@ def test_reversed_beyond_the_caches():
 @every_dtype
 def test_transposed_beyond_the_caches(shape, shift, dtype):
     """Large enough to be written past the caches, at addresses that allow it and others."""
-    law = fx.Normal()
+    distribution = fx.Normal()
     size = int(np.prod(shape)) * dtype.itemsize
     memory = np.full(size + 64, SENTINEL, np.uint8)
     first = -memory.ctypes.data % 16 + shift
     w = memory[first : first + size].view(dtype).reshape(shape[::-1]).T
-    same_bits(fx.fill_(w, law, seed=6), contiguous(shape, law, dtype, seed=6))
+    same_bits(fx.fill_(w, distribution, seed=6), contiguous(shape, distribution, dtype, seed=6))
     assert (memory[:first] == SENTINEL).all()
     assert (memory[first + size :] == SENTINEL).all()
 
@@ -242,19 +246,23 @@ def test_memmap(tmp_path, mode):
 
 
 @pytest.mark.parametrize("extra", [0, 4, 12, 60])
-@pytest.mark.parametrize("law", LAWS, ids=lambda law: type(law).__name__)
-def test_large_array_equals_its_pieces(law, extra, isa):
+@pytest.mark.parametrize(
+    "distribution", DISTRIBUTIONS, ids=lambda distribution: type(distribution).__name__
+)
+def test_large_array_equals_its_pieces(distribution, extra, isa):
     """Beyond cache size other stores are used; they write the same bits at any alignment."""
     count = (33 << 20) // 4
     memory = np.full(4 * count + 128, SENTINEL, np.uint8)
     start = -memory.ctypes.data % 64 + extra
     w = memory[start : start + 4 * count].view(np.float32)
-    fx.fill_(w, law, seed=5, stream=9, threads=2)
+    fx.fill_(w, distribution, seed=5, stream=9, threads=2)
     assert (memory[:start] == SENTINEL).all()
     assert (memory[start + 4 * count :] == SENTINEL).all()
     for first in (0, count // 3 + 1, count - 50_003):
         piece = np.empty(50_003, np.float32)
-        fx.fill_(piece, law, seed=5, stream=9, global_shape=(count,), offset=(first,), threads=1)
+        fx.fill_(
+            piece, distribution, seed=5, stream=9, global_shape=(count,), offset=(first,), threads=1
+        )
         same_bits(w[first : first + 50_003], piece)
 
 
@@ -266,25 +274,25 @@ NAMES = {np.float32: "f", np.float64: "d"}
 @pytest.mark.parametrize("dtype", NAMES, ids=NAMES.get)
 def test_buffer_exporters(dtype):
     """memoryview, array.array, bytearray and ctypes arrays are filled, and come back themselves."""
-    law = fx.Normal(0, 3)
-    expected = contiguous(24, law, dtype, seed=7, stream=1)
+    distribution = fx.Normal(0, 3)
+    expected = contiguous(24, distribution, dtype, seed=7, stream=1)
     ctype = {np.float32: ctypes.c_float, np.float64: ctypes.c_double}[dtype]
 
     plain = stdlib_array.array(NAMES[dtype], [0] * 24)
-    assert fx.fill_(plain, law, seed=7, stream=1) is plain
+    assert fx.fill_(plain, distribution, seed=7, stream=1) is plain
     same_bits(np.frombuffer(plain, dtype), expected)
 
     raw = bytearray(24 * np.dtype(dtype).itemsize)
     view = memoryview(raw).cast(NAMES[dtype], (4, 6))
-    assert fx.fill_(view, law, seed=7, stream=1) is view
+    assert fx.fill_(view, distribution, seed=7, stream=1) is view
     assert bytes(raw) == expected.tobytes()
 
     flat = (ctype * 24)()
-    assert fx.fill_(flat, law, seed=7, stream=1) is flat
+    assert fx.fill_(flat, distribution, seed=7, stream=1) is flat
     assert bytes(flat) == expected.tobytes()
 
     nested = ((ctype * 6) * 4)()
-    fx.fill_(nested, law, seed=7, stream=1)
+    fx.fill_(nested, distribution, seed=7, stream=1)
     assert bytes(nested) == expected.tobytes()
 
 

@@ -18,53 +18,67 @@ import pytest
 from cases import DTYPES
 
 import fastxavier as fx
-from fastxavier.bench import peers
-from fastxavier.cli import bench
-from fastxavier.bench.peers import CONTESTANTS, Contestant
-from fastxavier.bench.race import DISTRIBUTIONS, Entry, Heat, Race, fault, run_heat, surroundings
+from fastxavier.bench import implementations as peers
+from fastxavier.bench.benchmark import (
+    DISTRIBUTIONS,
+    Entry,
+    Heat,
+    Race,
+    fault,
+    run_heat,
+    surroundings,
+)
+from fastxavier.bench.implementations import CONTESTANTS, Contestant
 from fastxavier.bench.plot import plot
+from fastxavier.cli import bench
 
 COUNT = 40_003  # no multiple of a block, and more than one
 CLAIMS = [
-    pytest.param(one, law, dtype, id=f"{one.name}-{law}-{dtype}")
+    pytest.param(one, distribution, dtype, id=f"{one.name}-{distribution}-{dtype}")
     for one in CONTESTANTS
     if one.version is not None
-    for law in one.laws
+    for distribution in one.distributions
     for dtype in one.dtypes
 ]
 
 
-def test_the_registry_is_one_of_names_and_laws():
+def test_the_registry_is_one_of_names_and_distributions():
     assert len({one.name for one in CONTESTANTS}) == len(CONTESTANTS)
-    assert set(DISTRIBUTIONS) == set(peers.LAWS)
-    assert all(isinstance(law, peers.LAWS[name]) for name, law in DISTRIBUTIONS.items())
+    assert set(DISTRIBUTIONS) == set(peers.DISTRIBUTIONS)
+    assert all(
+        isinstance(distribution, peers.DISTRIBUTIONS[name])
+        for name, distribution in DISTRIBUTIONS.items()
+    )
     assert all(peers.dtype_named(name) == DTYPES[name] for name in peers.DTYPES)
     assert {one.role for one in CONTESTANTS} == {"limit", "ours", "peer"}
 
 
 @pytest.mark.filterwarnings("default")  # what a peer's own code warns of is its own affair
-@pytest.mark.parametrize(("one", "law", "dtype"), CLAIMS)
-def test_a_contestant_fills_what_it_claims(one, law, dtype):
+@pytest.mark.parametrize(("one", "distribution", "dtype"), CLAIMS)
+def test_a_contestant_fills_what_it_claims(one, distribution, dtype):
     array = np.full(COUNT, np.nan, DTYPES[dtype])
-    one.filler(DISTRIBUTIONS[law], array, 2)()
+    one.filler(DISTRIBUTIONS[distribution], array, 2)()
     if one.role == "limit":
         assert np.isfinite(array.astype(np.float64)).all()
     else:
-        assert fault(array, DISTRIBUTIONS[law]) is None
+        assert fault(array, DISTRIBUTIONS[distribution]) is None
 
 
 @pytest.mark.parametrize(
-    "law", [fx.Uniform(0.5, 2.0), fx.Normal(3.0, 0.5), fx.TruncatedNormal(1.0, 0.3)]
+    "distribution", [fx.Uniform(0.5, 2.0), fx.Normal(3.0, 0.5), fx.TruncatedNormal(1.0, 0.3)]
 )
 @pytest.mark.parametrize(
     "one", [one for one in CONTESTANTS if one.role == "peer" and one.version], ids=lambda o: o.name
 )
 @pytest.mark.filterwarnings("default")
-def test_a_peer_draws_laws_with_a_mean_too(one, law):
-    if any(isinstance(law, peers.LAWS[name]) for name in one.laws) and "float32" in one.dtypes:
+def test_a_peer_draws_distributions_with_a_mean_too(one, distribution):
+    if (
+        any(isinstance(distribution, peers.DISTRIBUTIONS[name]) for name in one.distributions)
+        and "float32" in one.dtypes
+    ):
         array = np.full(COUNT, np.nan, np.float32)
-        one.filler(law, array, 1)()
-        assert fault(array, law) is None
+        one.filler(distribution, array, 1)()
+        assert fault(array, distribution) is None
 
 
 # ---- verifying -----------------------------------------------------------------------------------
@@ -72,41 +86,45 @@ def test_a_peer_draws_laws_with_a_mean_too(one, law):
 
 @pytest.mark.parametrize("errors", [-7, -5, 5, 7])
 def test_fault_allows_six_standard_errors(errors):
-    law, count = DISTRIBUTIONS["normal"], 20_000
+    distribution, count = DISTRIBUTIONS["normal"], 20_000
     drawn = np.random.default_rng(5).normal(size=count)
     drawn -= drawn.mean()
-    drawn *= law.std / drawn.std()  # both moments are now the law's
-    shifted = drawn + errors * law.std / math.sqrt(count)
-    shifted *= law.std / math.sqrt(np.mean(shifted**2))
+    drawn *= distribution.std / drawn.std()  # both moments are now the distribution's
+    shifted = drawn + errors * distribution.std / math.sqrt(count)
+    shifted *= distribution.std / math.sqrt(np.mean(shifted**2))
     widened = drawn * math.sqrt(1 + errors * math.sqrt(2 / count))
-    assert fault(drawn, law) is None
+    assert fault(drawn, distribution) is None
     if abs(errors) < 6:
-        assert fault(shifted, law) is None
-        assert fault(widened, law) is None
+        assert fault(shifted, distribution) is None
+        assert fault(widened, distribution) is None
     else:
-        assert re.fullmatch(r"mean [+-]4.9\d% of std off, 7 standard errors", fault(shifted, law))
-        assert re.fullmatch(r"variance [+-]7.00% off, 7 standard errors", fault(widened, law))
+        assert re.fullmatch(
+            r"mean [+-]4.9\d% of std off, 7 standard errors", fault(shifted, distribution)
+        )
+        assert re.fullmatch(
+            r"variance [+-]7.00% off, 7 standard errors", fault(widened, distribution)
+        )
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -0.0501, 0.0501])
 @pytest.mark.parametrize("place", [0, COUNT - 1])
 def test_fault_sees_one_value_out_of_bounds(bad, place):
-    law = DISTRIBUTIONS["uniform"]
-    array = fx.fill_(np.empty(COUNT), law, seed=1)
-    assert fault(array, law) is None
+    distribution = DISTRIBUTIONS["uniform"]
+    array = fx.fill_(np.empty(COUNT), distribution, seed=1)
+    assert fault(array, distribution) is None
     array[place] = bad
-    assert fault(array, law).startswith("values from")
+    assert fault(array, distribution).startswith("values from")
 
 
 class Homemade(Contestant):
-    """A contestant that is always installed and offers the uniform law in float32."""
+    """A contestant that is always installed and offers the uniform distribution in float32."""
 
     package, dtypes, threads = "numpy", ("float32",), "one"
 
     def __init__(self, name, draw):
         self.name, self.draw = name, draw
 
-    def uniform(self, law, array, threads):
+    def uniform(self, distribution, array, threads):
         return lambda: self.draw(array)
 
 
@@ -166,8 +184,8 @@ def made_up_race():
         entry("torch", "peer", 2, (), "mean off"),
     )
     heats = tuple(
-        Heat(law, dtype, 4000, 1000, entries)
-        for law in DISTRIBUTIONS
+        Heat(distribution, dtype, 4000, 1000, entries)
+        for distribution in DISTRIBUTIONS
         for dtype in ("float32", "bfloat16")
     )
     machine, versions = surroundings()
@@ -197,11 +215,11 @@ def test_a_race_survives_json():
     race = made_up_race()
     written = json.loads(json.dumps(race.asdict()))
     assert Race.from_dict(written) == race
-    assert set(written) == {"format", "machine", "versions", "rounds", "laws", "heats"}
+    assert set(written) == {"format", "machine", "versions", "rounds", "distributions", "heats"}
     assert {"cpu", "isa", "threads", "cores", "system", "python"} <= set(written["machine"])
-    assert written["laws"]["uniform"] == "Uniform(low=-0.05, high=0.05)"
+    assert written["distributions"]["uniform"] == "Uniform(low=-0.05, high=0.05)"
     heat = written["heats"][0]
-    assert set(heat) == {"law", "dtype", "nbytes", "count", "entries"}
+    assert set(heat) == {"distribution", "dtype", "nbytes", "count", "entries"}
     assert heat["entries"][4]["of_fastest_peer"] == pytest.approx(10)
     assert heat["entries"][-1]["failure"] == "mean off"
     for wrong in (written | {"format": 0}, [], {"format": 1}, written | {"heats": [{}]}):
@@ -275,8 +293,10 @@ def command(*arguments):
 
 def test_the_command(tmp_path, capsys):
     pytest.importorskip("matplotlib")
-    chosen = "--law uniform --dtype float32 float16 --size 64KiB 1e4 --threads 1 --rounds 2"
-    figures, picture = tmp_path / "race.json", tmp_path / "race.svg"
+    chosen = (
+        "--distribution uniform --dtype float32 float16 --size 64KiB 1e4 --threads 1 --rounds 2"
+    )
+    figures, picture = tmp_path / "benchmark.json", tmp_path / "race.svg"
     files = ("--json", figures, "--plot", picture)
     assert command(*chosen.split(), "--peers", "numpy", *files) == 0
     raced = capsys.readouterr().out
@@ -302,13 +322,14 @@ def test_the_command_when_this_package_fails(tmp_path, capsys):
         for e in race.heats[0].entries
     )
     heats = (dataclasses.replace(race.heats[0], entries=failed),)
-    (tmp_path / "race.json").write_text(json.dumps(dataclasses.replace(race, heats=heats).asdict()))
-    assert command("--from", tmp_path / "race.json") == 1
+    (tmp_path / "benchmark.json").write_text(json.dumps(dataclasses.replace(race, heats=heats).asdict()))
+    assert command("--from", tmp_path / "benchmark.json") == 1
     assert "not timed: fastxavier, threads 1: mean off" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
-    "arguments", [("--law", "cauchy"), ("--peers", "nobody"), ("--threads", "0"), ("--size", "1MB")]
+    "arguments",
+    [("--distribution", "cauchy"), ("--peers", "nobody"), ("--threads", "0"), ("--size", "1MB")],
 )
 def test_what_the_command_refuses(arguments, capsys):
     with pytest.raises(SystemExit):
@@ -331,7 +352,7 @@ def test_a_first_heat_that_is_interrupted_leaves_no_trace(before, tmp_path, monk
 
     monkeypatch.setattr(bench, "run_heat", interrupted)
     monkeypatch.setattr(bench.race_plot, "matplotlib", lambda: None)
-    figures, picture = tmp_path / "race.json", tmp_path / "race.svg"
+    figures, picture = tmp_path / "benchmark.json", tmp_path / "race.svg"
     if before == "a link":
         figures.symlink_to("not yet there")
     elif before:
@@ -364,7 +385,7 @@ def test_a_ratio_that_fell_is_found(tmp_path):
     for number, ratio in (("0001", 0.5), ("0002", 0.6)):
         run = tmp_path / "machine" / f"{number}_before.json"
         run.parent.mkdir(exist_ok=True)
-        params = {"law": "uniform", "dtype": "float32"}
+        params = {"distribution": "uniform", "dtype": "float32"}
         info = {"of memset": ratio}
         run.write_text(json.dumps({"benchmarks": [{"params": params, "extra_info": info}]}))
     assert compare.saved("before", tmp_path) == {"uniform, float32, of memset": 0.6}

@@ -24,8 +24,8 @@ def same(values, expected):
     return np.array_equal(cases.patterns(values), cases.patterns(expected))
 
 
-def expected_uniform(dtype, first, count, law=None, seed=SEED, stream=STREAM):
-    low, high = (law or cases.laws(dtype)["uniform"]).bounds
+def expected_uniform(dtype, first, count, distribution=None, seed=SEED, stream=STREAM):
+    low, high = (distribution or cases.distributions(dtype)["uniform"]).bounds
     return reference.uniform(seed, stream, first + np.arange(count), low, high, dtype)
 
 
@@ -53,11 +53,11 @@ REACH = 68
 @pytest.mark.parametrize("base", [0, 4 * 12345, 4 * 12345 + 2])
 def test_every_short_run(dtype, base, isa):
     """All starts and counts from 0 to 67; the 64 alignments take turns."""
-    law = cases.laws(dtype)["uniform_asymmetric"]
-    expected = expected_uniform(dtype, base, 2 * REACH, law)
+    distribution = cases.distributions(dtype)["uniform_asymmetric"]
+    expected = expected_uniform(dtype, base, 2 * REACH, distribution)
     for start, count in itertools.product(range(REACH), range(REACH)):
         array, before, after = guarded(dtype, count, (start + 5 * count) % 64)
-        cases.shard(array, law, SEED, STREAM, base + start)
+        cases.shard(array, distribution, SEED, STREAM, base + start)
         assert same(array, expected[start : start + count]), (start, count)
         assert (before == FILLER).all(), (start, count)
         assert (after == FILLER).all(), (start, count)
@@ -67,10 +67,10 @@ def test_every_short_run(dtype, base, isa):
 @pytest.mark.parametrize("alignment", range(64))
 def test_every_alignment(dtype, alignment, isa):
     """Long enough for whole units and for what is left at either end."""
-    law = cases.laws(dtype)["uniform"]
+    distribution = cases.distributions(dtype)["uniform"]
     for first, count in [(0, 1024), (1, 1000), (3, 70), (30, 33)]:
         array, before, after = guarded(dtype, count, alignment)
-        cases.shard(array, law, SEED, STREAM, first)
+        cases.shard(array, distribution, SEED, STREAM, first)
         assert same(array, kept_uniform(dtype, first, count))
         assert (before == FILLER).all()
         assert (after == FILLER).all()
@@ -79,13 +79,13 @@ def test_every_alignment(dtype, alignment, isa):
 @dtypes
 def test_every_number_of_units(dtype, isa):
     """Kernels write units of 32 values, several at a time: one more or less, and odd ends."""
-    law = cases.laws(dtype)["uniform"]
+    distribution = cases.distributions(dtype)["uniform"]
     most = 33 * 32
     expected = expected_uniform(dtype, 0, most + 5)
     for units, extra, first in itertools.product(range(33), (-1, 0, 1), (0, 1, 4)):
         count = max(32 * units + extra, 0)
         array, before, after = guarded(dtype, count, 0)
-        cases.shard(array, law, SEED, STREAM, first)
+        cases.shard(array, distribution, SEED, STREAM, first)
         assert same(array, expected[first : first + count]), (count, first)
         assert (before == FILLER).all(), (count, first)
         assert (after == FILLER).all(), (count, first)
@@ -97,7 +97,7 @@ def test_threads(dtype, threads, isa):
     """Several tasks of 2^15 values for each thread, the last one short."""
     first, count = 7, 250_003
     array, before, after = guarded(dtype, count, cases.DTYPES[dtype].itemsize)
-    cases.shard(array, cases.laws(dtype)["uniform"], SEED, STREAM, first, threads)
+    cases.shard(array, cases.distributions(dtype)["uniform"], SEED, STREAM, first, threads)
     assert same(array, kept_uniform(dtype, first, count))
     assert (before == FILLER).all()
     assert (after == FILLER).all()
@@ -110,12 +110,12 @@ def test_threads(dtype, threads, isa):
 @pytest.mark.parametrize("boundary", [1 << 34, 3 << 34, 1 << 53, 1 << 61, END - (1 << 34)])
 def test_across_a_high_counter_word(dtype, boundary, isa):
     """The low word of the block's number comes round every 2^34 indices."""
-    law = cases.laws(dtype)["uniform"]
+    distribution = cases.distributions(dtype)["uniform"]
     expected = expected_uniform(dtype, boundary - 100, 200)
     for before, count in itertools.product(
         (0, 1, 2, 3, 4, 5, 31, 32, 33, 67, 100), (1, 2, 37, 100)
     ):
-        values = cases.drawn(law, dtype, SEED, STREAM, boundary - before, count)
+        values = cases.drawn(distribution, dtype, SEED, STREAM, boundary - before, count)
         assert same(values, expected[100 - before : 100 - before + count]), (before, count)
 
 
@@ -123,14 +123,18 @@ def test_across_a_high_counter_word(dtype, boundary, isa):
 @pytest.mark.parametrize("threads", cases.THREADS)
 def test_threads_across_a_high_counter_word(dtype, threads, isa):
     first, count = (1 << 34) - 70_001, 150_000
-    values = cases.drawn(cases.laws(dtype)["uniform"], dtype, SEED, STREAM, first, count, threads)
+    values = cases.drawn(
+        cases.distributions(dtype)["uniform"], dtype, SEED, STREAM, first, count, threads
+    )
     assert same(values, kept_uniform(dtype, first, count))
 
 
 @dtypes
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 31, 32, 33, 67, 1000])
 def test_up_to_the_last_index(dtype, count, isa):
-    values = cases.drawn(cases.laws(dtype)["uniform"], dtype, SEED, STREAM, END - count, count)
+    values = cases.drawn(
+        cases.distributions(dtype)["uniform"], dtype, SEED, STREAM, END - count, count
+    )
     assert same(values, expected_uniform(dtype, END - count, count))
 
 
@@ -139,18 +143,18 @@ def test_rows_on_either_side_of_a_high_counter_word(dtype, isa):
     """Columns 5 to 70 of three rows of 2^20, the middle one beginning at index 2^34."""
     rows = np.arange((1 << 14) - 1, (1 << 14) + 2)[:, None]
     columns = np.arange(5, 71)
-    law = cases.laws(dtype)["uniform"]
+    distribution = cases.distributions(dtype)["uniform"]
     values = np.empty((3, 66), cases.DTYPES[dtype])
     fx.fill_(
         values,
-        law,
+        distribution,
         seed=SEED,
         stream=STREAM,
         global_shape=(1 << 20, 1 << 20),
         offset=(int(rows[0, 0]), 5),
     )
     indices = (rows << 20) + columns
-    assert same(values, reference.uniform(SEED, STREAM, indices, *law.bounds, dtype))
+    assert same(values, reference.uniform(SEED, STREAM, indices, *distribution.bounds, dtype))
 
 
 # ---- keys ----------------------------------------------------------------------------------------
@@ -172,10 +176,10 @@ STREAMS = [
 @dtypes
 def test_seeds_and_streams(dtype, isa):
     """Every key gives the reference's values, and no two of them the same ones."""
-    law = cases.laws(dtype)["uniform"]
+    distribution = cases.distributions(dtype)["uniform"]
     seen = set()
     for seed, stream in itertools.product(SEEDS, STREAMS):
-        values = fx.fill_(np.empty(70, cases.DTYPES[dtype]), law, seed=seed, stream=stream)
+        values = fx.fill_(np.empty(70, cases.DTYPES[dtype]), distribution, seed=seed, stream=stream)
         assert same(values, expected_uniform(dtype, 0, 70, seed=seed, stream=stream)), (
             seed,
             stream,
@@ -198,9 +202,9 @@ SPACING = {"float32": 2.0**-23, "float64": 2.0**-52, "float16": 2.0**-10, "bfloa
 
 
 def check_range(dtype, low, high, count=500):
-    law = Uniform(low, high)
-    values = cases.drawn(law, dtype, SEED, STREAM, 3, count)
-    assert same(values, expected_uniform(dtype, 3, count, law))
+    distribution = Uniform(low, high)
+    values = cases.drawn(distribution, dtype, SEED, STREAM, 3, count)
+    assert same(values, expected_uniform(dtype, 3, count, distribution))
     computed = np.dtype(cases.COMPUTED_IN[dtype]).type
     ends = np.array([computed(low), computed(high)]).astype(cases.DTYPES[dtype])
     assert ends[0] <= values.min()
@@ -217,7 +221,7 @@ def test_ranges_of_the_smallest_subnormals(dtype, pair, isa):
 
 @dtypes
 def test_subnormal_values_are_not_flushed(dtype, isa):
-    values = check_range(dtype, *cases.laws(dtype)["uniform_subnormal"].bounds)
+    values = check_range(dtype, *cases.distributions(dtype)["uniform_subnormal"].bounds)
     assert np.count_nonzero(values) > 450  # of 500; a share of at most 1/20 rounds to zero
 
 
@@ -274,11 +278,11 @@ def test_signed_zeros(isa):
 
 
 @pytest.mark.parametrize("dtype", [name for name in cases.DTYPES if name.endswith("float16")])
-@pytest.mark.parametrize("law", cases.laws("float16"))
-def test_16_bits_are_the_float32_values_rounded(dtype, law, isa):
-    law = cases.laws(dtype)[law]
-    values = cases.drawn(law, dtype, SEED, STREAM, 1, 100_001)
-    wide = cases.drawn(law, "float32", SEED, STREAM, 1, 100_001)
+@pytest.mark.parametrize("distribution", cases.distributions("float16"))
+def test_16_bits_are_the_float32_values_rounded(dtype, distribution, isa):
+    distribution = cases.distributions(dtype)[distribution]
+    values = cases.drawn(distribution, dtype, SEED, STREAM, 1, 100_001)
+    wide = cases.drawn(distribution, "float32", SEED, STREAM, 1, 100_001)
     assert same(values, wide.astype(cases.DTYPES[dtype]))
 
 
@@ -287,19 +291,19 @@ def test_16_bits_over_all_magnitudes(dtype, isa):
     """Ties, subnormal results and those that round to zero, to the largest number, or between."""
     for exponent in range(-30, 16):
         bound = min(1.999 * 2.0**exponent, LARGEST[dtype])
-        law = Uniform(-bound, bound)
-        values = cases.drawn(law, dtype, SEED, STREAM, 0, 4096)
-        wide = cases.drawn(law, "float32", SEED, STREAM, 0, 4096)
+        distribution = Uniform(-bound, bound)
+        values = cases.drawn(distribution, dtype, SEED, STREAM, 0, 4096)
+        wide = cases.drawn(distribution, "float32", SEED, STREAM, 0, 4096)
         assert same(values, wide.astype(cases.DTYPES[dtype])), exponent
 
 
 # ---- large arrays --------------------------------------------------------------------------------
 
-# One law for each kernel.
+# One distribution for each kernel.
 KERNEL_LAWS = ["uniform", "uniform_tiny", "normal", "truncated_2", "truncated_asymmetric"]
 
 
-def check_large(isa, law, dtype, size, alignments, first):
+def check_large(isa, distribution, dtype, size, alignments, first):
     """`size` bytes at each alignment, so many that stores bypass the cache, against small shards.
 
     The shards are left to the first implementation, which is the fastest.
@@ -309,11 +313,11 @@ def check_large(isa, law, dtype, size, alignments, first):
     count, piece = size // itemsize, (1 << 20) // itemsize - 3
     expected = np.empty(count, cases.DTYPES[dtype])
     for begin in range(0, count, piece):
-        cases.shard(expected[begin : begin + piece], law, SEED, STREAM, first + begin)
+        cases.shard(expected[begin : begin + piece], distribution, SEED, STREAM, first + begin)
     _core.force_isa(isa)
     for alignment in alignments:
         array, before, after = guarded(dtype, count, alignment)
-        cases.shard(array, law, SEED, STREAM, first, threads=2)
+        cases.shard(array, distribution, SEED, STREAM, first, threads=2)
         assert same(array, expected), alignment
         assert (before == FILLER).all()
         assert (after == FILLER).all()
@@ -321,12 +325,19 @@ def check_large(isa, law, dtype, size, alignments, first):
 
 @pytest.mark.parametrize("first", [0, 5])
 def test_large_array(first, isa):
-    check_large(isa, cases.laws("float32")["uniform"], "float32", 40 << 20, (0, 16, 4, 1), first)
+    check_large(
+        isa, cases.distributions("float32")["uniform"], "float32", 40 << 20, (0, 16, 4, 1), first
+    )
 
 
 @dtypes
-@pytest.mark.parametrize("law", KERNEL_LAWS)
-def test_large_array_of_every_kernel(dtype, law, isa):
+@pytest.mark.parametrize("distribution", KERNEL_LAWS)
+def test_large_array_of_every_kernel(dtype, distribution, isa):
     check_large(
-        isa, cases.laws(dtype)[law], dtype, (33 << 20) + 88, (cases.DTYPES[dtype].itemsize,), 2
+        isa,
+        cases.distributions(dtype)[distribution],
+        dtype,
+        (33 << 20) + 88,
+        (cases.DTYPES[dtype].itemsize,),
+        2,
     )

@@ -82,7 +82,7 @@ def drawn_alone(seed):
         if dtype in ("I64", "U8"):
             array[...] = 1
         elif dtype != "BOOL":
-            fx.fill_(array, PLAN.law(name, shape), seed=seed, stream=name)
+            fx.fill_(array, PLAN.distribution(name, shape), seed=seed, stream=name)
         expected[name] = array
     return expected
 
@@ -175,7 +175,7 @@ def test_streams_are_names(tmp_path):
     assert files[0].keys() > files[1].keys() < files[2].keys()
     for name in fewer:
         drawn = fx.fill_(
-            np.empty((40, 30), np.float32), PLAN.law(name, (40, 30)), seed=5, stream=name
+            np.empty((40, 30), np.float32), PLAN.distribution(name, (40, 30)), seed=5, stream=name
         )
         assert all((file[name] == drawn).all() for file in files)
 
@@ -530,9 +530,9 @@ def test_every_dtype(tmp_path, dtype):
     like = {"w": (dtype, (4, 2))}
     starts = {"zeros": zeros, "ones": ones, "drawn": Uniform(-1, 1)}
     made = []
-    for name, law in starts.items():
+    for name, distribution in starts.items():
         try:
-            init_checkpoint(tmp_path / name, Plan([Rule("w", law)]), like, seed=1)
+            init_checkpoint(tmp_path / name, Plan([Rule("w", distribution)]), like, seed=1)
         except CheckpointError:
             continue
         made.append(name)

@@ -17,11 +17,11 @@ from test_processes import environment, posix
 
 import fastxavier as fx
 from fastxavier import checkpoints
+from fastxavier._console import progress_bar, table
 from fastxavier.checkpoints import init_checkpoint, tensors_like
 from fastxavier.cli import init, main
 from fastxavier.plans import Plan, Rule
 from fastxavier.plans.presets import PLANS, default_plan, gpt2_plan
-from fastxavier._console import progress_bar, table
 
 LIST = """
 [tensors]
@@ -90,7 +90,11 @@ def test_init_json(folder, capsys):
         "seed": 2**70,
         "bytes": size,
         "tensors": {
-            name: {"dtype": dtype, "shape": list(shape), "law": repr(plan.law(name, shape))}
+            name: {
+                "dtype": dtype,
+                "shape": list(shape),
+                "distribution": repr(plan.distribution(name, shape)),
+            }
             for name, (dtype, shape) in tensors_like("like.toml").items()
         },
     }
@@ -205,7 +209,7 @@ def test_verify_json(folder, capsys):
     for name, (dtype, shape) in tensors_like("like.toml").items():
         one = found["tensors"][name]
         assert (one["dtype"], one["shape"], one["ok"]) == (dtype, list(shape), True)
-        assert one["law"] == repr(default_plan().law(name, shape))
+        assert one["distribution"] == repr(default_plan().distribution(name, shape))
     weight = found["tensors"]["0.weight"]
     assert weight["false_alarm"] == pytest.approx(1e-3 / 5)
     assert {"mean", "variance"} <= weight["findings"].keys()

@@ -1,4 +1,4 @@
-"""Distributions: values that cannot change, and that know the law they stand for."""
+"""Distributions: values that cannot change, and that know the distribution they stand for."""
 
 import copy
 import math
@@ -29,36 +29,36 @@ EXAMPLES = [
     fx.TruncatedNormal(3.0, 2.0, -inf, inf),
     fx.TruncatedNormal(0.0, 1.0, 5.0, 6.0),
 ]
-every_example = pytest.mark.parametrize("law", EXAMPLES, ids=repr)
+every_example = pytest.mark.parametrize("distribution", EXAMPLES, ids=repr)
 
 
 # ---- values --------------------------------------------------------------------------------------
 
 
 @every_example
-def test_repr_rebuilds_it(law):
+def test_repr_rebuilds_it(distribution):
     """The repr is the call that makes it."""
-    rebuilt = eval(repr(law), {**vars(fx), "inf": inf})
-    assert rebuilt == law
-    assert repr(rebuilt) == repr(law)
+    rebuilt = eval(repr(distribution), {**vars(fx), "inf": inf})
+    assert rebuilt == distribution
+    assert repr(rebuilt) == repr(distribution)
 
 
 @every_example
-def test_equality_and_hash(law):
+def test_equality_and_hash(distribution):
     """By value and by class, never with anything else."""
-    again = pickle.loads(pickle.dumps(law))
-    assert again == law
-    assert again == law
-    assert hash(again) == hash(law)
-    assert law not in [other for other in EXAMPLES if other is not law]
-    assert law != repr(law)
-    assert law != law.bounds
-    assert {law: 1}[again] == 1
+    again = pickle.loads(pickle.dumps(distribution))
+    assert again == distribution
+    assert again == distribution
+    assert hash(again) == hash(distribution)
+    assert distribution not in [other for other in EXAMPLES if other is not distribution]
+    assert distribution != repr(distribution)
+    assert distribution != distribution.bounds
+    assert {distribution: 1}[again] == 1
 
 
 def test_different_parameters_differ():
     """Each parameter counts, and so does the class."""
-    laws = [
+    distributions = [
         fx.Uniform(0, 1),
         fx.Uniform(0, 2),
         fx.Uniform(-1, 1),
@@ -72,59 +72,74 @@ def test_different_parameters_differ():
         fx.TruncatedNormal(0, 1, -2, 1),
         fx.TruncatedNormal(0, 1, -inf, inf),
     ]
-    assert len(set(laws)) == len(laws)
+    assert len(set(distributions)) == len(distributions)
 
 
 def test_numbers_of_any_kind_are_floats_inside():
     """Integers, NumPy scalars and fractions make the same value."""
-    laws = {
+    distributions = {
         fx.Uniform(0, 2),
         fx.Uniform(0.0, 2.0),
         fx.Uniform(np.float32(0), np.int8(2)),
         fx.Uniform(low=Fraction(0), high=Fraction(4, 2)),
     }
-    assert len(laws) == 1
-    assert all(type(value) is float for law in EXAMPLES for value in law.bounds)
-    assert all(type(law.mean) is type(law.std) is type(law.variance) is float for law in EXAMPLES)
+    assert len(distributions) == 1
+    assert all(type(value) is float for distribution in EXAMPLES for value in distribution.bounds)
+    assert all(
+        type(distribution.mean) is type(distribution.std) is type(distribution.variance) is float
+        for distribution in EXAMPLES
+    )
 
 
 @every_example
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_pickle(law, protocol):
+def test_pickle(distribution, protocol):
     """Every protocol gives back an equal value that draws the same."""
-    again = pickle.loads(pickle.dumps(law, protocol))
-    assert type(again) is type(law)
-    assert again == law
-    drawn = [fx.fill_(np.empty(50), each, seed=1).tobytes() for each in (law, again)]
+    again = pickle.loads(pickle.dumps(distribution, protocol))
+    assert type(again) is type(distribution)
+    assert again == distribution
+    drawn = [fx.fill_(np.empty(50), each, seed=1).tobytes() for each in (distribution, again)]
     assert drawn[0] == drawn[1]
 
 
 @every_example
 @pytest.mark.parametrize("copier", [copy.copy, copy.deepcopy])
-def test_copy(law, copier):
+def test_copy(distribution, copier):
     """Copies are equal."""
-    assert copier(law) == law
+    assert copier(distribution) == distribution
 
 
 @every_example
-def test_immutable(law):
+def test_immutable(distribution):
     """No attribute can be set, added or deleted; calling __init__ again changes nothing."""
-    before = repr(law), hash(law), law.bounds, law.mean, law.std
-    names = [name for name in dir(law) if not name.startswith("__")]
+    before = (
+        repr(distribution),
+        hash(distribution),
+        distribution.bounds,
+        distribution.mean,
+        distribution.std,
+    )
+    names = [name for name in dir(distribution) if not name.startswith("__")]
     assert {"mean", "std", "variance", "bounds"} <= set(names)
     for name in [*names, "anything", "__dict__"]:
         with pytest.raises((AttributeError, TypeError)):
-            setattr(law, name, 1.0)
+            setattr(distribution, name, 1.0)
         with pytest.raises((AttributeError, TypeError)):
-            object.__setattr__(law, name, 1.0)
+            object.__setattr__(distribution, name, 1.0)
         with pytest.raises((AttributeError, TypeError)):
-            delattr(law, name)
-    assert before == (repr(law), hash(law), law.bounds, law.mean, law.std)
+            delattr(distribution, name)
+    assert before == (
+        repr(distribution),
+        hash(distribution),
+        distribution.bounds,
+        distribution.mean,
+        distribution.std,
+    )
 
 
 def test_classes():
-    """The three are Distributions; the base itself is no law that could be drawn from."""
-    assert all(isinstance(law, fx.Distribution) for law in EXAMPLES)
+    """The three are Distributions; the base itself is no distribution that could be drawn from."""
+    assert all(isinstance(distribution, fx.Distribution) for distribution in EXAMPLES)
     w = np.ones(4)
     with pytest.raises(TypeError):
         fx.fill_(w, fx.Distribution(), seed=1)
@@ -167,12 +182,12 @@ def exact_moments(low, high):
 
 @pytest.mark.parametrize(("low", "high"), CUTS)
 def test_truncated_moments(low, high):
-    """Mean, variance and std of the truncated law, not of its parent; far cuts included."""
+    """Mean, variance and std of the truncated distribution, not of its parent; far cuts included."""
     mean, variance = exact_moments(low, high)
-    law = fx.TruncatedNormal(0.0, 1.0, low, high)
-    assert law.mean == pytest.approx(float(mean), rel=1e-13, abs=1e-15)
-    assert law.variance == pytest.approx(float(variance), rel=1e-9, abs=0)
-    assert law.std == pytest.approx(float(mpmath.sqrt(variance)), rel=1e-9, abs=0)
+    distribution = fx.TruncatedNormal(0.0, 1.0, low, high)
+    assert distribution.mean == pytest.approx(float(mean), rel=1e-13, abs=1e-15)
+    assert distribution.variance == pytest.approx(float(variance), rel=1e-9, abs=0)
+    assert distribution.std == pytest.approx(float(mpmath.sqrt(variance)), rel=1e-9, abs=0)
     moved = fx.TruncatedNormal(-3.0, 0.5, low, high)
     assert moved.mean == pytest.approx(float(-3 + mean / 2), rel=1e-13, abs=0)
     assert moved.variance == pytest.approx(float(variance / 4), rel=1e-9, abs=0)
@@ -180,33 +195,33 @@ def test_truncated_moments(low, high):
 
 
 def test_standard_cut():
-    """The constant by which Glorot's truncated law is corrected."""
+    """The constant by which Glorot's truncated distribution is corrected."""
     assert fx.TruncatedNormal().std == pytest.approx(0.87962566103423978, rel=1e-15, abs=0)
     assert fx.TruncatedNormal().mean == 0
 
 
-@pytest.mark.parametrize("law", EXAMPLES, ids=repr)
-def test_drawn_values_have_the_moments(law):
+@pytest.mark.parametrize("distribution", EXAMPLES, ids=repr)
+def test_drawn_values_have_the_moments(distribution):
     """Mean and std of 400,000 draws: within 5 standard errors; bounds kept."""
     count = 400_000
-    w = fx.fill_(np.empty(count), law, seed=1234, stream=56)
-    assert law.bounds[0] <= w.min() <= w.max() <= law.bounds[1]
-    if law.std == 0:
-        assert (w == law.mean).all()
+    w = fx.fill_(np.empty(count), distribution, seed=1234, stream=56)
+    assert distribution.bounds[0] <= w.min() <= w.max() <= distribution.bounds[1]
+    if distribution.std == 0:
+        assert (w == distribution.mean).all()
         return
-    assert abs(w.mean() - law.mean) < 5 * law.std / math.sqrt(count)
-    kurtosis = ((w - law.mean) ** 4).mean() / law.variance**2
-    error = law.variance * math.sqrt((kurtosis - 1) / count)
-    assert abs(((w - law.mean) ** 2).mean() - law.variance) < 5 * error
+    assert abs(w.mean() - distribution.mean) < 5 * distribution.std / math.sqrt(count)
+    kurtosis = ((w - distribution.mean) ** 4).mean() / distribution.variance**2
+    error = distribution.variance * math.sqrt((kurtosis - 1) / count)
+    assert abs(((w - distribution.mean) ** 2).mean() - distribution.variance) < 5 * error
 
 
 def test_uniform_attributes():
     """Moments and bounds of U[low, high], also where their sum would overflow."""
-    law = fx.Uniform(-1.0, 3.0)
-    assert (law.low, law.high, law.bounds) == (-1, 3, (-1, 3))
-    assert law.mean == 1
-    assert law.variance == pytest.approx(16 / 12, rel=1e-15, abs=0)
-    assert law.std == pytest.approx(4 / math.sqrt(12), rel=1e-15, abs=0)
+    distribution = fx.Uniform(-1.0, 3.0)
+    assert (distribution.low, distribution.high, distribution.bounds) == (-1, 3, (-1, 3))
+    assert distribution.mean == 1
+    assert distribution.variance == pytest.approx(16 / 12, rel=1e-15, abs=0)
+    assert distribution.std == pytest.approx(4 / math.sqrt(12), rel=1e-15, abs=0)
     wide = fx.Uniform(1e308, 1.5e308)
     assert wide.mean == pytest.approx(1.25e308, rel=1e-15, abs=0)
     assert wide.std == pytest.approx(0.5e308 / math.sqrt(12), rel=1e-15, abs=0)
@@ -217,19 +232,24 @@ def test_uniform_attributes():
 
 def test_normal_attributes():
     """Moments and bounds of the normal."""
-    law = fx.Normal(0.5, 0.25)
-    assert (law.mean, law.std, law.variance, law.bounds) == (0.5, 0.25, 0.0625, (-inf, inf))
+    distribution = fx.Normal(0.5, 0.25)
+    assert (distribution.mean, distribution.std, distribution.variance, distribution.bounds) == (
+        0.5,
+        0.25,
+        0.0625,
+        (-inf, inf),
+    )
     assert fx.Normal(0.5, 0).bounds == (0.5, 0.5)
 
 
 def test_truncated_attributes():
-    """Parent, cut, and bounds in the parent's units; `mean` and `std` are the law's own."""
-    law = fx.TruncatedNormal(1.0, 0.5, -1.0, 3.0)
-    assert (law.low, law.high, law.bounds) == (-1, 3, (0.5, 2.5))
-    assert law.parent == fx.Normal(1.0, 0.5)
-    assert type(law.parent) is fx.Normal
-    assert law.mean != 1.0
-    assert law.std < 0.5
+    """Parent, cut, and bounds in the parent's units; `mean` and `std` are the distribution's own."""
+    distribution = fx.TruncatedNormal(1.0, 0.5, -1.0, 3.0)
+    assert (distribution.low, distribution.high, distribution.bounds) == (-1, 3, (0.5, 2.5))
+    assert distribution.parent == fx.Normal(1.0, 0.5)
+    assert type(distribution.parent) is fx.Normal
+    assert distribution.mean != 1.0
+    assert distribution.std < 0.5
     assert fx.TruncatedNormal().bounds == (-2, 2)
     assert fx.TruncatedNormal(1.0, 2.0, 0.0).bounds == (1, 5)
     assert fx.TruncatedNormal(1.0, 0.0).bounds == (1, 1)
@@ -301,21 +321,26 @@ def test_parameters_that_contradict(make, parts):
 
 
 def test_std_of_zero_and_equal_bounds_are_fine():
-    """Degenerate laws hold their one value."""
-    for law in (fx.Uniform(0.75, 0.75), fx.Normal(0.75, 0), fx.TruncatedNormal(0.75, 0)):
-        w = fx.fill_(np.empty(100, np.float32), law, seed=1)
+    """Degenerate distributions hold their one value."""
+    for distribution in (fx.Uniform(0.75, 0.75), fx.Normal(0.75, 0), fx.TruncatedNormal(0.75, 0)):
+        w = fx.fill_(np.empty(100, np.float32), distribution, seed=1)
         assert (w == 0.75).all()
-        assert (law.mean, law.std, law.variance, law.bounds) == (0.75, 0, 0, (0.75, 0.75))
+        assert (
+            distribution.mean,
+            distribution.std,
+            distribution.variance,
+            distribution.bounds,
+        ) == (0.75, 0, 0, (0.75, 0.75))
 
 
-def test_law_beyond_the_cut_of_a_dtype():
+def test_distribution_beyond_the_cut_of_a_dtype():
     """An interval within which the dtype has no number is refused at the fill."""
-    law = fx.TruncatedNormal(0, 1, 1 + 1e-12, 1 + 2e-12)
-    w = fx.fill_(np.empty(100), law, seed=1)
-    assert (w >= law.low).all()
-    assert (w <= law.high).all()
+    distribution = fx.TruncatedNormal(0, 1, 1 + 1e-12, 1 + 2e-12)
+    w = fx.fill_(np.empty(100), distribution, seed=1)
+    assert (w >= distribution.low).all()
+    assert (w <= distribution.high).all()
     w = np.full(3, 0.5, np.float32)
     with pytest.raises(ValueError, match="TruncatedNormal") as raised:
-        fx.fill_(w, law, seed=1)
+        fx.fill_(w, distribution, seed=1)
     assert "dtype" in str(raised.value) or "float32" in str(raised.value)
     assert (w == 0.5).all()

@@ -61,7 +61,7 @@ def test_readme_example():
 def test_readme_race(capsys):
     """The table of the README is what the command prints of the race that is kept."""
     shown = re.search(r"<!-- race -->\n```text\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
-    assert cli.main(["bench", "--from", str(ROOT / "docs" / "race.json")]) == 0
+    assert cli.main(["bench", "--from", str(ROOT / "docs" / "benchmark.json")]) == 0
     assert shown[1] in capsys.readouterr().out
 
 
@@ -118,10 +118,10 @@ def test_normal_values():
         rows("| i | normal, B = 32 | normal, B = 64 | cut to ±2, B = 32 | cut to ±2, B = 64 |")
     )
     assert len(table) == 4
-    laws = [fx.Normal(), fx.Normal(), fx.TruncatedNormal(), fx.TruncatedNormal()]
-    for column, law in enumerate(laws):
+    distributions = [fx.Normal(), fx.Normal(), fx.TruncatedNormal(), fx.TruncatedNormal()]
+    for column, distribution in enumerate(distributions):
         dtype = (np.float32, np.float64)[column % 2]
-        drawn = fx.fill_(np.empty(len(table), dtype), law, seed=7, stream=3)
+        drawn = fx.fill_(np.empty(len(table), dtype), distribution, seed=7, stream=3)
         shown = np.array([float(row[column + 1]) for row in table])
         assert (np.abs(drawn - shown) <= 4 * np.spacing(np.abs(drawn))).all()
 

@@ -12,20 +12,20 @@ from numpy.lib.stride_tricks import as_strided, sliding_window_view
 
 import fastxavier as fx
 
-LAW = fx.Normal(0, 1)
+DISTRIBUTION = fx.Normal(0, 1)
 
 
-def refused(error, message, w, *bases, law=LAW, parts=(), **options):
+def refused(error, message, w, *bases, distribution=DISTRIBUTION, parts=(), **options):
     """fill_ raises; the bytes of `bases` stay, and so does the module default's next stream."""
     before = [bytes(memoryview(base).cast("B")) for base in bases]
     fx.manual_seed(2024)
     with pytest.raises(error, match=message) as raised:
-        fx.fill_(w, law, **options)
+        fx.fill_(w, distribution, **options)
     for part in parts:
         assert part in str(raised.value)
     assert [bytes(memoryview(base).cast("B")) for base in bases] == before
-    taken = fx.fill_(np.empty(9), LAW)
-    assert (taken == fx.fill_(np.empty(9), LAW, seed=2024, stream=0)).all()
+    taken = fx.fill_(np.empty(9), DISTRIBUTION)
+    assert (taken == fx.fill_(np.empty(9), DISTRIBUTION, seed=2024, stream=0)).all()
 
 
 def ones(*shape, dtype=np.float64):
@@ -122,9 +122,9 @@ def test_overlap_found_as_by_counting():
                     outcomes[shared] += 1
                     if shared:
                         with pytest.raises(ValueError, match="share memory"):
-                            fx.fill_(w, LAW, seed=1)
+                            fx.fill_(w, DISTRIBUTION, seed=1)
                     else:
-                        fx.fill_(w, LAW, seed=1)
+                        fx.fill_(w, DISTRIBUTION, seed=1)
     assert min(outcomes.values()) > 100
 
 
@@ -213,11 +213,15 @@ def test_array_interface_of_another_dtype():
 # ---- distribution, threads -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("law", [None, "normal", fx.Normal, 1.0, (0, 1), LAW.bounds], ids=repr)
-def test_not_a_distribution(law):
+@pytest.mark.parametrize(
+    "distribution", [None, "normal", fx.Normal, 1.0, (0, 1), DISTRIBUTION.bounds], ids=repr
+)
+def test_not_a_distribution(distribution):
     """TypeError with what was given."""
     w = ones(3)
-    refused(TypeError, "distribution is", w, w, law=law, parts=[repr(law)])
+    refused(
+        TypeError, "distribution is", w, w, distribution=distribution, parts=[repr(distribution)]
+    )
 
 
 @pytest.mark.parametrize(
@@ -246,8 +250,8 @@ def test_threads(threads, error):
 )
 def test_threads_that_are_fine(threads):
     """More than there is work for, and NumPy integers."""
-    w = fx.fill_(ones(3), LAW, seed=1, threads=threads)
-    assert (w == fx.fill_(ones(3), LAW, seed=1)).all()
+    w = fx.fill_(ones(3), DISTRIBUTION, seed=1, threads=threads)
+    assert (w == fx.fill_(ones(3), DISTRIBUTION, seed=1)).all()
 
 
 # ---- shards --------------------------------------------------------------------------------------
@@ -331,16 +335,23 @@ TOO_LARGE = [
 ]
 
 
-@pytest.mark.parametrize(("name", "law"), TOO_LARGE, ids=repr)
-def test_law_beyond_the_dtype(name, law):
-    """Refused before a single infinity is written; the law and the dtype are named."""
+@pytest.mark.parametrize(("name", "distribution"), TOO_LARGE, ids=repr)
+def test_distribution_beyond_the_dtype(name, distribution):
+    """Refused before a single infinity is written; the distribution and the dtype are named."""
     w = ones(3, 4, dtype=cases.DTYPES[name])
-    parts = [repr(law), name]
-    refused(ValueError, "beyond|largest|hold", w, w.view(np.uint8), law=law, parts=parts)
+    parts = [repr(distribution), name]
+    refused(
+        ValueError,
+        "beyond|largest|hold",
+        w,
+        w.view(np.uint8),
+        distribution=distribution,
+        parts=parts,
+    )
 
 
 @pytest.mark.parametrize(
-    ("name", "law"),
+    ("name", "distribution"),
     [
         ("float16", fx.Uniform(-65504, 65504)),
         ("float16", fx.Uniform(0, 65519)),
@@ -354,9 +365,9 @@ def test_law_beyond_the_dtype(name, law):
     ],
     ids=repr,
 )
-def test_largest_laws_of_a_dtype(name, law, isa):
+def test_largest_distributions_of_a_dtype(name, distribution, isa):
     """Just inside the range: accepted, and every value is finite."""
-    w = fx.fill_(np.empty(200_000, cases.DTYPES[name]), law, seed=1)
+    w = fx.fill_(np.empty(200_000, cases.DTYPES[name]), distribution, seed=1)
     assert np.isfinite(w).all()
 
 
@@ -377,14 +388,14 @@ def test_first_of_several_errors_leaves_everything():
 
 
 def test_arguments_are_required():
-    """No default law, no default fans."""
+    """No default distribution, no default fans."""
     w = ones(3)
     for call in (
         lambda: fx.fill_(w),
         lambda: fx.uniform_(w),
         lambda: fx.normal_(w, 3),
         lambda: fx.fill_(),
-        lambda: fx.fill_(w, LAW, 1),
+        lambda: fx.fill_(w, DISTRIBUTION, 1),
     ):
         with pytest.raises(TypeError):
             call()

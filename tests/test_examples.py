@@ -174,7 +174,7 @@ def test_weight_gradient_variances(signals, start):
 
 @each_start
 def test_average_singular_values(signals, start):
-    """The paper's number to its one digit; and the law of the quarter circle, to 2%."""
+    """The paper's number to its one digit; and the distribution of the quarter circle, to 2%."""
     net, trace = signals.NETS[start], signals.TANH[start]
     found = signals.average_singular_value(net, trace, layer=1)
     assert round(found, 1) == AVERAGE_SINGULAR_VALUE[start]
@@ -288,9 +288,9 @@ def test_a_name_is_a_stream(learning):
         gain = 4 if "gain" in start else 1
         for i, layer in enumerate(net.layers):
             fan_out, fan_in = layer.weight.shape
-            law = fx.glorot_uniform(fan_in, fan_out, gain)
+            distribution = fx.glorot_uniform(fan_in, fan_out, gain)
             expected = np.empty_like(layer.weight)
-            fx.fill_(expected, law, seed=3, stream=f"layers.{i}.weight")
+            fx.fill_(expected, distribution, seed=3, stream=f"layers.{i}.weight")
             assert layer.weight.tobytes() == expected.tobytes()
             mean_sent = 0.5 if i and "centred" in start else 0
             np.testing.assert_allclose(

@@ -134,10 +134,10 @@ def test_a_hundred_callers():
 def test_a_hundred_callers_of_the_module_default():
     """They take 500 streams; each is handed out once and none is left out."""
     script = """
-        law = fx.Normal()
+        distribution = fx.Normal()
         fx.manual_seed(11)
         sys.setswitchinterval(1e-5)
-        fill = lambda **key: fx.fill_(np.empty(40_000, np.float32), law, **key).tobytes()
+        fill = lambda **key: fx.fill_(np.empty(40_000, np.float32), distribution, **key).tobytes()
         drawn = at_once(100, lambda number: [fill() for _ in range(5)])
         streams = [fill(seed=11, stream=s) for s in range(500)]
         print(len(drawn), sorted(drawn) == sorted(streams))
@@ -364,10 +364,10 @@ def test_traps_of_the_caller():
         import ctypes
         libm = ctypes.CDLL("libm.so.6")
         every = 0x3D if os.uname().machine == "x86_64" else 0x1F
-        laws = [fx.Uniform(-1e-310, 1e-310), fx.Normal(), fx.TruncatedNormal(0, 1, -3, np.inf)]
+        distributions = [fx.Uniform(-1e-310, 1e-310), fx.Normal(), fx.TruncatedNormal(0, 1, -3, np.inf)]
         arrays = [np.empty(300_000, dtype) for dtype in (np.float64, np.float32, np.float16)]
-        fills = lambda threads: [fx.fill_(w, law, seed=1, threads=threads).tobytes()
-                                 for w, law in zip(arrays, laws)]
+        fills = lambda threads: [fx.fill_(w, distribution, seed=1, threads=threads).tobytes()
+                                 for w, distribution in zip(arrays, distributions)]
         expected = {threads: fills(threads) for threads in (1, 2)}
         libm.feclearexcept(every)
         if libm.feenableexcept(every) == -1:

@@ -1,4 +1,4 @@
-"""The frozen bits: one hash for every law and dtype, whatever computes it and in what pieces."""
+"""The frozen bits: one hash for every distribution and dtype, whatever computes it and in what pieces."""
 
 import itertools
 import math
@@ -23,9 +23,9 @@ CUTS = [0, 1, 1, 3, 70, 4099, 32769, 70001, 131071, golden.COUNT - 1, golden.COU
 @pytest.mark.parametrize("case", LINES, ids="-".join)
 @pytest.mark.parametrize("threads", cases.THREADS)
 def test_one_fill(case, threads, isa):
-    law, digest, first = LINES[case]
+    distribution, digest, first = LINES[case]
     values = np.empty(golden.COUNT, cases.DTYPES[case[1]])
-    fx.fill_(values, law, seed=golden.SEED, stream=golden.STREAM, threads=threads)
+    fx.fill_(values, distribution, seed=golden.SEED, stream=golden.STREAM, threads=threads)
     assert golden.first_patterns(values) == first
     assert golden.digest(values) == digest
 
@@ -33,12 +33,12 @@ def test_one_fill(case, threads, isa):
 @pytest.mark.parametrize("case", LINES, ids="-".join)
 @pytest.mark.parametrize("threads", cases.THREADS)
 def test_shards(case, threads, isa):
-    law, digest, _ = LINES[case]
+    distribution, digest, _ = LINES[case]
     values = np.empty(golden.COUNT, cases.DTYPES[case[1]])
     for begin, end in itertools.pairwise(CUTS):
         fx.fill_(
             values[begin:end],
-            law,
+            distribution,
             seed=golden.SEED,
             stream=golden.STREAM,
             global_shape=values.shape,
@@ -48,9 +48,13 @@ def test_shards(case, threads, isa):
     assert golden.digest(values) == digest
 
 
-def test_every_law_and_dtype_has_a_line():
-    registry = {case: golden.parameters(cases.laws(case[1])[case[0]]) for case in cases.ALL}
-    written = {case: golden.parameters(law) for case, (law, _, _) in LINES.items()}
+def test_every_distribution_and_dtype_has_a_line():
+    registry = {
+        case: golden.parameters(cases.distributions(case[1])[case[0]]) for case in cases.ALL
+    }
+    written = {
+        case: golden.parameters(distribution) for case, (distribution, _, _) in LINES.items()
+    }
     assert written == registry
 
 
@@ -76,12 +80,12 @@ def _ulp(number, dtype):
 def test_first_values_are_those_of_the_reference(case):
     """The hashes cannot be right by their own word alone: the first values stand beside them."""
     dtype = case[1]
-    law, _, first = LINES[case]
+    distribution, _, first = LINES[case]
     bits, computed_in = cases.WORD_BITS[dtype], cases.COMPUTED_IN[dtype]
     pattern = np.array([int(text, 16) for text in first], f"u{cases.DTYPES[dtype].itemsize}")
     got = pattern.view(cases.DTYPES[dtype])
     key = golden.SEED, golden.STREAM, range(len(first))
-    kind, numbers = golden.parameters(law)
+    kind, numbers = golden.parameters(distribution)
     if kind == "constant":
         assert first == golden.first_patterns(reference.constant(*key, *numbers, dtype))
         return

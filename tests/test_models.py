@@ -34,13 +34,13 @@ def untouched(arrays):
 @pytest.mark.parametrize("dtype", cases.DTYPES)
 @pytest.mark.parametrize("threads", [None, 1, 3])
 def test_each_tensor_is_its_own_fill(dtype, threads):
-    """The stream is the name, the law is the plan's, and nothing else enters."""
+    """The stream is the name, the distribution is the plan's, and nothing else enters."""
     plan = fx.default_plan()
     arrays = model(cases.DTYPES[dtype])
     report = fx.init_(arrays, plan, seed=7, threads=threads)
     for name, array in arrays.items():
         alone = np.empty_like(array)
-        fx.fill_(alone, plan.law(name, array.shape), seed=7, stream=name)
+        fx.fill_(alone, plan.distribution(name, array.shape), seed=7, stream=name)
         assert (cases.patterns(array) == cases.patterns(alone)).all()
     assert [tensor.name for tensor in report.tensors] == list(arrays)
 
@@ -64,7 +64,9 @@ def test_many_small_tensors_and_a_large_one():
     fx.init_(arrays, seed=11, threads=3)
     plan = fx.default_plan()
     for name, array in arrays.items():
-        alone = fx.fill_(np.empty_like(array), plan.law(name, array.shape), seed=11, stream=name)
+        alone = fx.fill_(
+            np.empty_like(array), plan.distribution(name, array.shape), seed=11, stream=name
+        )
         assert (array == alone).all(), name
 
 
@@ -89,13 +91,15 @@ def test_layouts_buffers_and_dlpack():
         array = arrays[tensor.name]
         got = array.array if isinstance(array, cases.Exporter) else np.asarray(array)
         alone = np.empty(got.shape, got.dtype)
-        assert (got == fx.fill_(alone, tensor.law, seed=5, stream=tensor.name)).all(), tensor.name
+        assert (got == fx.fill_(alone, tensor.distribution, seed=5, stream=tensor.name)).all(), (
+            tensor.name
+        )
         assert tensor.shape == got.shape
     assert "capsule.weight" in str(report)
 
 
 def test_structures_come_with_the_rest():
-    """A plan may give a matrix a form instead of a law of its values."""
+    """A plan may give a matrix a form instead of a distribution of its values."""
     plan = Plan([Rule("recurrent.*", "orthogonal"), Rule("*", "glorot_uniform", rank="2+")])
     arrays = {
         "recurrent.weight": np.empty((64, 64), np.float32),
@@ -216,7 +220,7 @@ def test_one_bad_tensor_leaves_all_untouched(case):
     assert untouched(arrays)
 
 
-def test_a_law_beyond_the_dtype_is_found_before_writing():
+def test_a_distribution_beyond_the_dtype_is_found_before_writing():
     plan = Plan([Rule("wide.weight", "normal", std=1e5), Rule("*", "zeros")])
     arrays = model(np.float16)
     with pytest.raises(ValueError, match=r"'wide.weight'.*float16"):
@@ -277,9 +281,9 @@ def test_threads(threads):
 def test_progress_is_told(threads):
     """Parts of the work, growing, from 0 to 1."""
     told = []
-    law = Plan([Rule("*", "truncated_normal", low=-3.0, high=4.0)])
+    distribution = Plan([Rule("*", "truncated_normal", low=-3.0, high=4.0)])
     big = {"a": np.empty(1 << 25), "b": np.empty(1 << 24)}
-    fx.init_(big, law, seed=1, threads=threads, progress=told.append)
+    fx.init_(big, distribution, seed=1, threads=threads, progress=told.append)
     assert told
     assert told == sorted(told)
     assert 0 < told[0] <= told[-1] <= 1
@@ -308,8 +312,8 @@ def test_report():
     weight, bias = report.tensors
     assert weight.shape == (400, 500)
     assert weight.dtype == "bfloat16"
-    assert weight.law == fx.glorot_uniform(500, 400)
-    assert weight.target_std == weight.law.std
+    assert weight.distribution == fx.glorot_uniform(500, 400)
+    assert weight.target_std == weight.distribution.std
     exact = arrays["a.weight"].astype(np.float64).std()
     assert math.isclose(weight.measured_std, exact, rel_tol=1e-9)
     # The variance of a uniform's square is 4/5 of its own, squared; 5 standard errors.

@@ -1,6 +1,6 @@
-"""The laws themselves: mean, variance and shape of what a fill draws, and what a law says of them.
+"""The distributions themselves: mean, variance and shape of what a fill draws, and what a distribution says of them.
 
-Bounds are standard errors derived from the law's moments. Seeds are fixed, so a test that passes
+Bounds are standard errors derived from the distribution's moments. Seeds are fixed, so a test that passes
 once passes always; a correct generator fails one check of 5 standard errors in two million.
 """
 
@@ -23,7 +23,7 @@ COUNT = 10_000_000
 PIECE = 1 << 20
 STANDARD_ERRORS = 5
 
-# ---- laws, from their densities ------------------------------------------------------------------
+# ---- distributions, from their densities ------------------------------------------------------------------
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(20)
 
@@ -33,22 +33,28 @@ def _erfc(x):
 
 
 class Standard:
-    """A law moved and scaled to a parent of mean 0 and std 1, or to U[-1, 1].
+    """A distribution moved and scaled to a parent of mean 0 and std 1, or to U[-1, 1].
 
     The bounds of a uniform are first rounded to the dtype of the computation, as a fill does.
     """
 
-    def __init__(self, law, dtype):
-        self.uniform = isinstance(law, Uniform)
+    def __init__(self, distribution, dtype):
+        self.uniform = isinstance(distribution, Uniform)
         if self.uniform:
-            low, high = (float(np.dtype(cases.COMPUTED_IN[dtype]).type(x)) for x in law.bounds)
+            low, high = (
+                float(np.dtype(cases.COMPUTED_IN[dtype]).type(x)) for x in distribution.bounds
+            )
             self.center, self.scale = low / 2 + high / 2, high / 2 - low / 2
             self.low, self.high = -1.0, 1.0
         else:
-            parent = law.parent if isinstance(law, TruncatedNormal) else law
+            parent = (
+                distribution.parent if isinstance(distribution, TruncatedNormal) else distribution
+            )
             self.center, self.scale = parent.mean, parent.std
             self.low, self.high = (
-                (law.low, law.high) if isinstance(law, TruncatedNormal) else (-inf, inf)
+                (distribution.low, distribution.high)
+                if isinstance(distribution, TruncatedNormal)
+                else (-inf, inf)
             )
 
     def moments(self):
@@ -89,23 +95,23 @@ def _grid(dtype):
     return numbers, np.concatenate([[-inf], (numbers[:-1] + numbers[1:]) / 2, [inf]])
 
 
-def probabilities(law, dtype):
-    """The numbers of a 16-bit dtype, and the probability of each under the rounded law."""
+def probabilities(distribution, dtype):
+    """The numbers of a 16-bit dtype, and the probability of each under the rounded distribution."""
     numbers, ends = _grid(dtype)
-    return numbers, np.diff(Standard(law, dtype).cdf(ends))
+    return numbers, np.diff(Standard(distribution, dtype).cdf(ends))
 
 
-def expected_moments(law, dtype):
-    """Mean, and second and fourth moment about it, in units of Standard, as the dtype holds a law.
+def expected_moments(distribution, dtype):
+    """Mean, and second and fourth moment about it, in units of Standard, as the dtype holds a distribution.
 
     A 16-bit dtype is coarse enough for its rounding to show: there the moments are exact sums over
     its numbers. In float32 and float64 it adds at most 2^-20 of the variance, where a standard
     error is 2^-12 of it.
     """
-    standard = Standard(law, dtype)
+    standard = Standard(distribution, dtype)
     if cases.DTYPES[dtype].itemsize > 2:
         return standard.moments()
-    numbers, p = probabilities(law, dtype)
+    numbers, p = probabilities(distribution, dtype)
     x = (numbers[p > 0] - standard.center) / standard.scale
     p = p[p > 0]
     mean = p @ x
@@ -115,11 +121,11 @@ def expected_moments(law, dtype):
 # ---- moments of draws ----------------------------------------------------------------------------
 
 
-def drawn_moments(fill, law, dtype):
+def drawn_moments(fill, distribution, dtype):
     """Mean and variance of COUNT draws in units of Standard, summed in float64 by pieces."""
-    standard = Standard(law, dtype)
+    standard = Standard(distribution, dtype)
     values = np.empty(PIECE, cases.DTYPES[dtype])
-    shift = expected_moments(law, dtype)[0]  # sums about the mean lose no digits
+    shift = expected_moments(distribution, dtype)[0]  # sums about the mean lose no digits
     total = squares = 0.0
     for first in range(0, COUNT, PIECE):
         piece = values[: min(PIECE, COUNT - first)]
@@ -134,9 +140,9 @@ def drawn_moments(fill, law, dtype):
     return shift + mean, squares / COUNT - mean**2
 
 
-def check_moments(fill, law, dtype):
-    mean, variance = drawn_moments(fill, law, dtype)
-    expected_mean, second, fourth = expected_moments(law, dtype)
+def check_moments(fill, distribution, dtype):
+    mean, variance = drawn_moments(fill, distribution, dtype)
+    expected_mean, second, fourth = expected_moments(distribution, dtype)
     # Standard errors of the mean and of the variance, and the rounding of the sums.
     mean_error = math.sqrt(second / COUNT)
     variance_error = math.sqrt(max(fourth - second**2, 0.0) / COUNT)
@@ -145,9 +151,9 @@ def check_moments(fill, law, dtype):
 
 
 @pytest.mark.parametrize(("name", "dtype"), cases.DRAWN)
-def test_moments_of_every_law(name, dtype):
-    law = cases.laws(dtype)[name]
-    check_moments(functools.partial(fx.fill_, distribution=law), law, dtype)
+def test_moments_of_every_distribution(name, dtype):
+    distribution = cases.distributions(dtype)[name]
+    check_moments(functools.partial(fx.fill_, distribution=distribution), distribution, dtype)
 
 
 # fan_in, fan_out, gain, mode, and the variance that Glorot's formula gives: gain^2 / fan.
@@ -168,20 +174,22 @@ SCHEMES = {
 @pytest.mark.parametrize("dtype", cases.DTYPES)
 @pytest.mark.parametrize(("fan_in", "fan_out", "gain", "mode", "variance"), FANS)
 def test_variance_of_every_scheme(fill, dtype, fan_in, fan_out, gain, mode, variance):
-    law = SCHEMES[fill](fan_in, fan_out, gain, mode)
-    assert law.mean == 0
-    assert math.isclose(law.variance, variance, rel_tol=1e-15)
+    distribution = SCHEMES[fill](fan_in, fan_out, gain, mode)
+    assert distribution.mean == 0
+    assert math.isclose(distribution.variance, variance, rel_tol=1e-15)
 
     def filled(array, **placement):
         fill(array, fan_in, fan_out, gain, mode=mode, **placement)
 
-    check_moments(filled, law, dtype)
+    check_moments(filled, distribution, dtype)
     # Rounding to 16 bits moves the variance itself by no more than 2^-10 of it.
-    _, second, _ = expected_moments(law, dtype)
-    assert math.isclose(second * Standard(law, dtype).scale ** 2, variance, rel_tol=2.0**-10)
+    _, second, _ = expected_moments(distribution, dtype)
+    assert math.isclose(
+        second * Standard(distribution, dtype).scale ** 2, variance, rel_tol=2.0**-10
+    )
 
 
-# ---- moments that a law answers ------------------------------------------------------------------
+# ---- moments that a distribution answers ------------------------------------------------------------------
 
 real = reference.real.clone()
 real.dps = 100
@@ -249,29 +257,29 @@ def exact_moments(low, high):
 @cuts
 def test_moments_of_a_cut(low, high):
     """Mean, variance and std within 4 ulp, bounds exact, at mean 0 and std 1."""
-    law = TruncatedNormal(0, 1, low, high)
+    distribution = TruncatedNormal(0, 1, low, high)
     mean, variance = exact_moments(low, high)
-    assert abs(law.mean - mean) <= 4 * 2.0**-52 * abs(mean)
-    assert abs(law.variance - variance) <= 4 * 2.0**-52 * variance
-    assert abs(law.std - real.sqrt(variance)) <= 4 * 2.0**-52 * real.sqrt(variance)
-    assert law.bounds == (low, high)
+    assert abs(distribution.mean - mean) <= 4 * 2.0**-52 * abs(mean)
+    assert abs(distribution.variance - variance) <= 4 * 2.0**-52 * variance
+    assert abs(distribution.std - real.sqrt(variance)) <= 4 * 2.0**-52 * real.sqrt(variance)
+    assert distribution.bounds == (low, high)
 
 
 @cuts
 @pytest.mark.parametrize(("center", "scale"), [(0.3, 0.02), (-5.0, 3.0), (0.0, 1e-200)])
 def test_moments_of_a_cut_moved_and_scaled(low, high, center, scale):
     """As above, and the rounding of location + scale * (mean of the cut)."""
-    law = TruncatedNormal(center, scale, low, high)
+    distribution = TruncatedNormal(center, scale, low, high)
     mean, variance = exact_moments(low, high)
     expected = real.mpf(center) + real.mpf(scale) * mean
     least = real.mpf(2) ** -1074  # of the numbers that a double can hold
     slack = 4 * 2.0**-52 * (abs(center) + scale * abs(mean)) + least
-    assert abs(law.mean - expected) <= slack
+    assert abs(distribution.mean - expected) <= slack
     std = real.mpf(scale) * real.sqrt(variance)
-    assert abs(law.std - std) <= 6 * 2.0**-52 * std + least
-    assert abs(law.variance - std**2) <= 8 * 2.0**-52 * std**2 + least
-    assert law.bounds == (center + scale * low, center + scale * high)
-    assert (law.parent.mean, law.parent.std) == (center, scale)
+    assert abs(distribution.std - std) <= 6 * 2.0**-52 * std + least
+    assert abs(distribution.variance - std**2) <= 8 * 2.0**-52 * std**2 + least
+    assert distribution.bounds == (center + scale * low, center + scale * high)
+    assert (distribution.parent.mean, distribution.parent.std) == (center, scale)
 
 
 @pytest.mark.parametrize(
@@ -279,24 +287,24 @@ def test_moments_of_a_cut_moved_and_scaled(low, high, center, scale):
     [(-1, 1), (-0.1, 0.3), (0, 1e-3), (5, 5), (1, 1 + 2.0**-52), (-1e300, 1.7e308), (-3e-5, 7e7)],
 )
 def test_moments_of_a_uniform(low, high):
-    law = Uniform(low, high)
+    distribution = Uniform(low, high)
     low, high = real.mpf(low), real.mpf(high)
     variance = (high - low) ** 2 / 12
-    assert abs(law.mean - (low + high) / 2) <= 2.0**-53 * (abs(low) + abs(high))
-    assert abs(law.std - real.sqrt(variance)) <= 4 * 2.0**-52 * real.sqrt(variance)
+    assert abs(distribution.mean - (low + high) / 2) <= 2.0**-53 * (abs(low) + abs(high))
+    assert abs(distribution.std - real.sqrt(variance)) <= 4 * 2.0**-52 * real.sqrt(variance)
     if variance < np.finfo(np.float64).max:
-        assert abs(law.variance - variance) <= 4 * 2.0**-52 * variance
+        assert abs(distribution.variance - variance) <= 4 * 2.0**-52 * variance
     else:
-        assert law.variance == inf
-    assert law.bounds == (low, high)
+        assert distribution.variance == inf
+    assert distribution.bounds == (low, high)
 
 
 @pytest.mark.parametrize(("mean", "std"), [(0, 1), (0.3, 0.02), (-5, 1e-100), (2, 0)])
 def test_moments_of_a_normal(mean, std):
-    law = Normal(mean, std)
-    assert (law.mean, law.std) == (mean, std)
-    assert math.isclose(law.variance, std * std, rel_tol=2.0**-52)
-    assert law.bounds == ((mean, mean) if std == 0 else (-inf, inf))
+    distribution = Normal(mean, std)
+    assert (distribution.mean, distribution.std) == (mean, std)
+    assert math.isclose(distribution.variance, std * std, rel_tol=2.0**-52)
+    assert distribution.bounds == ((mean, mean) if std == 0 else (-inf, inf))
 
 
 # ---- shape ---------------------------------------------------------------------------------------
@@ -307,7 +315,7 @@ SAMPLE = 1_000_000
 @functools.cache
 def sample(name, dtype):
     """The distinct values among SAMPLE draws, and how often each occurs."""
-    values = cases.drawn(cases.laws(dtype)[name], dtype, SEED, 2, 12345, SAMPLE)
+    values = cases.drawn(cases.distributions(dtype)[name], dtype, SEED, 2, 12345, SAMPLE)
     if values.dtype.itemsize == 2:  # NumPy 2.4 missorts subnormal float16 numbers
         values = values.astype(np.float32)
     return np.unique(values, return_counts=True)
@@ -317,8 +325,8 @@ def sample(name, dtype):
 def test_kolmogorov_smirnov(name, dtype):
     """The distance sqrt(n) D passes c in 2 exp(-2 c^2) of all samples: one in a million at 2.694.
 
-    A value stands for the interval of numbers that round to it: the law is asked at the ends of
-    that, and the sample before and after the value. Of a law with steps D is smaller, never larger.
+    A value stands for the interval of numbers that round to it: the distribution is asked at the ends of
+    that, and the sample before and after the value. Of a distribution with steps D is smaller, never larger.
     """
     values, counts = sample(name, dtype)
     numbers = values.astype(np.float64)
@@ -332,23 +340,26 @@ def test_kolmogorov_smirnov(name, dtype):
             (numbers + np.nextafter(values, np.float32(side)).astype(np.float64)) / 2
             for side in (-inf, inf)
         )
-    law = Standard(cases.laws(dtype)[name], dtype)
+    distribution = Standard(cases.distributions(dtype)[name], dtype)
     share = np.cumsum(counts) / SAMPLE
     before = share - counts / SAMPLE
-    distance = max(np.abs(share - law.cdf(above)).max(), np.abs(before - law.cdf(below)).max())
+    distance = max(
+        np.abs(share - distribution.cdf(above)).max(),
+        np.abs(before - distribution.cdf(below)).max(),
+    )
     assert distance * math.sqrt(SAMPLE) <= 2.694
 
 
 @pytest.mark.parametrize(("name", "dtype"), [case for case in cases.DRAWN if "float16" in case[1]])
 def test_number_of_distinct_values_in_16_bits(name, dtype):
-    """As many as the rounded law lets expect.
+    """As many as the rounded distribution lets expect.
 
     A number of probability p is missed by n draws with probability (1 - p)^n. That one is met makes
     it less likely that another is, so the variances of the single events add up to no less than
     that of their number. One number more or less is allowed for what is rare.
     """
     values, _ = sample(name, dtype)
-    _, p = probabilities(cases.laws(dtype)[name], dtype)
+    _, p = probabilities(cases.distributions(dtype)[name], dtype)
     missed = np.exp(SAMPLE * np.log1p(-np.clip(p, 0, 1 - 1e-16)))
     slack = 1 + STANDARD_ERRORS * math.sqrt((missed * (1 - missed)).sum())
     assert abs(len(values) - (1 - missed).sum()) <= slack

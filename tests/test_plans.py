@@ -1,4 +1,4 @@
-"""Plans: which rule holds, which law comes of it, what is refused and where; text and back."""
+"""Plans: which rule holds, which distribution comes of it, what is refused and where; text and back."""
 
 import copy
 import inspect
@@ -28,7 +28,7 @@ def refusal(call):
     return raised.value
 
 
-# ---- which rule, which law -----------------------------------------------------------------------
+# ---- which rule, which distribution -----------------------------------------------------------------------
 
 
 def test_first_rule_that_matches():
@@ -50,7 +50,7 @@ def test_first_rule_that_matches():
         ("b.Bias", 0): 4,
     }
     for (name, rank), value in cases.items():
-        assert plan.law(name, (2,) * rank) == Constant(value)
+        assert plan.distribution(name, (2,) * rank) == Constant(value)
         assert plan.rule_for(name, rank).settings == {"value": value}
     for name, rank in [("b.weight", 0), ("b.bias", 1), ("A.x.weight", 0), ("others", 2)]:
         assert plan.rule_for(name, rank) is None
@@ -76,23 +76,23 @@ def test_globs(globs, name):
     assert (Plan([Rule(globs, "zeros")]).rule_for(name, 1) is not None) == expected
 
 
-def test_laws_are_not_mixed_up():
+def test_distributions_are_not_mixed_up():
     """Rules of one scheme, shapes that are permuted, asked again and again."""
     plan = Plan([Rule("a", "lecun_normal"), Rule("b", "lecun_normal", mode="fan_out")])
     for _ in range(3):
-        assert plan.law("a", (4, 25)).std == plan.law("b", (25, 4)).std == 0.2
-        assert plan.law("a", [25, 4]).std == plan.law("b", (4, 25)).std == 0.5
+        assert plan.distribution("a", (4, 25)).std == plan.distribution("b", (25, 4)).std == 0.2
+        assert plan.distribution("a", [25, 4]).std == plan.distribution("b", (4, 25)).std == 0.5
 
 
 def test_unmatched_tensor():
     """Name, shape and the rule that would catch it; or which rule missed it only by rank."""
-    error = refusal(lambda: default_plan().law("h.12.attn[0].mask", (3, 4)))
+    error = refusal(lambda: default_plan().distribution("h.12.attn[0].mask", (3, 4)))
     for part in ("'h.12.attn[0].mask'", "(3, 4)", '"h.*.attn[[]*].mask"', "rank = 2"):
         assert part in str(error)
     assert Rule("h.*.attn[[]*].mask", "zeros", rank=2).matches("h.12.attn[0].mask", 2)
     near = Rule("x", "zeros", rank=1)
     assert f"{near} has the name but not the rank" in str(
-        refusal(lambda: Plan([near]).law("x", ()))
+        refusal(lambda: Plan([near]).distribution("x", ()))
     )
 
 
@@ -113,13 +113,13 @@ FANS_OF_SETTINGS = [
 
 @pytest.mark.parametrize(("given_", "shape", "fans"), FANS_OF_SETTINGS, ids=repr)
 def test_fan_settings(given_, shape, fans):
-    """Variance 1/fan of LeCun's law, by hand, for either fan; the plan's layout or the rule's."""
+    """Variance 1/fan of LeCun's distribution, by hand, for either fan; the plan's layout or the rule's."""
     for mode, fan in zip(("fan_in", "fan_out"), fans, strict=True):
         rule = Rule("w", "lecun_normal", mode=mode, **given_)
-        assert Plan([rule]).law("w", shape) == Normal(0, math.sqrt(1 / fan))
-        assert Plan.from_toml(Plan([rule]).to_toml()).law("w", shape).variance == pytest.approx(
-            1 / fan
-        )
+        assert Plan([rule]).distribution("w", shape) == Normal(0, math.sqrt(1 / fan))
+        assert Plan.from_toml(Plan([rule]).to_toml()).distribution(
+            "w", shape
+        ).variance == pytest.approx(1 / fan)
 
 
 def test_layout_of_the_plan():
@@ -134,21 +134,21 @@ def test_layout_of_the_plan():
         ],
         layout="jax",
     )
-    stds = {name: plan.law(name, (25, 4)).std for name in ("axes", "torch", "other")}
+    stds = {name: plan.distribution(name, (25, 4)).std for name in ("axes", "torch", "other")}
     assert stds == {"axes": 0.5, "torch": 0.5, "other": 0.2}
-    assert plan.law("dirac", (3, 2, 2)) == Dirac(layout="jax")
-    assert plan.law("torch_dirac", (2, 2, 3)) == Dirac(layout="torch")
+    assert plan.distribution("dirac", (3, 2, 2)) == Dirac(layout="jax")
+    assert plan.distribution("torch_dirac", (2, 2, 3)) == Dirac(layout="torch")
 
 
 def test_activation_as_gain():
-    """The name stays in the plan; the number is in the law."""
+    """The name stays in the plan; the number is in the distribution."""
     rule = Rule("*", "glorot_normal", gain="relu")
     assert rule.settings == {"gain": "relu"}
-    assert Plan([rule]).law("w", (30, 20)) == Normal(0, math.sqrt(2) * math.sqrt(2 / 50))
+    assert Plan([rule]).distribution("w", (30, 20)) == Normal(0, math.sqrt(2) * math.sqrt(2 / 50))
 
 
 @pytest.mark.parametrize(
-    "law",
+    "distribution",
     [
         Uniform(-1, 2),
         Normal(0.5, 2),
@@ -163,17 +163,19 @@ def test_activation_as_gain():
     ],
     ids=repr,
 )
-def test_law_as_scheme(law):
-    """Kept as name and arguments; the law comes back, from text as well."""
-    plan = Plan([Rule("w", law)])
+def test_distribution_as_scheme(distribution):
+    """Kept as name and arguments; the distribution comes back, from text as well."""
+    plan = Plan([Rule("w", distribution)])
     assert isinstance(plan.rules[0].scheme, str)
-    shape = {Identity: (4, 4), Dirac: (3, 6, 6), DeltaOrthogonal: (3, 6, 6)}.get(type(law), (6, 4))
-    assert plan.law("w", shape) == law
-    assert Plan.from_toml(plan.to_toml()).law("w", shape) == law
-    assert refusal(lambda: Rule("w", law, std=1.0, gain=1.0)).key == "gain"
+    shape = {Identity: (4, 4), Dirac: (3, 6, 6), DeltaOrthogonal: (3, 6, 6)}.get(
+        type(distribution), (6, 4)
+    )
+    assert plan.distribution("w", shape) == distribution
+    assert Plan.from_toml(plan.to_toml()).distribution("w", shape) == distribution
+    assert refusal(lambda: Rule("w", distribution, std=1.0, gain=1.0)).key == "gain"
 
 
-def test_shape_without_law():
+def test_shape_without_distribution():
     """A structure or fans that the shape does not have: tensor, shape and rule are named."""
     plan = Plan([Rule("o", "orthogonal"), Rule("z", "he_normal"), Rule("g", "he_normal", groups=3)])
     for name, shape in [
@@ -184,7 +186,7 @@ def test_shape_without_law():
         ("g", (4, 4)),
         ("g", (4, 0)),
     ]:
-        message = str(refusal(lambda name=name, shape=shape: plan.law(name, shape)))
+        message = str(refusal(lambda name=name, shape=shape: plan.distribution(name, shape)))
         assert f"tensor {name!r} of shape {shape}, by Rule(('{name}',)" in message
 
 
@@ -207,14 +209,16 @@ def test_tensor_without_elements(shape, settings, fans, dtype):
     """Fans as if an extent of 0 were 1, or one channel of each group and part; nothing to fill."""
     plan = Plan([Rule("w", "lecun_normal", **settings)])
     fan = fans[settings.get("mode") == "fan_out"]
-    assert plan.law("w", shape) == Normal(0, math.sqrt(1 / fan))
+    assert plan.distribution("w", shape) == Normal(0, math.sqrt(1 / fan))
     array = np.empty(shape, dtype)
-    assert fx.init_({"w": array}, plan, seed=1).tensors[0].law == plan.law("w", shape)
-    assert fx.fill_(array, plan.law("w", shape), seed=1) is array
+    assert fx.init_({"w": array}, plan, seed=1).tensors[0].distribution == plan.distribution(
+        "w", shape
+    )
+    assert fx.fill_(array, plan.distribution("w", shape), seed=1) is array
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_every_scheme_has_a_law_for_no_elements(scheme):
+def test_every_scheme_has_a_distribution_for_no_elements(scheme):
     needed = {"scale": 1, "mode": "fan_in", "distribution": "normal", "low": 0, "high": 1}
     needed |= {"sparsity": 0.5, "value": 1}
     empty = inspect.Parameter.empty
@@ -227,8 +231,8 @@ def test_every_scheme_has_a_law_for_no_elements(scheme):
     kernel = scheme in ("dirac", "delta_orthogonal")
     for shape in [(3, 0), (0, 3)]:
         shape += (3,) * kernel
-        law = Plan([Rule("w", scheme, **given)]).law("w", shape)
-        assert fx.fill_(np.empty(shape), law, seed=1).shape == shape
+        distribution = Plan([Rule("w", scheme, **given)]).distribution("w", shape)
+        assert fx.fill_(np.empty(shape), distribution, seed=1).shape == shape
 
 
 # ---- values --------------------------------------------------------------------------------------
@@ -243,11 +247,13 @@ def test_values():
     assert one != Rule(("b", "a"), "normal", mean=1, std=2.0, rank=2)
     plan = Plan([one, Rule("*", "he_normal", batch_axis=[0, 1])], layout="jax")
     assert eval(repr(plan), vars(plans)) == plan
-    law = plan.law("a", (3, 4))
-    plan.law("b.c.d", (2, 3, 4, 5))  # a plan remembers laws, which must not get in the way
+    distribution = plan.distribution("a", (3, 4))
+    plan.distribution(
+        "b.c.d", (2, 3, 4, 5)
+    )  # a plan remembers distributions, which must not get in the way
     for other in (pickle.loads(pickle.dumps(plan)), copy.deepcopy(plan), copy.copy(plan)):
         assert (other, hash(other)) == (plan, hash(plan))
-        assert other.law("a", (3, 4)) == law
+        assert other.distribution("a", (3, 4)) == distribution
     for value, name in [(one, "scheme"), (plan, "layout")]:
         with pytest.raises(AttributeError):
             setattr(value, name, "torch")
@@ -605,11 +611,11 @@ def glorot(*fans, gain=1.0):
     return Uniform(-bound, bound)
 
 
-def close(law, expected):
+def close(distribution, expected):
     """The same class, and parameters that differ by rounding at most."""
-    return type(law) is type(expected) and all(
+    return type(distribution) is type(expected) and all(
         math.isclose(mine, theirs, rel_tol=1e-14)
-        for mine, theirs in zip(law.__reduce__()[1], expected.__reduce__()[1], strict=True)
+        for mine, theirs in zip(distribution.__reduce__()[1], expected.__reduce__()[1], strict=True)
     )
 
 
@@ -651,9 +657,9 @@ DEFAULT = [
 ]
 
 
-@pytest.mark.parametrize(("layout", "name", "shape", "law"), DEFAULT, ids=repr)
-def test_default_plan(layout, name, shape, law):
-    assert close(default_plan(layout).law(name, shape), law)
+@pytest.mark.parametrize(("layout", "name", "shape", "distribution"), DEFAULT, ids=repr)
+def test_default_plan(layout, name, shape, distribution):
+    assert close(default_plan(layout).distribution(name, shape), distribution)
 
 
 @pytest.mark.parametrize(
@@ -697,16 +703,16 @@ def test_gpt2(prefix, layers):
         assert sum(map(math.prod, tensors.values())) == 124_439_808
     plan = gpt2_plan(layers)
     for name, shape in tensors.items():
-        law = plan.law(name, shape)
+        distribution = plan.distribution(name, shape)
         if name.endswith(".bias"):
-            assert law == zeros
+            assert distribution == zeros
         elif ".ln_" in "." + name:
-            assert law == ones
+            assert distribution == ones
         elif "c_proj" in name:
-            assert close(law, Normal(0, 0.02 * (2 * layers) ** -0.5))
+            assert close(distribution, Normal(0, 0.02 * (2 * layers) ** -0.5))
         else:
-            assert law == Normal(0, 0.02)
-    assert plan.law("lm_head.weight", (50257, 768)) == Normal(0, 0.02)
+            assert distribution == Normal(0, 0.02)
+    assert plan.distribution("lm_head.weight", (50257, 768)) == Normal(0, 0.02)
     for mask in ("h.0.attn.bias", "transformer.h.0.attn.bias"):
         assert plan.rule_for(mask, 4) is None
     assert plan.rule_for("h.0.attn.masked_bias", 0) is None
@@ -774,13 +780,15 @@ def test_vit():
             block + "mlp.fc2.weight": glorot(3072, 768),
             block + "mlp.fc2.bias": Normal(0, 1e-6),
         }
-    for name, law in expected.items():
-        assert close(plan.law(name, tensors.pop(name)), law), name
+    for name, distribution in expected.items():
+        assert close(plan.distribution(name, tensors.pop(name)), distribution), name
     (patches,) = tensors.items()
-    law = plan.law(*patches)
-    assert isinstance(law, TruncatedNormal)
-    assert math.isclose(law.variance, 1 / (3 * 16 * 16), rel_tol=1e-12)
-    assert math.isclose(law.bounds[1], 2 * law.std / 0.8796256610342398, rel_tol=1e-12)
+    distribution = plan.distribution(*patches)
+    assert isinstance(distribution, TruncatedNormal)
+    assert math.isclose(distribution.variance, 1 / (3 * 16 * 16), rel_tol=1e-12)
+    assert math.isclose(
+        distribution.bounds[1], 2 * distribution.std / 0.8796256610342398, rel_tol=1e-12
+    )
 
 
 def resnet(bottleneck):
@@ -830,17 +838,17 @@ def test_resnet(block, zeroed):
     plan = resnet_plan(zeroed, block)
     last = "bn3.weight" if block == "bottleneck" else "bn2.weight"
     for name, shape in tensors.items():
-        law = plan.law(name, shape)
+        distribution = plan.distribution(name, shape)
         if len(shape) == 4:
-            assert close(law, Normal(0, math.sqrt(2 / (shape[0] * shape[2] * shape[3]))))
+            assert close(distribution, Normal(0, math.sqrt(2 / (shape[0] * shape[2] * shape[3]))))
         elif name == "fc.weight":
-            assert close(law, Uniform(-(shape[1] ** -0.5), shape[1] ** -0.5))
+            assert close(distribution, Uniform(-(shape[1] ** -0.5), shape[1] ** -0.5))
         elif name.endswith("running_var") or (
             name.endswith("weight") and not (zeroed and name.endswith(last))
         ):
-            assert law == ones
+            assert distribution == ones
         else:
-            assert law == zeros
+            assert distribution == zeros
 
 
 def test_resnet_block():

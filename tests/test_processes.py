@@ -514,7 +514,7 @@ MODE_SCRIPT = """
                 h.update(w)
                 fx.fill_(w, fx.Uniform(0.1, 0.7), seed=2, threads=threads)
                 h.update(w)
-                note((isa, "laws", threads, number))
+                note((isa, "distributions", threads, number))
         lines.append(("mode as it was", isa, before == library.control()))
 
     library.rounding(rounding)
@@ -524,7 +524,7 @@ MODE_SCRIPT = """
     for isa in _core.available_isas():
         _core.force_isa(isa)
         all_fills(isa)
-    laws = [make(a, b, 1.1, mode) for make in schemes for a, b in fans
+    distributions = [make(a, b, 1.1, mode) for make in schemes for a, b in fans
             for mode in ("fan_avg", "fan_in", "fan_out")]
     still_set = library.control() == set_mode
     # OpenMP's threads were born in that mode; the caller leaves it.
@@ -533,7 +533,7 @@ MODE_SCRIPT = """
     all_fills("after")
     print(still_set)
     print(*lines, sep="\\n")
-    print(hashlib.sha256(repr(laws).encode()).hexdigest())
+    print(hashlib.sha256(repr(distributions).encode()).hexdigest())
     print(set_mode)
 """
 
@@ -541,7 +541,7 @@ MODE_SCRIPT = """
 @posix
 @pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "nearest"])
 def test_floating_point_mode_of_the_caller(helper, mode, nearest):
-    """Whatever the caller has set changes no bit of laws and values and is found as it was left."""
+    """Whatever the caller has set changes no bit of distributions and values and is found as it was left."""
     *lines, set_mode = run(MODE_SCRIPT, arguments=[helper, *MODES[mode]])
     *expected, usual_mode = nearest
     assert set_mode != usual_mode

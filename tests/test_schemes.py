@@ -1,4 +1,4 @@
-"""Schemes: a law's parameters from fans, gain and mode."""
+"""Schemes: a distribution's parameters from fans, gain and mode."""
 
 import inspect
 import math
@@ -38,8 +38,8 @@ def target_std(fan_in, fan_out, gain, mode):
         return number(gain) / mpmath.sqrt(fan)
 
 
-def law_of(scheme, std):
-    """The law whose standard deviation is the target."""
+def distribution_of(scheme, std):
+    """The distribution whose standard deviation is the target."""
     with mpmath.workdps(40):
         if scheme == "uniform":
             bound = float(std * mpmath.sqrt(3))
@@ -51,7 +51,7 @@ def law_of(scheme, std):
         )
 
 
-def same_law(got, expected, rel=4e-16):
+def same_distribution(got, expected, rel=4e-16):
     assert type(got) is type(expected)
     if isinstance(got, fx.Uniform):
         assert got.low == -got.high
@@ -71,23 +71,23 @@ FANS = [(256, 128), (1, 1), (3, 0), (0, 3), (27, 4608), (0.5, 1.25), (2**63, 2**
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("gain", [1.0, math.sqrt(2), 5 / 3, 1e-3, 7])
 def test_formula(scheme, mode, gain):
-    """The law's parameters to the last bits, and its std is the target."""
+    """The distribution's parameters to the last bits, and its std is the target."""
     make, _ = SCHEMES[scheme]
     for fan_in, fan_out in FANS:
         if {"fan_in": fan_in, "fan_out": fan_out}.get(mode) == 0:
             continue
         std = target_std(fan_in, fan_out, gain, mode)
-        law = make(fan_in, fan_out, gain, mode)
-        same_law(law, law_of(scheme, std), rel=1e-15)
-        assert law.std == pytest.approx(float(std), rel=2e-15, abs=0)
-        assert law.mean == 0
+        distribution = make(fan_in, fan_out, gain, mode)
+        same_distribution(distribution, distribution_of(scheme, std), rel=1e-15)
+        assert distribution.std == pytest.approx(float(std), rel=2e-15, abs=0)
+        assert distribution.mean == 0
 
 
 @every_scheme
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_fill_is_the_scheme_filled(scheme, mode, dtype):
-    """`uniform_` and its kin are `fill_` with the scheme's law."""
+    """`uniform_` and its kin are `fill_` with the scheme's distribution."""
     make, fill = SCHEMES[scheme]
     w, expected = np.empty((40, 30), dtype), np.empty((40, 30), dtype)
     assert fill(w, 30, 40, 1.5, mode=mode, seed=5, stream="w") is w
@@ -149,7 +149,9 @@ def test_variance_of_drawn_weights(scheme):
 def test_enormous_fans(scheme, fan_in, fan_out):
     """The scale of fans beyond 2**63, and beyond the largest float, is right to the last bits."""
     std = target_std(fan_in, fan_out, 1.25, "fan_avg")
-    same_law(SCHEMES[scheme][0](fan_in, fan_out, 1.25), law_of(scheme, std), rel=1e-15)
+    same_distribution(
+        SCHEMES[scheme][0](fan_in, fan_out, 1.25), distribution_of(scheme, std), rel=1e-15
+    )
 
 
 @every_scheme
@@ -268,7 +270,7 @@ def test_unknown_keyword():
 
 # ---- the named schemes ---------------------------------------------------------------------------
 
-# Name: factor on the variance, and what `mode` is if it is not given. The law is in the name.
+# Name: factor on the variance, and what `mode` is if it is not given. The distribution is in the name.
 PAPERS = {
     "glorot": (1, "fan_avg"),
     "he": (2, "fan_in"),
@@ -285,9 +287,9 @@ ALL_MODES = [*MODES, "fan_geo_avg"]
 
 
 def split(name):
-    """Paper and law."""
-    paper, _, law = name.partition("_")
-    return paper, {"truncated_normal": "truncated"}.get(law, law)
+    """Paper and distribution."""
+    paper, _, distribution = name.partition("_")
+    return paper, {"truncated_normal": "truncated"}.get(distribution, distribution)
 
 
 def root_of_variance(scale, mode, fan_in, fan_out, gain=1):
@@ -324,12 +326,12 @@ def test_catalog_is_complete():
 @every_name
 @pytest.mark.parametrize("mode", ALL_MODES)
 def test_named_formula(name, mode):
-    """The paper's variance, to the last bits, in the law of the name."""
-    paper, law = split(name)
+    """The paper's variance, to the last bits, in the distribution of the name."""
+    paper, distribution = split(name)
     for fan_in, fan_out in [(256, 128), (1, 1), (27, 4608), (0.5, 1.25), (2**63, 2**63 + 1)]:
         made = catalog.SCHEMES[name](fan_in, fan_out, mode=mode)
         std = root_of_variance(PAPERS[paper][0], mode, fan_in, fan_out)
-        same_law(made, law_of(law, std), rel=1e-15)
+        same_distribution(made, distribution_of(distribution, std), rel=1e-15)
         assert made.variance == pytest.approx(float(std**2), rel=4e-15, abs=0)
 
 
@@ -344,12 +346,12 @@ def test_named_defaults(name):
 @every_name
 def test_named_is_variance_scaling(name):
     """One formula: the same bits from `variance_scaling`."""
-    paper, law = split(name)
+    paper, distribution = split(name)
     scale, mode = PAPERS[paper]
-    law = {"truncated": "truncated_normal"}.get(law, law)
+    distribution = {"truncated": "truncated_normal"}.get(distribution, distribution)
     made = catalog.SCHEMES[name](784, 1000)
     assert made == schemes.variance_scaling(
-        scale if type(scale) is int else 1 / 3, mode, law, 784, 1000
+        scale if type(scale) is int else 1 / 3, mode, distribution, 784, 1000
     )
 
 
@@ -407,20 +409,20 @@ def test_named_known_numbers():
 
 
 @pytest.mark.parametrize("slope", [0, 0.01, -0.2, 1, math.sqrt(5), 1e5, 2.0**29, 1e200], ids=repr)
-@pytest.mark.parametrize("law", ["uniform", "normal", "truncated_normal"])
-def test_he_slope(law, slope):
+@pytest.mark.parametrize("distribution", ["uniform", "normal", "truncated_normal"])
+def test_he_slope(distribution, slope):
     """Variance 2 / ((1 + slope**2) * n), equation 15, and no overflow on the way."""
-    made = catalog.SCHEMES[f"he_{law}"](100, 50, slope)
+    made = catalog.SCHEMES[f"he_{distribution}"](100, 50, slope)
     variance = Fraction(2) / (1 + Fraction(slope) ** 2)
     std = root_of_variance(variance, "fan_in", 100, 50)
-    same_law(made, law_of(law.partition("_")[0], std), rel=1e-15)
+    same_distribution(made, distribution_of(distribution.partition("_")[0], std), rel=1e-15)
 
 
 def test_he_meets_its_neighbours():
     """A slope of 1 is linear, LeCun's; torch's slope of sqrt(5) is the old heuristic."""
     assert schemes.he_normal(100, 5, 1).std == pytest.approx(0.1, rel=1e-15, abs=0)
     torch_linear = schemes.he_uniform(100, 5, math.sqrt(5))
-    same_law(torch_linear, schemes.heuristic_uniform(100, 5), rel=1e-15)
+    same_distribution(torch_linear, schemes.heuristic_uniform(100, 5), rel=1e-15)
 
 
 @pytest.mark.parametrize(
@@ -433,24 +435,24 @@ def test_he_meets_its_neighbours():
 )
 def test_he_bad_slope(value, error):
     """Named with its value."""
-    for law in ("uniform", "normal", "truncated_normal"):
+    for distribution in ("uniform", "normal", "truncated_normal"):
         with pytest.raises(error, match="negative_slope is "):
-            catalog.SCHEMES[f"he_{law}"](3, 4, value)
+            catalog.SCHEMES[f"he_{distribution}"](3, 4, value)
 
 
 # ---- variance scaling ----------------------------------------------------------------------------
 
-LAWS = ["uniform", "normal", "truncated_normal"]
+DISTRIBUTIONS = ["uniform", "normal", "truncated_normal"]
 
 
-@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
 @pytest.mark.parametrize("mode", ALL_MODES)
 @pytest.mark.parametrize(
     "scale",
     [1, 2, 0.5, 1 / 3, 2.6, 10**30, Fraction(1, 7), 1e-300, 5e-324, 1.7e308, 10**400],
     ids=repr,
 )
-def test_variance_scaling(law, mode, scale):
+def test_variance_scaling(distribution, mode, scale):
     """gain**2 * scale / n to the last bits, wherever the result is a float."""
     number = scale if isinstance(scale, int) else float(scale)
     for fan_in, fan_out in [
@@ -463,16 +465,16 @@ def test_variance_scaling(law, mode, scale):
         std = root_of_variance(number, mode, fan_in, fan_out, 1.5)
         if not 1e-300 < std < 1e300:
             continue
-        made = schemes.variance_scaling(scale, mode, law, fan_in, fan_out, 1.5)
-        same_law(made, law_of(law.partition("_")[0], std), rel=1e-15)
+        made = schemes.variance_scaling(scale, mode, distribution, fan_in, fan_out, 1.5)
+        same_distribution(made, distribution_of(distribution.partition("_")[0], std), rel=1e-15)
 
 
-@pytest.mark.parametrize("law", LAWS)
-def test_scale_of_zero(law):
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
+def test_scale_of_zero(distribution):
     """A variance of 0, as from a gain of 0."""
     for mode in ALL_MODES:
-        assert schemes.variance_scaling(0, mode, law, 3, 4).std == 0
-        assert schemes.variance_scaling(0.0, mode, law, 3, 10**400).std == 0
+        assert schemes.variance_scaling(0, mode, distribution, 3, 4).std == 0
+        assert schemes.variance_scaling(0.0, mode, distribution, 3, 10**400).std == 0
 
 
 def test_geometric_mean_lies_between():
@@ -491,21 +493,23 @@ def test_geometric_mean_lies_between():
     + [("fan_out", 0, ValueError), ("fan_in", 0.0, ValueError)],
     ids=lambda x: repr(x)[:20],
 )
-@pytest.mark.parametrize("law", LAWS)
-def test_variance_scaling_bad_number(law, name, value, error):
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
+def test_variance_scaling_bad_number(distribution, name, value, error):
     """Named with its value."""
     arguments = {"scale": 1.0, "fan_in": 3, "fan_out": 4, "gain": 1.0, name: value}
     with pytest.raises(error, match=rf"\b{name} is ") as raised:
-        schemes.variance_scaling(mode="fan_geo_avg", distribution=law, **arguments)
+        schemes.variance_scaling(mode="fan_geo_avg", distribution=distribution, **arguments)
     assert str(value)[:50] in str(raised.value) or repr(value)[:50] in str(raised.value)
 
 
-@pytest.mark.parametrize("law", ["truncated", "Uniform", "", None, 3, ["uniform"], {}], ids=repr)
-def test_variance_scaling_unknown_distribution(law):
+@pytest.mark.parametrize(
+    "distribution", ["truncated", "Uniform", "", None, 3, ["uniform"], {}], ids=repr
+)
+def test_variance_scaling_unknown_distribution(distribution):
     """The three are listed."""
     with pytest.raises(ValueError, match=r"distribution is ") as raised:
-        schemes.variance_scaling(1, "fan_in", law, 3, 4)
-    assert all(repr(each) in str(raised.value) for each in [law, *LAWS])
+        schemes.variance_scaling(1, "fan_in", distribution, 3, 4)
+    assert all(repr(each) in str(raised.value) for each in [distribution, *DISTRIBUTIONS])
 
 
 def test_variance_scaling_beyond_the_floats():

@@ -12,10 +12,16 @@ from hypothesis import strategies as st
 import fastxavier as fx
 
 DTYPES = list(cases.DTYPES.values())
-LAWS = [fx.Uniform(-0.5, 1.5), fx.Normal(0.1, 2.0), fx.TruncatedNormal(0.0, 1.0, -1.0, 3.0)]
+DISTRIBUTIONS = [
+    fx.Uniform(-0.5, 1.5),
+    fx.Normal(0.1, 2.0),
+    fx.TruncatedNormal(0.0, 1.0, -1.0, 3.0),
+]
 
 every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=str)
-every_law = pytest.mark.parametrize("law", LAWS, ids=lambda law: type(law).__name__)
+every_distribution = pytest.mark.parametrize(
+    "distribution", DISTRIBUTIONS, ids=lambda distribution: type(distribution).__name__
+)
 
 
 def same_bits(got, expected):
@@ -47,11 +53,11 @@ GRIDS = {
 
 @pytest.mark.parametrize("ndim", GRIDS)
 @every_dtype
-@every_law
-def test_parts_make_the_whole(ndim, dtype, law, isa):
+@every_distribution
+def test_parts_make_the_whole(ndim, dtype, distribution, isa):
     """Each part of a grid holds what the whole tensor holds there; orders of memory mix."""
     shape, cuts = GRIDS[ndim]
-    whole = fx.fill_(np.empty(shape, dtype), law, seed=21, stream="shards")
+    whole = fx.fill_(np.empty(shape, dtype), distribution, seed=21, stream="shards")
     assembled = np.zeros(shape, dtype)
     for number, (offset, extent) in enumerate(parts_of(shape, cuts)):
         place = tuple(slice(o, o + e) for o, e in zip(offset, extent, strict=True))
@@ -61,7 +67,9 @@ def test_parts_make_the_whole(ndim, dtype, law, isa):
             np.empty([2 * e for e in extent], dtype)[(slice(None, None, -2),) * ndim],
             assembled[place],
         ][number % 4]
-        returned = fx.fill_(part, law, seed=21, stream="shards", global_shape=shape, offset=offset)
+        returned = fx.fill_(
+            part, distribution, seed=21, stream="shards", global_shape=shape, offset=offset
+        )
         assert returned is part
         assembled[place] = part
     same_bits(assembled, whole)
@@ -121,16 +129,16 @@ def test_far_indices_match_the_reference(start, dtype, isa):
     same_bits(got, reference.uniform(8, 4, indices, -3, 5, dtype.name))
 
 
-@every_law
-def test_far_box_in_two_axes(law, isa):
+@every_distribution
+def test_far_box_in_two_axes(distribution, isa):
     """Rows of a tensor of 2**62 elements, each beginning deep inside it."""
     shape, offset = (1 << 30, 1 << 32), ((1 << 30) - 5, (1 << 31) - 7)
     box = np.zeros((40, 5), np.float32).T
-    fx.fill_(box, law, seed=8, global_shape=shape, offset=offset)
+    fx.fill_(box, distribution, seed=8, global_shape=shape, offset=offset)
     for row in range(5):
         run = np.empty(40, np.float32)
         start = (offset[0] + row) * shape[1] + offset[1]
-        fx.fill_(run, law, seed=8, global_shape=(1 << 62,), offset=(start,))
+        fx.fill_(run, distribution, seed=8, global_shape=(1 << 62,), offset=(start,))
         same_bits(box[row], run)
 
 
@@ -138,12 +146,12 @@ def test_far_box_in_two_axes(law, isa):
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_columns_of_a_wide_tensor(width, dtype, isa):
     """Rows that begin at every word of a counter block, the same in each row or another."""
-    law = fx.Uniform(-3, 5)
+    distribution = fx.Uniform(-3, 5)
     for start, over in itertools.product((0, 1, 2, 3, 5), (0, 4, 1, 2, 3)):
         shape = (37, 720 + over)
-        whole = fx.fill_(np.empty(shape, dtype), law, seed=5)
+        whole = fx.fill_(np.empty(shape, dtype), distribution, seed=5)
         part = np.full((37, width + 2), 7, dtype)[:, 1:-1]  # what is between the rows must stay
-        fx.fill_(part, law, seed=5, global_shape=shape, offset=(0, start))
+        fx.fill_(part, distribution, seed=5, global_shape=shape, offset=(0, start))
         same_bits(part, whole[:, start : start + width])
         assert (part.base[:, [0, -1]] == 7).all()
 
@@ -151,14 +159,14 @@ def test_columns_of_a_wide_tensor(width, dtype, isa):
 @pytest.mark.parametrize("column", [8, 9])
 def test_columns_across_the_upper_counter_word(column, isa):
     """Of rows side by side, some lie below index 2**34, one across it and some beyond."""
-    law, shape = fx.Normal(), (1 << 25, 1000)
+    distribution, shape = fx.Normal(), (1 << 25, 1000)
     first = (1 << 34) // shape[1] - 3
     got = np.empty((6, 256), np.float32)
-    fx.fill_(got, law, seed=2, global_shape=shape, offset=(first, column))
+    fx.fill_(got, distribution, seed=2, global_shape=shape, offset=(first, column))
     for row in range(6):
         start = ((first + row) * shape[1] + column,)
         run = np.empty(256, np.float32)
-        fx.fill_(run, law, seed=2, global_shape=(shape[0] * shape[1],), offset=start)
+        fx.fill_(run, distribution, seed=2, global_shape=(shape[0] * shape[1],), offset=start)
         same_bits(got[row], run)
 
 
@@ -209,15 +217,15 @@ def view_of(memory, dtype, box, steps, margins, order, shift):
 @given(
     shard=shards(),
     dtype=st.sampled_from(DTYPES),
-    law=st.sampled_from(LAWS),
+    distribution=st.sampled_from(DISTRIBUTIONS),
     threads=st.sampled_from([None, 1, 2, 3]),
     key=st.tuples(st.integers(0, 2**64 - 1), st.integers(0, 2**63 - 1)),
 )
-def test_any_shard_in_any_memory(shard, dtype, law, threads, key):
+def test_any_shard_in_any_memory(shard, dtype, distribution, threads, key):
     """The box of the contiguous whole, byte for byte, and the memory around it as it was."""
     shape, offset, box, steps, margins, order, shift = shard
     place = {"seed": key[0], "stream": key[1]}
-    whole = fx.fill_(np.empty(shape, dtype), law, **place, threads=1)
+    whole = fx.fill_(np.empty(shape, dtype), distribution, **place, threads=1)
     stored = np.prod([6 + 3 * n for n in box], dtype=int)
     got, expected = (bytearray(b"\xa5" * (8 * int(stored) + 8)) for _ in range(2))
     view, target = (
@@ -225,7 +233,7 @@ def test_any_shard_in_any_memory(shard, dtype, law, threads, key):
     )
     assert view.shape == tuple(box)
     target[...] = whole[tuple(slice(o, o + n) for o, n in zip(offset, box, strict=True))]
-    fx.fill_(view, law, **place, global_shape=shape, offset=offset, threads=threads)
+    fx.fill_(view, distribution, **place, global_shape=shape, offset=offset, threads=threads)
     assert got == expected
 
 
@@ -235,13 +243,13 @@ def test_any_shard_in_any_memory(shard, dtype, law, threads, key):
     count=st.integers(0, 5000),
     cuts=st.lists(st.integers(0, 5000), max_size=6),
     dtype=st.sampled_from(DTYPES),
-    law=st.sampled_from(LAWS),
+    distribution=st.sampled_from(DISTRIBUTIONS),
 )
-def test_any_split_of_a_run(count, cuts, dtype, law):
+def test_any_split_of_a_run(count, cuts, dtype, distribution):
     """However a run is cut, its pieces join to it."""
-    whole = fx.fill_(np.empty(count, dtype), law, seed=5, stream=6)
+    whole = fx.fill_(np.empty(count, dtype), distribution, seed=5, stream=6)
     joined = np.zeros(count, dtype)
     for start, end in intervals(count, [c for c in cuts if c <= count]):
         piece = joined[start:end]
-        fx.fill_(piece, law, seed=5, stream=6, global_shape=(count,), offset=(start,))
+        fx.fill_(piece, distribution, seed=5, stream=6, global_shape=(count,), offset=(start,))
     same_bits(joined, whole)

@@ -9,12 +9,12 @@ import reference
 
 import fastxavier as fx
 
-LAW = fx.Uniform(-1, 1)
+DISTRIBUTION = fx.Uniform(-1, 1)
 COUNT = 41
 
 
 def drawn(**key):
-    return fx.fill_(np.empty(COUNT), LAW, **key).tolist()
+    return fx.fill_(np.empty(COUNT), DISTRIBUTION, **key).tolist()
 
 
 def expected(seed, stream):
@@ -153,9 +153,9 @@ def test_unseeded_processes_differ():
 
 def test_seed_and_stream_are_independent_of_the_array():
     """A longer array begins with the values of a shorter one, in every dtype of 32-bit words."""
-    long = fx.fill_(np.empty(1000, np.float32), LAW, seed=2, stream=3)
-    short = fx.fill_(np.empty(10, np.float32), LAW, seed=2, stream=3)
-    half = fx.fill_(np.empty(10, np.float16), LAW, seed=2, stream=3)
+    long = fx.fill_(np.empty(1000, np.float32), DISTRIBUTION, seed=2, stream=3)
+    short = fx.fill_(np.empty(10, np.float32), DISTRIBUTION, seed=2, stream=3)
+    half = fx.fill_(np.empty(10, np.float16), DISTRIBUTION, seed=2, stream=3)
     assert (long[:10] == short).all()
     assert (short.astype(np.float16) == half).all()
 
@@ -189,7 +189,7 @@ def test_bad_seed(seed, error):
     """Named in the message with its value; nothing is written, taken or reseeded."""
     fx.manual_seed(6)
     w = np.full(3, 0.5)
-    for call in (lambda: fx.fill_(w, LAW, seed=seed), lambda: fx.manual_seed(seed)):
+    for call in (lambda: fx.fill_(w, DISTRIBUTION, seed=seed), lambda: fx.manual_seed(seed)):
         with pytest.raises(error, match="seed is") as raised:
             call()
         assert str(seed) in str(raised.value) or repr(seed) in str(raised.value)
@@ -204,7 +204,7 @@ def test_bad_stream(stream, error):
     w = np.full(3, 0.5)
     for key in ({}, {"seed": 1}):
         with pytest.raises(error, match="stream is") as raised:
-            fx.fill_(w, LAW, stream=stream, **key)
+            fx.fill_(w, DISTRIBUTION, stream=stream, **key)
         assert str(stream) in str(raised.value) or repr(stream) in str(raised.value)
     assert (w == 0.5).all()
     assert drawn() == expected(6, 0)

@@ -477,9 +477,9 @@ COUNT = 6000
 
 
 def haar_faults(matrices):
-    """What sets matrices of order 3 apart from the uniform law; none has one chance in 10**5.
+    """What sets matrices of order 3 apart from the uniform distribution; none has one chance in 10**5.
 
-    A row of a Haar matrix is a uniform point of the sphere, so each entry has the law U[-1, 1]
+    A row of a Haar matrix is a uniform point of the sphere, so each entry has the distribution U[-1, 1]
     (Archimedes). Of the trace the mean square is 1, and rotations and reflections are equally many.
     """
     faults = []
@@ -749,7 +749,7 @@ def test_a_refused_structure_takes_no_stream():
     assert (taken == fx.fill_(np.empty(9), fx.Normal(), seed=5, stream=0)).all()
 
 
-@pytest.mark.parametrize("law", [None, "normal", 3, fx.Normal, Orthogonal])
-def test_what_is_no_law(law):
+@pytest.mark.parametrize("distribution", [None, "normal", 3, fx.Normal, Orthogonal])
+def test_what_is_no_distribution(distribution):
     with pytest.raises(TypeError, match="Distribution or a Structure"):
-        fx.fill_(np.empty((3, 3)), law)
+        fx.fill_(np.empty((3, 3)), distribution)

@@ -15,10 +15,16 @@ import threadpoolctl
 import fastxavier as fx
 from fastxavier import _core
 
-LAWS = [fx.Uniform(-0.5, 1.5), fx.Normal(0.1, 2.0), fx.TruncatedNormal(0.0, 1.0, -1.0, 3.0)]
+DISTRIBUTIONS = [
+    fx.Uniform(-0.5, 1.5),
+    fx.Normal(0.1, 2.0),
+    fx.TruncatedNormal(0.0, 1.0, -1.0, 3.0),
+]
 COUNTS = [None, 1, 2, 3, 7, 64]
 
-every_law = pytest.mark.parametrize("law", LAWS, ids=lambda law: type(law).__name__)
+every_distribution = pytest.mark.parametrize(
+    "distribution", DISTRIBUTIONS, ids=lambda distribution: type(distribution).__name__
+)
 with_openmp = pytest.mark.skipif(
     _core.openmp_version() == 0, reason="built without OpenMP: there is one thread"
 )
@@ -27,16 +33,16 @@ with_openmp = pytest.mark.skipif(
 # ---- number of threads ---------------------------------------------------------------------------
 
 
-@every_law
+@every_distribution
 @pytest.mark.parametrize("dtype", cases.DTYPES.values(), ids=str)
-def test_number_of_threads_changes_no_bit(law, dtype, isa):
+def test_number_of_threads_changes_no_bit(distribution, dtype, isa):
     """Contiguous, Fortran and strided arrays of some 20 tasks, and one task more."""
     base = np.empty((603, 1204), dtype)
     for view in (base, base.T, base[::2, ::-1], base.reshape(-1)[: 4 * 32768 + 1]):
         results = set()
         for threads in COUNTS:
             base.view(np.uint8)[...] = 0xA5
-            fx.fill_(view, law, seed=1, stream=2, threads=threads)
+            fx.fill_(view, distribution, seed=1, stream=2, threads=threads)
             results.add(base.tobytes())
         assert len(results) == 1
 
@@ -144,7 +150,9 @@ def test_concurrent_fills(threads, isa):
         for turn in range(rounds):
             shape = (7, 11) if turn % 2 else (257, 411)
             w = np.empty(shape[::-1], np.float32).T
-            fx.fill_(w, LAWS[(number + turn) % 3], seed=number, stream=turn, threads=threads)
+            fx.fill_(
+                w, DISTRIBUTIONS[(number + turn) % 3], seed=number, stream=turn, threads=threads
+            )
             digests.append(w.tobytes())
         return digests
 
@@ -153,15 +161,17 @@ def test_concurrent_fills(threads, isa):
 
 def test_parts_of_one_array_from_many_threads():
     """Shards of one tensor, written at the same time into interleaved memory."""
-    law, workers = LAWS[1], 8
+    distribution, workers = DISTRIBUTIONS[1], 8
     w = np.zeros((800, 403), np.float32)
 
     def task(number):
         rows = slice(100 * number, 100 * (number + 1))
-        fx.fill_(w[rows], law, seed=3, global_shape=w.shape, offset=(100 * number, 0), threads=2)
+        fx.fill_(
+            w[rows], distribution, seed=3, global_shape=w.shape, offset=(100 * number, 0), threads=2
+        )
 
     at_once(workers, task)
-    assert (w == fx.fill_(np.empty_like(w), law, seed=3)).all()
+    assert (w == fx.fill_(np.empty_like(w), distribution, seed=3)).all()
 
 
 def test_module_default_hands_out_each_stream_once():
@@ -170,7 +180,7 @@ def test_module_default_hands_out_each_stream_once():
     fx.manual_seed(99)
 
     def task(number):
-        return [fx.fill_(np.empty(5), LAWS[0]).tobytes() for _ in range(each)]
+        return [fx.fill_(np.empty(5), DISTRIBUTIONS[0]).tobytes() for _ in range(each)]
 
     switch = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
@@ -179,7 +189,8 @@ def test_module_default_hands_out_each_stream_once():
     finally:
         sys.setswitchinterval(switch)
     expected = [
-        fx.fill_(np.empty(5), LAWS[0], seed=99, stream=s).tobytes() for s in range(workers * each)
+        fx.fill_(np.empty(5), DISTRIBUTIONS[0], seed=99, stream=s).tobytes()
+        for s in range(workers * each)
     ]
     assert sorted(got) == sorted(expected)
 
@@ -193,26 +204,29 @@ def test_failing_calls_among_others_take_no_stream():
         got = []
         for turn in range(each):
             if (number + turn) % 2:
-                got.append(fx.fill_(np.empty(5), LAWS[0]).tobytes())
+                got.append(fx.fill_(np.empty(5), DISTRIBUTIONS[0]).tobytes())
             else:
                 with pytest.raises(TypeError):
-                    fx.fill_(np.empty(5, int), LAWS[0])
+                    fx.fill_(np.empty(5, int), DISTRIBUTIONS[0])
         return got
 
     got = [w for taken in at_once(workers, task) for w in taken]
     expected = [
-        fx.fill_(np.empty(5), LAWS[0], seed=98, stream=s).tobytes() for s in range(len(got))
+        fx.fill_(np.empty(5), DISTRIBUTIONS[0], seed=98, stream=s).tobytes()
+        for s in range(len(got))
     ]
     assert len(got) == workers * each // 2
     assert sorted(got) == sorted(expected)
 
 
 def test_distributions_made_at_once():
-    """Laws measured from many threads, cached or not, draw the same."""
+    """Distributions measured from many threads, cached or not, draw the same."""
 
     def task(number):
-        laws = [fx.TruncatedNormal(0, 1, -1 - k / 64, 2 + k / 32) for k in range(40)]
-        return [fx.fill_(np.empty(9), law, seed=1).tobytes() for law in laws]
+        distributions = [fx.TruncatedNormal(0, 1, -1 - k / 64, 2 + k / 32) for k in range(40)]
+        return [
+            fx.fill_(np.empty(9), distribution, seed=1).tobytes() for distribution in distributions
+        ]
 
     assert len({tuple(result) for result in at_once(6, task)}) == 1
 

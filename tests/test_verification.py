@@ -1,7 +1,7 @@
 """What `verify` tells of an array: faults are found, true draws never accused, numbers are right.
 
 Expected numbers come from SciPy, mpmath or closed forms. Seeds are fixed; where true draws may fail
-by chance, the bound is a quantile of the binomial law that a right verdict obeys.
+by chance, the bound is a quantile of the binomial distribution that a right verdict obeys.
 """
 
 import doctest
@@ -36,8 +36,8 @@ TRUNCATED = fx.glorot_truncated_normal(512, 512)
 dtypes = pytest.mark.parametrize("dtype", cases.DTYPES)
 
 
-def filled(law, shape=SHAPE, dtype="float32", seed=SEED):
-    return fx.fill_(np.empty(shape, cases.DTYPES[dtype]), law, seed=seed)
+def filled(distribution, shape=SHAPE, dtype="float32", seed=SEED):
+    return fx.fill_(np.empty(shape, cases.DTYPES[dtype]), distribution, seed=seed)
 
 
 # ---- true draws ----------------------------------------------------------------------------------
@@ -45,8 +45,8 @@ def filled(law, shape=SHAPE, dtype="float32", seed=SEED):
 
 @pytest.mark.parametrize(("name", "dtype"), cases.ALL)
 def test_our_draws_pass(name, dtype):
-    law = cases.laws(dtype)[name]
-    report = verify(filled(law, (600, 500), dtype), law)
+    distribution = cases.distributions(dtype)[name]
+    report = verify(filled(distribution, (600, 500), dtype), distribution)
     assert report.ok, report
 
 
@@ -65,26 +65,28 @@ SMALL_LAWS = [
 
 @dtypes
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 10])
-@pytest.mark.parametrize("law", SMALL_LAWS, ids=repr)
-def test_a_handful_of_values_passes(law, count, dtype):
+@pytest.mark.parametrize("distribution", SMALL_LAWS, ids=repr)
+def test_a_handful_of_values_passes(distribution, count, dtype):
     for seed in range(3):
-        report = verify(filled(law, count, dtype, seed), law)
+        report = verify(filled(distribution, count, dtype, seed), distribution)
         assert report.ok, report
 
 
 def test_false_alarms_are_as_rare_as_stated():
-    """Of many fills no more fail than a binomial law with that probability allows, but for 1e-6."""
+    """Of many fills no more fail than a binomial distribution with that probability allows, but for 1e-6."""
     false_alarm, each = 0.05, 15
     cells = list(itertools.product(SMALL_LAWS, cases.DTYPES, range(each)))
     failed = 0
-    for seed, (law, dtype, i) in enumerate(cells):
+    for seed, (distribution, dtype, i) in enumerate(cells):
         count = (5, 50, 700, 3000, 20000)[i % 5]
-        failed += not verify(filled(law, count, dtype, seed), law, false_alarm=false_alarm).ok
+        failed += not verify(
+            filled(distribution, count, dtype, seed), distribution, false_alarm=false_alarm
+        ).ok
     assert failed <= stats.binom.isf(1e-6, len(cells), false_alarm)
 
 
 @pytest.mark.parametrize(
-    ("law", "dtype", "count"),
+    ("distribution", "dtype", "count"),
     [
         (NORMAL, "float32", 1600),
         (UNIFORM, "float64", 1600),
@@ -93,9 +95,11 @@ def test_false_alarms_are_as_rare_as_stated():
     ],
     ids=repr,
 )
-def test_probabilities_of_true_draws_are_uniform(law, dtype, count):
+def test_probabilities_of_true_draws_are_uniform(distribution, dtype, count):
     """Neither too small nor too large: a p that is always near 1 would find nothing."""
-    reports = [verify(filled(law, count, dtype, seed), law) for seed in range(250)]
+    reports = [
+        verify(filled(distribution, count, dtype, seed), distribution) for seed in range(250)
+    ]
     names = ["mean", "variance", "least", "greatest"] + ["fit"] * (dtype == "bfloat16")
     for name in names:
         p = [getattr(report, name).p for report in reports]
@@ -127,8 +131,8 @@ NUMPYS = {
 
 @pytest.mark.parametrize("name", NUMPYS)
 def test_other_generators_pass(name):
-    draw, law = NUMPYS[name]
-    report = verify(draw(np.random.default_rng(SEED), 1_000_000), law)
+    draw, distribution = NUMPYS[name]
+    report = verify(draw(np.random.default_rng(SEED), 1_000_000), distribution)
     assert report.ok, report
 
 
@@ -204,8 +208,8 @@ FAULTS = {
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_faults_are_found(name):
-    make, law, finding = FAULTS[name]
-    report = verify(make(), law)
+    make, distribution, finding = FAULTS[name]
+    report = verify(make(), distribution)
     assert not report.ok
     assert finding in report.failures
 
@@ -216,8 +220,8 @@ def test_faults_are_found(name):
 )
 def test_other_findings_are_left_alone(name, others):
     """One fault, one failure, and the like: a mean moved a little may touch the distribution."""
-    make, law, _ = FAULTS[name]
-    assert len(verify(make(), law).failures) <= 1 + others
+    make, distribution, _ = FAULTS[name]
+    assert len(verify(make(), distribution).failures) <= 1 + others
 
 
 @dtypes
@@ -326,21 +330,21 @@ def test_values_all_alike_are_soon_told():
 
 
 @pytest.mark.parametrize(
-    ("law", "told"),
+    ("distribution", "told"),
     [(Normal(1, 0.02), True), (Normal(1, 0.001), False), (Normal(0, 0.02), True)],
     ids=repr,
 )
-def test_chance_does_not_repeat_blocks_of_few_numbers(law, told):
+def test_chance_does_not_repeat_blocks_of_few_numbers(distribution, told):
     """Of a bfloat16 near 1 there are few: windows grow, or nothing is told of repeats."""
-    values = filled(law, (700, 700), "bfloat16")
-    report = verify(values, law)
+    values = filled(distribution, (700, 700), "bfloat16")
+    report = verify(values, distribution)
     assert report.ok
     assert (report.repeats is not None) == told
 
 
 # ---- numbers -------------------------------------------------------------------------------------
 
-LAWS = [
+DISTRIBUTIONS = [
     (Normal(0.3, 0.02), 3),
     (Uniform(-0.1, 0.3), 9 / 5),
     (TruncatedNormal(0, 1), None),
@@ -366,23 +370,23 @@ def exact_kurtosis(low, high):
         return float(fourth / second**2)
 
 
-@pytest.mark.parametrize(("law", "kurtosis"), LAWS, ids=repr)
-def test_moments_in_standard_errors(law, kurtosis):
-    """z of mean and variance from the law's fourth moment, in plain NumPy."""
+@pytest.mark.parametrize(("distribution", "kurtosis"), DISTRIBUTIONS, ids=repr)
+def test_moments_in_standard_errors(distribution, kurtosis):
+    """z of mean and variance from the distribution's fourth moment, in plain NumPy."""
     if kurtosis is None:
-        kurtosis = exact_kurtosis(law.low, law.high)
-    values = filled(law, 100_000, "float64")
-    report = verify(values, law)
+        kurtosis = exact_kurtosis(distribution.low, distribution.high)
+    values = filled(distribution, 100_000, "float64")
+    report = verify(values, distribution)
     root = math.sqrt(values.size)
-    z = (values.mean() - law.mean) / law.std * root
+    z = (values.mean() - distribution.mean) / distribution.std * root
     assert math.isclose(report.mean.z, z, rel_tol=1e-6)
     assert math.isclose(report.mean.measured, values.mean(), rel_tol=1e-9)
-    assert report.mean.expected == law.mean
-    about = ((values - law.mean) ** 2).mean()
-    z = (about / law.variance - 1) / math.sqrt(kurtosis - 1) * root
+    assert report.mean.expected == distribution.mean
+    about = ((values - distribution.mean) ** 2).mean()
+    z = (about / distribution.variance - 1) / math.sqrt(kurtosis - 1) * root
     assert math.isclose(report.variance.z, z, rel_tol=1e-6)
     assert math.isclose(report.variance.measured, about, rel_tol=1e-9)
-    assert math.isclose(report.variance.expected, law.variance, rel_tol=1e-12)
+    assert math.isclose(report.variance.expected, distribution.variance, rel_tol=1e-12)
 
 
 def test_probability_of_a_variance_is_that_of_a_chi_square():
@@ -403,21 +407,25 @@ def test_a_few_values_have_moments_that_are_not_judged():
     assert report.level == 1e-6 / 3
 
 
-@pytest.mark.parametrize(("law", "_"), LAWS, ids=repr)
+@pytest.mark.parametrize(("distribution", "_"), DISTRIBUTIONS, ids=repr)
 @pytest.mark.parametrize("count", [1, 10, 5000])
-def test_kolmogorov_smirnov(law, count, _):
+def test_kolmogorov_smirnov(distribution, count, _):
     """SciPy's distance, but for what lies within one of the cells."""
-    values = filled(law, count, "float64")
-    if isinstance(law, Uniform):
-        frozen = stats.uniform(law.low, law.high - law.low)
+    values = filled(distribution, count, "float64")
+    if isinstance(distribution, Uniform):
+        frozen = stats.uniform(distribution.low, distribution.high - distribution.low)
     else:
-        low, high = (law.low, law.high) if isinstance(law, TruncatedNormal) else (-inf, inf)
-        parent = law.parent if isinstance(law, TruncatedNormal) else law
+        low, high = (
+            (distribution.low, distribution.high)
+            if isinstance(distribution, TruncatedNormal)
+            else (-inf, inf)
+        )
+        parent = distribution.parent if isinstance(distribution, TruncatedNormal) else distribution
         frozen = stats.truncnorm(low, high, parent.mean, parent.std)
     exact = stats.kstest(values, frozen.cdf)
-    found = verify(values, law).fit
+    found = verify(values, distribution).fit
     assert found.note == "Kolmogorov-Smirnov"
-    # The densest law's cell holds 1 / 1,500; the outer two 2**-12 each.
+    # The densest distribution's cell holds 1 / 1,500; the outer two 2**-12 each.
     assert 0 <= exact.statistic - found.measured <= 7e-4 + 1e-12
     assert found.p >= exact.pvalue * (1 - 1e-9)
 
@@ -425,14 +433,14 @@ def test_kolmogorov_smirnov(law, count, _):
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_every_number_of_16_bits_has_its_share(dtype):
     """The chi-square over groups of representable numbers, by dictionary, fraction and SciPy."""
-    law, kind, count = NORMAL, cases.DTYPES[dtype], 50_000
-    values = filled(law, count, dtype)
+    distribution, kind, count = NORMAL, cases.DTYPES[dtype], 50_000
+    values = filled(distribution, count, dtype)
     seen = dict(zip(*np.unique(values.astype(np.float64), return_counts=True), strict=True))
     with np.errstate(invalid="ignore"):
         every = np.arange(1 << 16, dtype=np.uint16).view(kind).astype(np.float64)
     numbers = np.unique(every[np.isfinite(every)])
     ends = [-inf, *((numbers[1:] + numbers[:-1]) / 2), inf]
-    shares = np.diff(stats.norm(0, float(np.float32(law.std))).cdf(ends))
+    shares = np.diff(stats.norm(0, float(np.float32(distribution.std))).cdf(ends))
     groups = [[0, 0.0]]
     for number, share in zip(numbers.tolist(), shares.tolist(), strict=True):
         if groups[-1][1] * count >= 20:
@@ -444,17 +452,17 @@ def test_every_number_of_16_bits_has_its_share(dtype):
         groups[-1] = [groups[-1][0] + rest[0], groups[-1][1] + rest[1]]
     observed, expected = np.array(groups).T
     exact = stats.chisquare(observed, expected * count)
-    found = verify(values, law).fit
+    found = verify(values, distribution).fit
     assert found.note == f"chi-square, {len(groups):,} groups"
     assert math.isclose(found.measured, exact.statistic, rel_tol=1e-6)
     assert math.isclose(found.p, 2 * min(exact.pvalue, 1 - exact.pvalue), rel_tol=0.05)
 
 
-@pytest.mark.parametrize(("law", "_"), LAWS, ids=repr)
-def test_chi_square_of_cells(law, _):
+@pytest.mark.parametrize(("distribution", "_"), DISTRIBUTIONS, ids=repr)
+def test_chi_square_of_cells(distribution, _):
     """Of many doubles: the same statistic within what other groups of them may give."""
-    values = filled(law, 200_000, "float64")
-    found = verify(values, law).fit
+    values = filled(distribution, 200_000, "float64")
+    found = verify(values, distribution).fit
     assert found.note.startswith("chi-square, ")
     assert 900 < found.expected + 1 <= 1024
     assert abs(found.measured - found.expected) < 5 * math.sqrt(2 * found.expected)
@@ -515,13 +523,13 @@ def test_extremes_of_a_normal():
 def test_bounds_are_those_of_the_dtype(dtype):
     """0.1 rounds up in float32 and bfloat16, down in float16: the rounded bound is inside."""
     kind = cases.DTYPES[dtype].type
-    law = Uniform(-0.1, 0.1)
+    distribution = Uniform(-0.1, 0.1)
     bound = kind(np.float32(0.1)) if dtype != "float64" else 0.1
-    values = filled(law, (100, 100), dtype)
+    values = filled(distribution, (100, 100), dtype)
     values[0, 0], values[5, 5] = bound, -bound
-    assert verify(values, law).out_of_bounds.measured == 0
+    assert verify(values, distribution).out_of_bounds.measured == 0
     values[0, 0], values[5, 5] = np.nextafter(bound, kind(1)), -np.nextafter(bound, kind(1))
-    report = verify(values, law)
+    report = verify(values, distribution)
     assert report.out_of_bounds.measured == 2
     assert "out_of_bounds" in report.failures
 
@@ -530,13 +538,15 @@ def test_bounds_from_rounded_parameters_are_bounds():
     """3 sigma rounded, and 3 times sigma rounded, differ by an ulp; either may be the bound."""
     differing = 0
     for std in np.linspace(0.5, 0.9, 20).tolist():
-        law = TruncatedNormal(0, std, -3, 3)
+        distribution = TruncatedNormal(0, std, -3, 3)
         bounds = {np.float32(3 * std), np.float32(3 * float(np.float32(std)))}
         differing += len(bounds) - 1
         for bound in bounds:
-            assert verify(np.array([0.1, bound], np.float32), law).out_of_bounds.measured == 0
+            assert (
+                verify(np.array([0.1, bound], np.float32), distribution).out_of_bounds.measured == 0
+            )
         above = np.nextafter(max(bounds), np.float32(9))
-        assert verify(np.array([0.1, above], np.float32), law).out_of_bounds.measured == 1
+        assert verify(np.array([0.1, above], np.float32), distribution).out_of_bounds.measured == 1
     assert differing > 0
 
 
@@ -625,34 +635,38 @@ def test_memory_is_bounded(view):
     assert peak < 3 * 24 * values.size / 32 * 2 + 64 * verification.CHUNK
 
 
-# ---- laws without variance, structures -----------------------------------------------------------
+# ---- distributions without variance, structures -----------------------------------------------------------
 
 
 @dtypes
-@pytest.mark.parametrize("law", [Normal(0.1, 0), Uniform(0.1, 0.1), Normal(0, 0)], ids=repr)
-def test_constants(dtype, law):
-    values = np.full((3, 5), np.float32(law.mean) if dtype != "float64" else law.mean)
+@pytest.mark.parametrize(
+    "distribution", [Normal(0.1, 0), Uniform(0.1, 0.1), Normal(0, 0)], ids=repr
+)
+def test_constants(dtype, distribution):
+    values = np.full(
+        (3, 5), np.float32(distribution.mean) if dtype != "float64" else distribution.mean
+    )
     values = values.astype(cases.DTYPES[dtype])
-    report = verify(values, law)
+    report = verify(values, distribution)
     assert report.ok
     assert report.mean is None
-    assert verify(-values if law.mean == 0 else values, law).ok
+    assert verify(-values if distribution.mean == 0 else values, distribution).ok
     values[1, 1] = np.nextafter(values[1, 1], cases.DTYPES[dtype].type(1))
-    assert verify(values, law).failures == ("out_of_bounds",)
+    assert verify(values, distribution).failures == ("out_of_bounds",)
     values[1, 1] = np.nan
-    assert verify(values, law).failures == ("nans",)
+    assert verify(values, distribution).failures == ("nans",)
 
 
-def test_a_law_that_the_dtype_holds_as_a_constant():
+def test_a_distribution_that_the_dtype_holds_as_a_constant():
     assert verify(filled(Normal(1, 1e-60), 100), Normal(1, 1e-60)).ok
     assert not verify(np.array([1, 1.5], np.float32), Normal(1, 1e-60)).ok
 
 
 @pytest.mark.parametrize(
-    "law", [Uniform(1, 1 + 7 * 2.0**-23), Normal(1e6, 1e-4), Normal(1, 1e-5)], ids=repr
+    "distribution", [Uniform(1, 1 + 7 * 2.0**-23), Normal(1e6, 1e-4), Normal(1, 1e-5)], ids=repr
 )
-def test_laws_of_few_float32_numbers_are_not_accused_of_rounding(law):
-    report = verify(filled(law, (1000, 300)), law)
+def test_distributions_of_few_float32_numbers_are_not_accused_of_rounding(distribution):
+    report = verify(filled(distribution, (1000, 300)), distribution)
     assert report.ok, report
 
 
@@ -680,7 +694,7 @@ def test_structures():
 def test_report_is_immutable():
     report = verify(filled(NORMAL), NORMAL)
     with pytest.raises(FrozenInstanceError):
-        report.law = UNIFORM
+        report.distribution = UNIFORM
     with pytest.raises(FrozenInstanceError):
         report.mean.p = 1.0
 
@@ -703,12 +717,12 @@ def test_report_prints_as_a_table():
 
 @pytest.mark.parametrize("name", ["NaN", "sums beyond doubles", "clipped"])
 def test_report_as_json(name):
-    make, law, finding = FAULTS[name]
-    report = verify(make(), law)
+    make, distribution, finding = FAULTS[name]
+    report = verify(make(), distribution)
     read = json.loads(json.dumps(report.asdict(), allow_nan=False))
     assert read["ok"] is False
     assert finding in read["failures"]
-    assert read["law"] == repr(law)
+    assert read["distribution"] == repr(distribution)
     assert set(read["findings"]) == {one.name for one in report.findings}
 
 
@@ -729,8 +743,8 @@ def test_level_is_bonferronis():
         ((None, NORMAL), {}, TypeError, "array has dtype object"),
         ((np.ones(3, np.complex64), NORMAL), {}, TypeError, "array has dtype complex64"),
         ((np.empty((0, 3)), NORMAL), {}, ValueError, r"array has shape \(0, 3\); it must hold"),
-        ((np.ones(3), 0.02), {}, TypeError, "law is 0.02, a float; it must be a Uniform"),
-        ((np.ones(3), Uniform), {}, TypeError, "law is <class"),
+        ((np.ones(3), 0.02), {}, TypeError, "distribution is 0.02, a float; it must be a Uniform"),
+        ((np.ones(3), Uniform), {}, TypeError, "distribution is <class"),
         ((np.ones(3, "f"), Normal(0, 1e99)), {}, ValueError, "beyond the largest float32"),
         ((np.ones(3), NORMAL), {"false_alarm": 0}, ValueError, "false_alarm is 0.0; it must be be"),
         ((np.ones(3), NORMAL), {"false_alarm": 1}, ValueError, "false_alarm is 1.0"),

@@ -25,7 +25,7 @@ def saved(name, storage=STORAGE):
             f"no run {name!r} under {storage}: pytest benchmarks --benchmark-save={name}"
         )
     return {
-        f"{benchmark['params']['law']}, {benchmark['params']['dtype']}, {ratio}": value
+        f"{benchmark['params']['distribution']}, {benchmark['params']['dtype']}, {ratio}": value
         for benchmark in json.loads(runs[-1].read_text())["benchmarks"]
         for ratio, value in benchmark["extra_info"].items()
     }

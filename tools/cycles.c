@@ -12,30 +12,30 @@ enum { BYTES = 256 << 10, RUNS = 100, REPEATS = 4 };
 int main(void)
 {
     static const char *const DTYPES[] = {"float32", "float64", "float16", "bfloat16"};
-    static const char *const LAWS[] = {"uniform", "normal", "truncated +-2", "truncated +-3"};
+    static const char *const DISTRIBUTIONS[] = {"uniform", "normal", "truncated +-2", "truncated +-3"};
     const fx_options one = {.threads = 1};
     char *data = aligned_alloc(4096, BYTES);
     if (!data)
         return 1;
-    fx_law laws[4];
-    fx_uniform(&laws[0], -0.05, 0.05);
-    fx_normal(&laws[1], 0, 0.02);
-    fx_truncated_normal(&laws[2], 0, 0.02, -2, 2);
-    fx_truncated_normal(&laws[3], 0, 0.02, -3, 3);
+    fx_distribution distributions[4];
+    fx_uniform(&distributions[0], -0.05, 0.05);
+    fx_normal(&distributions[1], 0, 0.02);
+    fx_truncated_normal(&distributions[2], 0, 0.02, -2, 2);
+    fx_truncated_normal(&distributions[3], 0, 0.02, -3, 3);
     memset(data, 0, BYTES);
-    printf("%-8s %-14s %9s %9s %9s %9s   bytes per cycle\n", "ISA", "law", DTYPES[0], DTYPES[1],
+    printf("%-8s %-14s %9s %9s %9s %9s   bytes per cycle\n", "ISA", "distribution", DTYPES[0], DTYPES[1],
            DTYPES[2], DTYPES[3]);
     for (int i = 0; fx_isa_available(i); i++) {
         fx_force_isa(fx_isa_available(i));
-        for (int law = 0; law < 4; law++) {
-            printf("%-8s %-14s", fx_isa(), LAWS[law]);
+        for (int distribution = 0; distribution < 4; distribution++) {
+            printf("%-8s %-14s", fx_isa(), DISTRIBUTIONS[distribution]);
             for (int dtype = FX_FLOAT32; dtype <= FX_BFLOAT16; dtype++) {
                 const int64_t count = BYTES / (int64_t)fx_itemsize((fx_dtype)dtype);
                 double least = 1e300;
                 for (int run = 0; run < RUNS; run++) {
                     const double before = seconds_per_cycle(), start = seconds();
                     for (int k = 0; k < REPEATS; k++)
-                        fx_fill_run(data, (fx_dtype)dtype, 0, count, &laws[law], 7, 3, &one);
+                        fx_fill_run(data, (fx_dtype)dtype, 0, count, &distributions[distribution], 7, 3, &one);
                     const double taken = (seconds() - start) / REPEATS, after = seconds_per_cycle();
                     const double cycles = taken / (before < after ? before : after);
                     least = cycles < least ? cycles : least;

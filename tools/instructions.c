@@ -1,4 +1,4 @@
-/* What instructions.py has callgrind count: every law and dtype, by the instruction set that is
+/* What instructions.py has callgrind count: every distribution and dtype, by the instruction set that is
    named, one thread. Each fill leaves a profile under its name; the first of all, uncounted, is
    where the library chooses its kernels. */
 #include <stdio.h>
@@ -10,26 +10,26 @@
 enum { COUNT = 1 << 16 };
 
 static const char *const DTYPES[] = {"float32", "float64", "float16", "bfloat16"};
-static const char *const LAWS[] = {"uniform", "normal", "truncated_2", "truncated_3"};
+static const char *const DISTRIBUTIONS[] = {"uniform", "normal", "truncated_2", "truncated_3"};
 
 int main(int argc, char **argv)
 {
     const fx_options one = {.threads = 1};
-    fx_law laws[4];
+    fx_distribution distributions[4];
     char *data = aligned_alloc(4096, COUNT * sizeof(double));
     if (!data || argc != 2 || fx_force_isa(argv[1]) != FX_OK)
         return 1;
-    fx_uniform(&laws[0], -0.05, 0.05);
-    fx_normal(&laws[1], 0, 0.02);
-    fx_truncated_normal(&laws[2], 0, 0.02, -2, 2);
-    fx_truncated_normal(&laws[3], 0, 0.02, -3, 3);
-    fx_fill_run(data, FX_FLOAT32, 0, COUNT, &laws[0], 7, 3, &one);
-    for (int law = 0; law < 4; law++)
+    fx_uniform(&distributions[0], -0.05, 0.05);
+    fx_normal(&distributions[1], 0, 0.02);
+    fx_truncated_normal(&distributions[2], 0, 0.02, -2, 2);
+    fx_truncated_normal(&distributions[3], 0, 0.02, -3, 3);
+    fx_fill_run(data, FX_FLOAT32, 0, COUNT, &distributions[0], 7, 3, &one);
+    for (int distribution = 0; distribution < 4; distribution++)
         for (int dtype = FX_FLOAT32; dtype <= FX_BFLOAT16; dtype++) {
             char name[80];
-            snprintf(name, sizeof name, "%s %s %s %d", argv[1], LAWS[law], DTYPES[dtype], COUNT);
+            snprintf(name, sizeof name, "%s %s %s %d", argv[1], DISTRIBUTIONS[distribution], DTYPES[dtype], COUNT);
             CALLGRIND_ZERO_STATS;
-            fx_fill_run(data, (fx_dtype)dtype, 0, COUNT, &laws[law], 7, 3, &one);
+            fx_fill_run(data, (fx_dtype)dtype, 0, COUNT, &distributions[distribution], 7, 3, &one);
             CALLGRIND_DUMP_STATS_AT(name);
         }
     free(data);

@@ -31,16 +31,16 @@ ARCHER = Path(f"/usr/lib/llvm-{LLVM}/lib/libarcher.so")
 CLANG_RT = f"libclang-rt-{LLVM}-dev"
 OMP = (ARCHER, f"libomp-{LLVM}-dev")
 
-# What meets the binding: memory of any layout, laws, streams, threads, refusals.
+# What meets the binding: memory of any layout, distributions, streams, threads, refusals.
 PYTHON_TESTS = ["golden", "arrays", "shards", "streams", "threads", "errors", "models", "bits"]
 
 # Fills past the end of an array, by the same library that the tests use.
 PYTHON_FAULT = """
 import ctypes, numpy as np
 from fastxavier import _core
-core, law, w = ctypes.CDLL(_core.__file__), ctypes.create_string_buffer(1024), np.empty(4096, "f4")
-core.fx_constant(law, ctypes.c_double(1))
-core.fx_fill_run(ctypes.c_void_p(w.ctypes.data), 0, ctypes.c_int64(0), ctypes.c_int64(4097), law,
+core, distribution, w = ctypes.CDLL(_core.__file__), ctypes.create_string_buffer(1024), np.empty(4096, "f4")
+core.fx_constant(distribution, ctypes.c_double(1))
+core.fx_fill_run(ctypes.c_void_p(w.ctypes.data), 0, ctypes.c_int64(0), ctypes.c_int64(4097), distribution,
                  ctypes.c_uint64(0), ctypes.c_uint64(0), None)
 """
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 CORE = Path(__file__).parent.parent / "src_c"
 FLAGS = ["-O3", "-ffp-contract=off", f"-I{CORE}"]
-LAWS = {
+DISTRIBUTIONS = {
     "uniform": "uniform",
     "normal": "normal",
     "truncated_core": "truncated +-2",
@@ -72,14 +72,16 @@ def main():
         subprocess.run([os.environ.get("CC", "cc"), *FLAGS, "-c", source, "-o", made], check=True)
         text = subprocess.check_output(["objdump", "-d", "--no-show-raw-insn", made], text=True)
     parts = iter(START.split(text)[1:])
-    functions = {(law, dtype): code.split("\n\n")[0] for law, dtype, code in zip(parts, parts, parts, strict=True)}  # fmt: skip  # noqa: E501
+    functions = {(distribution, dtype): code.split("\n\n")[0] for distribution, dtype, code in zip(parts, parts, parts, strict=True)}  # fmt: skip  # noqa: E501
     print(f"{'for 64 bytes':24} {'vector':>7} {'multiply':>9} {'bytes a cycle at most':>22}  full")
-    for law, shown in LAWS.items():
+    for distribution, shown in DISTRIBUTIONS.items():
         for dtype, (name, itemsize) in DTYPES.items():
             philox = groups * (2 * PHILOX - 1 if dtype == "f64" else PHILOX)
-            turn = next((t for t in loops(functions[law, dtype]) if rounds(t) == philox), None)
+            turn = next(
+                (t for t in loops(functions[distribution, dtype]) if rounds(t) == philox), None
+            )
             if turn is None:
-                sys.exit(f"{law} {dtype}: no loop of it has {philox} vpmuludq")
+                sys.exit(f"{distribution} {dtype}: no loop of it has {philox} vpmuludq")
             found = [one for one in turn if re.search(r"%[xyz]mm", one)]
             vectors = [one for one in found if not LOAD.match(one)]
             multiplications = [one for one in vectors if re.match(r"v\w*mul|vfn?m", one)]

@@ -10,7 +10,7 @@ from fastxavier import _core
 
 FULL = os.environ.get("FASTXAVIER_BENCH") == "full"
 
-LAWS = {
+DISTRIBUTIONS = {
     "uniform": fx.Uniform(-0.05, 0.05),
     "normal": fx.Normal(0.0, 0.02),
     "truncated_normal": fx.TruncatedNormal(0.0, 0.02),
@@ -30,6 +30,6 @@ def touched(count, dtype):
     return np.zeros(count, DTYPES[dtype]) + DTYPES[dtype].type(0)
 
 
-def fill(array, law, threads=1):
+def fill(array, distribution, threads=1):
     """What is timed."""
-    fx.fill_(array, law, seed=7, stream=3, threads=threads)
+    fx.fill_(array, distribution, seed=7, stream=3, threads=threads)

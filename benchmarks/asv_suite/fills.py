@@ -1,22 +1,22 @@
-"""Filling one array: by law, dtype, size and threads; by layout; by instruction set; cold."""
+"""Filling one array: by distribution, dtype, size and threads; by layout; by instruction set; cold."""
 
 import numpy as np
 
 import fastxavier as fx
 from fastxavier import _core
 
-from .axes import DTYPES, FULL, ISAS, LAWS, SIZES, THREADS, fill, touched
+from .axes import DISTRIBUTIONS, DTYPES, FULL, ISAS, SIZES, THREADS, fill, touched
 
 
 class Fill:
-    params = (list(LAWS), list(DTYPES), SIZES, THREADS)
-    param_names = ("law", "dtype", "values", "threads")
+    params = (list(DISTRIBUTIONS), list(DTYPES), SIZES, THREADS)
+    param_names = ("distribution", "dtype", "values", "threads")
 
-    def setup(self, law, dtype, values, threads):
-        self.law, self.array = LAWS[law], touched(values, dtype)
+    def setup(self, distribution, dtype, values, threads):
+        self.distribution, self.array = DISTRIBUTIONS[distribution], touched(values, dtype)
 
-    def time_fill(self, law, dtype, values, threads):
-        fill(self.array, self.law, threads)
+    def time_fill(self, distribution, dtype, values, threads):
+        fill(self.array, self.distribution, threads)
 
 
 LAYOUTS = {
@@ -28,29 +28,29 @@ LAYOUTS = {
 
 
 class Layout:
-    params = (list(LAWS) if FULL else ["uniform"], list(LAYOUTS))
-    param_names = ("law", "layout")
+    params = (list(DISTRIBUTIONS) if FULL else ["uniform"], list(LAYOUTS))
+    param_names = ("distribution", "layout")
 
-    def setup(self, law, layout):
-        self.law, self.array = LAWS[law], LAYOUTS[layout](10**6)
+    def setup(self, distribution, layout):
+        self.distribution, self.array = DISTRIBUTIONS[distribution], LAYOUTS[layout](10**6)
 
-    def time_fill(self, law, layout):
-        fill(self.array, self.law)
+    def time_fill(self, distribution, layout):
+        fill(self.array, self.distribution)
 
 
 class InstructionSet:
-    params = (ISAS, list(LAWS), list(DTYPES))
-    param_names = ("ISA", "law", "dtype")
+    params = (ISAS, list(DISTRIBUTIONS), list(DTYPES))
+    param_names = ("ISA", "distribution", "dtype")
 
-    def setup(self, isa, law, dtype):
-        self.law, self.array = LAWS[law], touched(1 << 16, dtype)
+    def setup(self, isa, distribution, dtype):
+        self.distribution, self.array = DISTRIBUTIONS[distribution], touched(1 << 16, dtype)
         _core.force_isa(isa)
 
-    def teardown(self, isa, law, dtype):
+    def teardown(self, isa, distribution, dtype):
         _core.force_isa(None)
 
-    def time_fill(self, isa, law, dtype):
-        fill(self.array, self.law)
+    def time_fill(self, isa, distribution, dtype):
+        fill(self.array, self.distribution)
 
 
 class FreshPages:
@@ -65,10 +65,10 @@ class FreshPages:
         self.array = np.empty(1 << 24, np.float32)
 
     def time_fill(self, threads):
-        fill(self.array, LAWS["uniform"], threads)
+        fill(self.array, DISTRIBUTIONS["uniform"], threads)
 
     def peakmem_fill(self, threads):
-        fill(self.array, LAWS["uniform"], threads)
+        fill(self.array, DISTRIBUTIONS["uniform"], threads)
 
     def peakmem_array_alone(self, threads):
         self.array.fill(0)
@@ -78,16 +78,16 @@ class Call:
     """What a call costs beside the values: one of them."""
 
     def setup(self):
-        self.array, self.law = np.zeros(1, np.float32), LAWS["uniform"]
+        self.array, self.distribution = np.zeros(1, np.float32), DISTRIBUTIONS["uniform"]
 
     def time_fill(self):
-        fx.fill_(self.array, self.law, seed=7, stream=3)
+        fx.fill_(self.array, self.distribution, seed=7, stream=3)
 
     def time_fill_next_stream(self):
-        fx.fill_(self.array, self.law)
+        fx.fill_(self.array, self.distribution)
 
     def time_fill_named_stream(self):
-        fx.fill_(self.array, self.law, seed=7, stream="layers.0.weight")
+        fx.fill_(self.array, self.distribution, seed=7, stream="layers.0.weight")
 
     def time_uniform(self):
         fx.uniform_(self.array, 256, 512, seed=7, stream=3)

@@ -50,9 +50,9 @@ class Model:
         fx.init_(self.arrays, seed=7, threads=threads)
 
     def time_one_by_one(self, name, threads):
-        law = fx.Uniform(-0.05, 0.05)
+        distribution = fx.Uniform(-0.05, 0.05)
         for array in self.arrays.values():
-            fill(array, law, threads)
+            fill(array, distribution, threads)
 
 
 class Import:

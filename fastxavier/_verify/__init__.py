@@ -1,4 +1,4 @@
-"""Verification: does an array hold draws of a law? It reads values and knows no seed or stream."""
+"""Verification: does an array hold draws of a distribution? It reads values and knows no seed or stream."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ CELLS = 1 << 14  # of equal width, in which float32 and float64 values are count
 GROUPS = 1 << 10  # of about equal probability, into which the cells are merged for a chi-square
 FEW = 1 << 16  # float32 and float64 values below which Kolmogorov-Smirnov sees more
 LEAST_EXPECTED = 20  # values in a group
-LEAST_GROUPS = 64  # fewer tell little, and their chi-square is too far from its law
+LEAST_GROUPS = 64  # fewer tell little, and their chi-square is too far from its distribution
 UNIFORM_BITS = 22  # a tail of 2**-22 may be missing: 23-bit uniforms on (-1, 1) leave so much
 
 WINDOW = 16  # consecutive values that must repeat, at least
-LONGEST_WINDOW = 64  # where a law has few different numbers
+LONGEST_WINDOW = 64  # where a distribution has few different numbers
 EXHAUSTIVE = 1 << 20  # values of which every window is compared with every other
 SPARSE = 5  # bits: of more values one place in 32 at most is the begin of a window,
 ANCHORS = 1 << 21  # and no more places than these
@@ -63,11 +63,11 @@ class Finding:
     name : str
         What was looked at.
     expected, measured : float
-        What the law lets expect (of an extreme: its median) and what the array holds.
+        What the distribution lets expect (of an extreme: its median) and what the array holds.
     z : float or None
         Their difference in standard errors, for a mean or a variance.
     p : float or None
-        Probability that draws of the law differ as much; None where that is not judged.
+        Probability that draws of the distribution differ as much; None where that is not judged.
     limit : float or None
         What `measured` must not pass, for counts and deviations.
     note : str
@@ -83,7 +83,7 @@ class Finding:
     note: str = ""
 
     def passes(self, level: float) -> bool:
-        """Whether it speaks for the law, `level` being the least probability that does."""
+        """Whether it speaks for the distribution, `level` being the least probability that does."""
         return (self.p is None or self.p >= level) and (
             self.limit is None or self.measured <= self.limit
         )
@@ -96,19 +96,19 @@ class Verification:
     Attributes
     ----------
     ok : bool
-        True if nothing found speaks against the law.
+        True if nothing found speaks against the distribution.
     failures : tuple of str
         Names of the findings that do.
     level : float
         The least p that does not: `false_alarm` divided by the number of p-values.
-    law, dtype, shape, false_alarm
+    distribution, dtype, shape, false_alarm
         What was asked of which array.
     nans, infinities : Finding
         Values that are not finite. All else is about the finite ones.
     out_of_bounds : Finding or None
-        Values outside the law's bounds, those rounded to the array's dtype.
+        Values outside the distribution's bounds, those rounded to the array's dtype.
     mean, variance : Finding or None
-        Against the law as the dtype holds it; the variance is taken about the law's own mean.
+        Against the distribution as the dtype holds it; the variance is taken about the distribution's own mean.
     fit : Finding or None
         Chi-square, with its degrees of freedom as what is expected, or the distance of
         Kolmogorov and Smirnov, with its median.
@@ -120,7 +120,7 @@ class Verification:
         Of a structure: its distance from the array.
     """
 
-    law: Distribution | Structural
+    distribution: Distribution | Structural
     dtype: str
     shape: tuple[int, ...]
     false_alarm: float
@@ -143,17 +143,17 @@ class Verification:
 
     @property
     def level(self) -> float:
-        """The least p that does not speak against the law (Bonferroni)."""
+        """The least p that does not speak against the distribution (Bonferroni)."""
         return self.false_alarm / max(1, sum(one.p is not None for one in self.findings))
 
     @property
     def failures(self) -> tuple[str, ...]:
-        """Names of the findings that speak against the law."""
+        """Names of the findings that speak against the distribution."""
         return tuple(one.name for one in self.findings if not one.passes(self.level))
 
     @property
     def ok(self) -> bool:
-        """Whether no finding speaks against the law."""
+        """Whether no finding speaks against the distribution."""
         return not self.failures
 
     def asdict(self) -> dict[str, Any]:
@@ -165,7 +165,7 @@ class Verification:
         return {
             "ok": self.ok,
             "failures": list(self.failures),
-            "law": repr(self.law),
+            "distribution": repr(self.distribution),
             "dtype": self.dtype,
             "shape": list(self.shape),
             "false_alarm": self.false_alarm,
@@ -180,13 +180,15 @@ class Verification:
         rows: list[tuple[str, ...]] = [("", "expected", "measured", "z", "p", "")]
         rows += [_cells_of(one, self.level) for one in self.findings]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = [f"{self.law!r}: {math.prod(self.shape):,} of {self.dtype}, shape {self.shape}"]
+        lines = [
+            f"{self.distribution!r}: {math.prod(self.shape):,} of {self.dtype}, shape {self.shape}"
+        ]
         for row in rows:
             cells = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
             cells[0], cells[-1] = row[0].ljust(widths[0]), row[-1]
             lines.append("  ".join(cells).rstrip())
         against = ", ".join(map(_spoken, self.failures))
-        verdict = f"NOT OK: {against}" if against else "ok: nothing speaks against the law"
+        verdict = f"NOT OK: {against}" if against else "ok: nothing speaks against the distribution"
         return "\n".join((*lines, f"{verdict} (the least p allowed is {self.level:.2g})"))
 
 
@@ -214,27 +216,27 @@ def _cells_of(one: Finding, level: float) -> tuple[str, ...]:
 
 
 def verify(
-    array: Any, law: Distribution | Structural, *, false_alarm: SupportsFloat = 1e-6
+    array: Any, distribution: Distribution | Structural, *, false_alarm: SupportsFloat = 1e-6
 ) -> Verification:
-    """Tell whether an array holds draws of a law, whoever filled it.
+    """Tell whether an array holds draws of a distribution, whoever filled it.
 
     What is looked at, in one pass over the values and two over their order:
 
-    - NaNs, infinities, and values outside the law's bounds; none may be there. Bounds and
+    - NaNs, infinities, and values outside the distribution's bounds; none may be there. Bounds and
       parameters are first rounded to the dtype, as a fill does.
-    - The mean, with standard error sigma / sqrt(n), and the variance about the law's own mean mu,
-      mean((x - mu)**2), with sqrt((mu4 - sigma**4) / n), mu4 being the law's fourth central moment:
-      9/5 sigma**4 for a uniform law, 3 sigma**4 for a normal one. Their probabilities are those of
-      a Pearson III law with the mean, variance and skewness of the sum. They are judged once the
+    - The mean, with standard error sigma / sqrt(n), and the variance about the distribution's own mean mu,
+      mean((x - mu)**2), with sqrt((mu4 - sigma**4) / n), mu4 being the distribution's fourth central moment:
+      9/5 sigma**4 for a uniform distribution, 3 sigma**4 for a normal one. Their probabilities are those of
+      a Pearson III distribution with the mean, variance and skewness of the sum. They are judged once the
       kurtosis of the sum is within 0.01 of a normal's, which takes some 300 values for the mean
-      and 1,500 for the variance of a normal law.
+      and 1,500 for the variance of a normal distribution.
     - The shape. Of float16 and bfloat16 every representable number is counted, its probability
-      being the law's between the midpoints to its neighbours; neighbours are merged until each
+      being the distribution's between the midpoints to its neighbours; neighbours are merged until each
       group expects 20 values, and a chi-square compares. Of float32 and float64 it compares about
       1,024 intervals of nearly equal probability; for less than 65,536 values, or where there would
       be less than 64 groups, the distance of Kolmogorov and Smirnov is taken instead, over 16,384
       intervals. An improbably good fit fails too.
-    - The least and the greatest value, under the law of the extreme of n draws, 1 - (1 - F)**n and
+    - The least and the greatest value, under the distribution of the extreme of n draws, 1 - (1 - F)**n and
       F**n: an outlier fails, and so does a tail cut off. A missing tail of probability 2**-22 is
       forgiven, since generators that start from 23 or 24 random bits cannot draw it.
     - Repeated blocks, at any offset, counted along the last axis (C order) or the first one
@@ -242,14 +244,14 @@ def verify(
       every repeat of 16 consecutive ones is found. Of more, one place in s is looked at, chosen by
       what stands there; s is 32, and beyond 2**26 values n / 2**21 rounded up to a power of two. A
       repeat of 15 + 14 s different values is then missed with a probability of 1e-6. Of 16-bit
-      dtypes the 16 become as many as chance does not repeat; where a law has too few different
+      dtypes the 16 become as many as chance does not repeat; where a distribution has too few different
       numbers for that, or an array less than two such blocks, nothing is told.
 
-    The array holds draws of the law, `ok`, if each of the k probabilities is at least
+    The array holds draws of the distribution, `ok`, if each of the k probabilities is at least
     ``false_alarm / k`` and each count is 0. By Bonferroni's inequality true draws are then
     accused with a probability of at most `false_alarm`.
 
-    A law without variance must stand in every value. A structure is asked how far the array is
+    A distribution without variance must stand in every value. A structure is asked how far the array is
     from it, and how far it may be.
 
     Parameters
@@ -259,7 +261,7 @@ def verify(
         objects, or CPU memory by DLPack; float32, float64, float16 or bfloat16. It is read in
         pieces, and no copy of the whole is made: the memory used is some MiB, and 24 bytes for each
         of the at most 2**22 places at which blocks are compared.
-    law : Uniform, Normal, TruncatedNormal, or a structure
+    distribution : Uniform, Normal, TruncatedNormal, or a structure
         What it should hold.
     false_alarm : float, default 1e-6
         The probability with which true draws may be accused, between 0 and 1.
@@ -272,9 +274,9 @@ def verify(
     Raises
     ------
     TypeError
-        If `array` has another dtype, or `law` is no law.
+        If `array` has another dtype, or `distribution` is no distribution.
     ValueError
-        If `array` holds no value, `law` reaches beyond its dtype, or `false_alarm` is not between
+        If `array` holds no value, `distribution` reaches beyond its dtype, or `false_alarm` is not between
         0 and 1.
     ImportError
         If SciPy is missing: ``pip install "fastxavier[cli]"``.
@@ -301,17 +303,17 @@ def verify(
         raise ValueError(f"false_alarm is {level}; it must be between 0 and 1")
     values = _viewed(array)
     with np.errstate(all="ignore"):
-        if isinstance(law, Distribution):
-            findings = _compared(values, law)
-        elif isinstance(law, Structural):
-            findings = _measured(values, law)
+        if isinstance(distribution, Distribution):
+            findings = _compared(values, distribution)
+        elif isinstance(distribution, Structural):
+            findings = _measured(values, distribution)
         else:
             raise TypeError(
-                f"law is {law!r}, a {type(law).__name__}; it must be a Uniform, Normal or "
+                f"distribution is {distribution!r}, a {type(distribution).__name__}; it must be a Uniform, Normal or "
                 "TruncatedNormal, or a structure"
             )
     named = {one.name: one for one in findings}
-    return Verification(law, values.dtype.name, values.shape, level, **named)
+    return Verification(distribution, values.dtype.name, values.shape, level, **named)
 
 
 def _measured(values: Array, structure: Structural) -> list[Finding]:
@@ -322,22 +324,22 @@ def _measured(values: Array, structure: Structural) -> list[Finding]:
     return [*_not_finite(tally), Finding("deviation", 0.0, deviation, limit=tolerance, note=note)]
 
 
-def _compared(values: Array, law: Distribution) -> list[Finding]:
-    """All that a law says, in the order of the table."""
-    given, law = law, _stored(law, values.dtype)
-    bounds = _rounded_bounds(given, law, values.dtype)
-    if law.std == 0:
+def _compared(values: Array, distribution: Distribution) -> list[Finding]:
+    """All that a distribution says, in the order of the table."""
+    given, distribution = distribution, _stored(distribution, values.dtype)
+    bounds = _rounded_bounds(given, distribution, values.dtype)
+    if distribution.std == 0:
         tally = _tally(values, bounds, 0.0, 1.0, _Cells(0.0, 1.0))
         return [*_not_finite(tally), _outside(tally, bounds)]
-    shape = _shape(_standard(law))
-    tally = _tally(values, bounds, law.mean, law.std, shape.cells)
+    shape = _shape(_standard(distribution))
+    tally = _tally(values, bounds, distribution.mean, distribution.std, shape.cells)
     findings = [*_not_finite(tally), _outside(tally, bounds)]
     if not tally.count:
         return findings
-    expected = _expected(law, values.dtype)
-    findings += _moments(tally, law, expected)
+    expected = _expected(distribution, values.dtype)
+    findings += _moments(tally, distribution, expected)
     findings.append(_fit(tally, expected))
-    findings += _extremes(tally, law, expected.slack, values.dtype)
+    findings += _extremes(tally, distribution, expected.slack, values.dtype)
     window = _window(expected.commonest, values.size)
     if window <= min(LONGEST_WINDOW, values.size // 2):
         findings.append(_repeats(values, window))
@@ -495,7 +497,7 @@ def _grid(dtype: np.dtype[Any]) -> _Grid:
     return _Grid(numbers, place, finite, np.isnan(values))
 
 
-# ---- laws ----------------------------------------------------------------------------------------
+# ---- distributions ----------------------------------------------------------------------------------------
 
 
 def _stats() -> Any:
@@ -505,41 +507,45 @@ def _stats() -> Any:
         raise ImportError('verify needs SciPy: pip install "fastxavier[cli]"') from None
 
 
-def _stored(law: Distribution, dtype: np.dtype[Any]) -> Distribution:
-    """The law with its parameters rounded as a fill rounds them: 16 bits are drawn in 32."""
+def _stored(distribution: Distribution, dtype: np.dtype[Any]) -> Distribution:
+    """The distribution with its parameters rounded as a fill rounds them: 16 bits are drawn in 32."""
 
     def rounded(value: float) -> float:
         number = float(np.float32(value)) if dtype.itemsize < 8 else value
         if math.isinf(number):
-            raise ValueError(f"{law!r} reaches values beyond the largest {dtype.name}")
+            raise ValueError(f"{distribution!r} reaches values beyond the largest {dtype.name}")
         return number
 
-    if isinstance(law, Uniform):
-        return Uniform(rounded(law.low), rounded(law.high))
-    if isinstance(law, TruncatedNormal):
-        mean, std = rounded(law.parent.mean), rounded(law.parent.std)
-        return TruncatedNormal(mean, std, law.low, law.high)
-    return Normal(rounded(law.mean), rounded(law.std))
+    if isinstance(distribution, Uniform):
+        return Uniform(rounded(distribution.low), rounded(distribution.high))
+    if isinstance(distribution, TruncatedNormal):
+        mean, std = rounded(distribution.parent.mean), rounded(distribution.parent.std)
+        return TruncatedNormal(mean, std, distribution.low, distribution.high)
+    return Normal(rounded(distribution.mean), rounded(distribution.std))
 
 
 def _rounded_bounds(
-    law: Distribution, stored: Distribution, dtype: np.dtype[Any]
+    distribution: Distribution, stored: Distribution, dtype: np.dtype[Any]
 ) -> tuple[float, float]:
     """The bounds as numbers of the dtype, whether they or the parameters are rounded first."""
     computed = np.float32 if dtype.itemsize < 8 else np.float64
-    bounds = np.array([(law if stored.std > 0 else stored).bounds, stored.bounds], computed)
+    bounds = np.array(
+        [(distribution if stored.std > 0 else stored).bounds, stored.bounds], computed
+    )
     bounds = bounds.astype(dtype.newbyteorder("=")).astype(np.float64)
     return float(bounds[:, 0].min()), float(bounds[:, 1].max())
 
 
-def _standard(law: Distribution) -> Distribution:
-    """The law of the same shape that all its moved and scaled ones share."""
-    if isinstance(law, TruncatedNormal):
+def _standard(distribution: Distribution) -> Distribution:
+    """The distribution of the same shape that all its moved and scaled ones share."""
+    if isinstance(distribution, TruncatedNormal):
         # So narrow a cut is flat to eight digits, of which differences of erf would leave less.
-        if (law.high - law.low) * max(1.0, abs(law.low), abs(law.high)) < 1e-8:
+        if (distribution.high - distribution.low) * max(
+            1.0, abs(distribution.low), abs(distribution.high)
+        ) < 1e-8:
             return Uniform(-1.0, 1.0)
-        return TruncatedNormal(0.0, 1.0, law.low, law.high)
-    return Uniform(-1.0, 1.0) if isinstance(law, Uniform) else Normal(0.0, 1.0)
+        return TruncatedNormal(0.0, 1.0, distribution.low, distribution.high)
+    return Uniform(-1.0, 1.0) if isinstance(distribution, Uniform) else Normal(0.0, 1.0)
 
 
 class _Summand(NamedTuple):
@@ -553,7 +559,9 @@ class _Summand(NamedTuple):
 
 def _summand(values: Doubles, weights: Doubles) -> _Summand:
     mean = float((weights * values).sum())
-    mean = 0.0 if abs(mean) < 1e-12 else mean  # of symmetric laws, and of all that are not rounded
+    mean = (
+        0.0 if abs(mean) < 1e-12 else mean
+    )  # of symmetric distributions, and of all that are not rounded
     x = values - mean
     variance, third, fourth = (float((weights * x**power).sum()) for power in (2, 3, 4))
     if variance == 0:
@@ -562,9 +570,9 @@ def _summand(values: Doubles, weights: Doubles) -> _Summand:
 
 
 class _Shape(NamedTuple):
-    """A law of mean 0 and variance 1."""
+    """A distribution of mean 0 and variance 1."""
 
-    law: Any  # of scipy.stats
+    distribution: Any  # of scipy.stats
     cells: _Cells
     below: Doubles  # probability below each inner end of the cells
     peak: float  # largest density
@@ -573,12 +581,17 @@ class _Shape(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def _shape(law: Distribution) -> _Shape:
+def _shape(distribution: Distribution) -> _Shape:
     stats = _stats()
-    if isinstance(law, Uniform):
+    if isinstance(distribution, Uniform):
         frozen = stats.uniform(-math.sqrt(3), 2 * math.sqrt(3))
-    elif isinstance(law, TruncatedNormal):
-        frozen = stats.truncnorm(law.low, law.high, -law.mean / law.std, 1 / law.std)
+    elif isinstance(distribution, TruncatedNormal):
+        frozen = stats.truncnorm(
+            distribution.low,
+            distribution.high,
+            -distribution.mean / distribution.std,
+            1 / distribution.std,
+        )
     else:
         frozen = stats.norm()
     first = float(frozen.ppf(2.0**-12))
@@ -596,7 +609,7 @@ def _shape(law: Distribution) -> _Shape:
 
 
 class _Expected(NamedTuple):
-    """What values of a law hold in a dtype. Values are less the law's mean, over its std."""
+    """What values of a distribution hold in a dtype. Values are less the distribution's mean, over its std."""
 
     value: _Summand
     square: _Summand  # about the expected value
@@ -609,16 +622,22 @@ class _Expected(NamedTuple):
 
 
 @lru_cache(maxsize=16)
-def _expected(law: Distribution, dtype: np.dtype[Any]) -> _Expected:
-    shape = _shape(_standard(law))
+def _expected(distribution: Distribution, dtype: np.dtype[Any]) -> _Expected:
+    shape = _shape(_standard(distribution))
     continuous = dtype.itemsize > 2
     computed = np.float64 if dtype.itemsize == 8 else np.float32
-    slack = ULPS * float(np.spacing(computed(abs(law.mean) + law.std))) / law.std
+    slack = (
+        ULPS
+        * float(np.spacing(computed(abs(distribution.mean) + distribution.std)))
+        / distribution.std
+    )
     points, weights, below = shape.points, shape.weights, shape.below
     if not continuous:
         numbers = _grid(dtype.newbyteorder("=")).numbers
-        points = (numbers - law.mean) / law.std
-        below = shape.law.cdf((numbers[:-1] / 2 + numbers[1:] / 2 - law.mean) / law.std)
+        points = (numbers - distribution.mean) / distribution.std
+        below = shape.distribution.cdf(
+            (numbers[:-1] / 2 + numbers[1:] / 2 - distribution.mean) / distribution.std
+        )
     probabilities = np.clip(np.diff(below, prepend=0.0, append=1.0), 0.0, 1.0)
     commonest = min(1.0, shape.peak * slack)
     if not continuous:
@@ -645,19 +664,19 @@ def _outside(tally: _Tally, bounds: tuple[float, float]) -> Finding:
     return Finding("out_of_bounds", 0, tally.outside, limit=0, note=note)
 
 
-def _two_sided(law: Any, value: float) -> float:
-    p = 2 * float(min(law.cdf(value), law.sf(value)))
+def _two_sided(distribution: Any, value: float) -> float:
+    p = 2 * float(min(distribution.cdf(value), distribution.sf(value)))
     return 0.0 if math.isnan(p) else min(1.0, p)  # a NaN comes of sums beyond the largest double
 
 
-def _moments(tally: _Tally, law: Distribution, expected: _Expected) -> list[Finding]:
-    """Mean and variance; where a law is coarse in its dtype, less what rounding may do."""
+def _moments(tally: _Tally, distribution: Distribution, expected: _Expected) -> list[Finding]:
+    """Mean and variance; where a distribution is coarse in its dtype, less what rounding may do."""
     value, square, slack = expected.value, expected.square, expected.slack
     mean = tally.total / tally.count
     about = tally.squares / tally.count - 2 * value.mean * mean + value.mean**2
     z_mean, p_mean, note_mean = _judged(mean, value, tally.count, slack)
     z_square, p_square, note_square = _judged(about, square, tally.count, 2 * slack + slack**2)
-    center, scale = law.mean, law.std
+    center, scale = distribution.mean, distribution.std
     return [
         Finding(
             "mean",
@@ -718,7 +737,7 @@ def _merged(probabilities: Doubles, least: float) -> list[int]:
 
 
 def _chi_square(counts: Array, probabilities: Doubles, starts: list[int]) -> Finding:
-    """Pearson's statistic, under the gamma law of its exact mean and variance (Haldane 1937)."""
+    """Pearson's statistic, under the gamma distribution of its exact mean and variance (Haldane 1937)."""
     observed, shares = np.add.reduceat(counts, starts), np.add.reduceat(probabilities, starts)
     count, groups = int(observed.sum()), len(starts)
     expected = count * shares / shares.sum()
@@ -741,9 +760,9 @@ def _kolmogorov_smirnov(tally: _Tally, expected: _Expected) -> Finding:
 
 
 def _extremes(
-    tally: _Tally, law: Distribution, slack: float, dtype: np.dtype[Any]
+    tally: _Tally, distribution: Distribution, slack: float, dtype: np.dtype[Any]
 ) -> list[Finding]:
-    shape = _shape(_standard(law)).law
+    shape = _shape(_standard(distribution)).distribution
     median = -math.expm1(-math.log(2) / tally.count)  # of the probability beyond an extreme
     findings = []
     for name, value, tail, inverse, outward in (
@@ -751,7 +770,7 @@ def _extremes(
         ("greatest", tally.greatest, shape.sf, shape.isf, 1.0),
     ):
         near, far = (
-            float(tail((end - law.mean) / law.std + side * slack))
+            float(tail((end - distribution.mean) / distribution.std + side * slack))
             for end, side in zip(
                 _rounded_to(value, dtype, outward), (-outward, outward), strict=True
             )
@@ -759,7 +778,7 @@ def _extremes(
         further = -np.expm1(tally.count * np.log1p(-near))
         nearer = np.exp(tally.count * np.log1p(-max(far - 2.0**-UNIFORM_BITS, 0.0)))
         p = min(1.0, 2 * float(min(further, nearer)))
-        expected = law.mean + law.std * float(inverse(median))
+        expected = distribution.mean + distribution.std * float(inverse(median))
         findings.append(Finding(name, expected, value, p=p))
     return findings
 

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastxavier.distributions import Distribution, Normal, TruncatedNormal, Uniform
 from fastxavier._info import info
-from fastxavier.bench.peers import CONTESTANTS, Contestant, dtype_named
+from fastxavier.bench.implementations import CONTESTANTS, Contestant, dtype_named
+from fastxavier.distributions import Distribution, Normal, TruncatedNormal, Uniform
 
 __all__ = [
     "DISTRIBUTIONS",
@@ -88,11 +88,11 @@ class Entry:
 
 @dataclass(frozen=True)
 class Heat:
-    """A law into an array of one dtype and size, by all who offer it.
+    """A distribution into an array of one dtype and size, by all who offer it.
 
     Attributes
     ----------
-    law : str
+    distribution : str
         Its name in `DISTRIBUTIONS`.
     dtype : str
         The array's.
@@ -102,7 +102,7 @@ class Heat:
         The contestants', those that failed included.
     """
 
-    law: str
+    distribution: str
     dtype: str
     nbytes: int
     count: int
@@ -185,10 +185,12 @@ class Race:
             "machine": self.machine,
             "versions": self.versions,
             "rounds": self.rounds,
-            "laws": {name: repr(law) for name, law in DISTRIBUTIONS.items()},
+            "distributions": {
+                name: repr(distribution) for name, distribution in DISTRIBUTIONS.items()
+            },
             "heats": [
                 {
-                    "law": heat.law,
+                    "distribution": heat.distribution,
                     "dtype": heat.dtype,
                     "nbytes": heat.nbytes,
                     "count": heat.count,
@@ -220,7 +222,7 @@ class Race:
         fields = [name for name in Entry.__dataclass_fields__ if name != "seconds"]
         heats = tuple(
             Heat(
-                heat["law"],
+                heat["distribution"],
                 heat["dtype"],
                 heat["nbytes"],
                 heat["count"],
@@ -262,18 +264,18 @@ def surroundings() -> tuple[dict[str, Any], dict[str, str | None]]:
 # ---- verifying -----------------------------------------------------------------------------------
 
 
-def fault(array: NDArray[Any], law: Distribution) -> str | None:
-    """What shows that an array does not hold draws of a law, if it shows.
+def fault(array: NDArray[Any], distribution: Distribution) -> str | None:
+    """What shows that an array does not hold draws of a distribution, if it shows.
 
     Bounds, mean and variance: the last two to six standard errors, sigma / sqrt(n) and at most
-    ``sigma**2 * sqrt(2 / n)``, which a normal law has. `fastxavier._verify.verify` sees more,
+    ``sigma**2 * sqrt(2 / n)``, which a normal distribution has. `fastxavier._verify.verify` sees more,
     and takes longer; this is for whoever wants to be timed.
 
     Parameters
     ----------
     array : numpy.ndarray
         Of one axis.
-    law : Distribution
+    distribution : Distribution
         Of positive variance.
 
     Returns
@@ -281,22 +283,22 @@ def fault(array: NDArray[Any], law: Distribution) -> str | None:
     str or None
         One line, or None if nothing is wrong.
     """
-    low, high = np.array(law.bounds).astype(array.dtype).astype(np.float64)
+    low, high = np.array(distribution.bounds).astype(array.dtype).astype(np.float64)
     total = squares = 0.0
     for first in range(0, array.size, CHUNK):
         values = array[first : first + CHUNK].astype(np.float64)
         if not (low <= values.min() and values.max() <= high):
             return f"values from {values.min():.6g} to {values.max():.6g}"
-        values -= law.mean
+        values -= distribution.mean
         total += float(values.sum())
         squares += float(values @ values)
     mean, variance = total / array.size, squares / array.size
     mean_error, variance_error = 1 / math.sqrt(array.size), math.sqrt(2 / array.size)
-    off = mean / law.std
+    off = mean / distribution.std
     if abs(off) > STANDARD_ERRORS * mean_error:
         return f"mean {off:+.2%} of std off, {abs(off) / mean_error:.0f} standard errors"
-    off = variance / law.variance - 1
-    # Rounding to 16 bits widens a law by the square of its precision, which many values show.
+    off = variance / distribution.variance - 1
+    # Rounding to 16 bits widens a distribution by the square of its precision, which many values show.
     if abs(off) > STANDARD_ERRORS * variance_error + (2.0**-16 if array.itemsize == 2 else 0.0):
         return f"variance {off:+.2%} off, {abs(off) / variance_error:.0f} standard errors"
     return None
@@ -351,16 +353,16 @@ def least_seconds(fills: Sequence[Callable[[], object]], spells: int) -> list[fl
 
 
 def _prepared(
-    contestant: Contestant, law: Distribution, array: NDArray[Any], threads: int
+    contestant: Contestant, distribution: Distribution, array: NDArray[Any], threads: int
 ) -> tuple[Callable[[], object] | None, str | None]:
     """The function that fills, or why there is none."""
     try:
-        fill = contestant.filler(law, array, threads)
+        fill = contestant.filler(distribution, array, threads)
         if contestant.role == "limit":
             return fill, None
         array.view(np.uint8).fill(0xFF)  # NaN: what another has drawn must not be taken for its own
         fill()
-        failure = fault(array, law)
+        failure = fault(array, distribution)
     except Exception as error:  # whatever ails a peer must not end the race
         first_line = str(error).partition("\n")[0]
         return None, f"{type(error).__name__}: {first_line}"
@@ -368,7 +370,7 @@ def _prepared(
 
 
 def run_heat(
-    law: str,
+    distribution: str,
     dtype: str,
     memory: NDArray[np.uint8],
     *,
@@ -376,17 +378,17 @@ def run_heat(
     rounds: int,
     contestants: Iterable[Contestant] = CONTESTANTS,
 ) -> Heat:
-    """Verify and time all contestants that offer a law, in turn, on the same memory.
+    """Verify and time all contestants that offer a distribution, in turn, on the same memory.
 
     Each round takes them in another order, so that what else the machine does meets all alike and
     none always follows the same other. Within a turn a fill is repeated until 5 ms have gone by.
 
     Parameters
     ----------
-    law : str
+    distribution : str
         A name in `DISTRIBUTIONS`.
     dtype : str
-        A name in ``fastxavier.bench.peers.DTYPES``.
+        A name in ``fastxavier.bench.implementations.DTYPES``.
     memory : numpy.ndarray
         Contiguous bytes; they are written over.
     threads : sequence of int
@@ -401,13 +403,13 @@ def run_heat(
     Heat
         With an `Entry` for each contestant and number of threads.
     """
-    distribution = DISTRIBUTIONS[law]
+    distribution = DISTRIBUTIONS[distribution]
     array = memory.view(dtype_named(dtype))
     most = max(threads)
     entries: list[Entry] = []
     fills: dict[int, Callable[[], object]] = {}
     for one in contestants:
-        if law not in one.laws or dtype not in one.dtypes or one.version is None:
+        if distribution not in one.distributions or dtype not in one.dtypes or one.version is None:
             continue
         counts: dict[str, Sequence[int | None]] = {"one": [1], "given": threads, "own": [None]}
         for count in counts[one.threads]:
@@ -425,4 +427,4 @@ def run_heat(
             seconds[i].append(_turn(fills[i]))
             spent[i] += time.perf_counter() - start
     timed = (replace(one, seconds=tuple(seconds.get(i, ()))) for i, one in enumerate(entries))
-    return Heat(law, dtype, array.nbytes, array.size, tuple(timed))
+    return Heat(distribution, dtype, array.nbytes, array.size, tuple(timed))

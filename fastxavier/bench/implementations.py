@@ -21,12 +21,12 @@ from fastxavier import _core
 from fastxavier.distributions import Constant, Distribution, Normal, TruncatedNormal, Uniform
 from fastxavier.fill import fill_
 
-__all__ = ["CONTESTANTS", "DTYPES", "LAWS", "Contestant", "dtype_named"]
+__all__ = ["CONTESTANTS", "DISTRIBUTIONS", "DTYPES", "Contestant", "dtype_named"]
 
 Array = NDArray[Any]
 Fill = Callable[[], object]
 
-LAWS: dict[str, type[Distribution]] = {
+DISTRIBUTIONS: dict[str, type[Distribution]] = {
     "uniform": Uniform,
     "normal": Normal,
     "truncated_normal": TruncatedNormal,
@@ -70,7 +70,7 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 class Contestant:
     """One way to fill an array, as its own documentation knows it best.
 
-    A subclass offers a law by a method of the law's name in `LAWS`, which takes the law, the array
+    A subclass offers a distribution by a method of the distribution's name in `DISTRIBUTIONS`, which takes the distribution, the array
     and the number of threads, prepares what can be prepared, and returns the function that fills.
 
     Attributes
@@ -98,9 +98,9 @@ class Contestant:
     note: str = ""
 
     @property
-    def laws(self) -> tuple[str, ...]:
-        """The laws it offers, out of `LAWS`."""
-        return tuple(name for name in LAWS if getattr(self, name, None))
+    def distributions(self) -> tuple[str, ...]:
+        """The distributions it offers, out of `DISTRIBUTIONS`."""
+        return tuple(name for name in DISTRIBUTIONS if getattr(self, name, None))
 
     @property
     def version(self) -> str | None:
@@ -112,13 +112,13 @@ class Contestant:
         except metadata.PackageNotFoundError:
             return None
 
-    def filler(self, law: Distribution, array: Array, threads: int) -> Fill:
-        """The function that fills all of the array with draws of the law when it is called.
+    def filler(self, distribution: Distribution, array: Array, threads: int) -> Fill:
+        """The function that fills all of the array with draws of the distribution when it is called.
 
         Parameters
         ----------
-        law : Distribution
-            One of its `laws`.
+        distribution : Distribution
+            One of its `distributions`.
         array : numpy.ndarray
             Contiguous, of one axis and one of its `dtypes`.
         threads : int
@@ -134,8 +134,8 @@ class Contestant:
         ImportError
             If its package is missing.
         """
-        name = next(name for name, kind in LAWS.items() if isinstance(law, kind))
-        filler: Fill = getattr(self, name)(law, array, threads)
+        name = next(name for name, kind in DISTRIBUTIONS.items() if isinstance(distribution, kind))
+        filler: Fill = getattr(self, name)(distribution, array, threads)
         return filler
 
 
@@ -147,7 +147,7 @@ class Memset(Contestant):
 
     name, package, role, threads = "memset", "numpy", "limit", "one"
 
-    def uniform(self, law: Distribution, array: Array, threads: int) -> Fill:
+    def uniform(self, distribution: Distribution, array: Array, threads: int) -> Fill:
         data = array.view(np.uint8)
         return lambda: data.fill(0)
 
@@ -159,7 +159,7 @@ class StreamingStores(Contestant):
 
     name, package, role = "streaming stores", "fastxavier", "limit"
 
-    def uniform(self, law: Distribution, array: Array, threads: int) -> Fill:
+    def uniform(self, distribution: Distribution, array: Array, threads: int) -> Fill:
         constant = Constant(0.5)
         return lambda: fill_(array, constant, seed=SEED, threads=threads)
 
@@ -171,8 +171,8 @@ class Fastxavier(Contestant):
 
     name, package, role = "fastxavier", "fastxavier", "ours"
 
-    def uniform(self, law: Distribution, array: Array, threads: int) -> Fill:
-        return lambda: fill_(array, law, seed=SEED, threads=threads)
+    def uniform(self, distribution: Distribution, array: Array, threads: int) -> Fill:
+        return lambda: fill_(array, distribution, seed=SEED, threads=threads)
 
     normal = truncated_normal = uniform
 
@@ -246,30 +246,36 @@ class NumPy(Contestant):
         pool = _pool(threads)
         return lambda: list(pool.map(by_blocks, parts, [drawn_in] * threads, draws))
 
-    def uniform(self, law: Uniform, array: Array, threads: int) -> Fill:
+    def uniform(self, distribution: Uniform, array: Array, threads: int) -> Fill:
         return self._fill(
             array,
             threads,
             lambda generator, dtype: scaled(
-                lambda out: generator.random(out=out, dtype=dtype), law.low, law.high - law.low
+                lambda out: generator.random(out=out, dtype=dtype),
+                distribution.low,
+                distribution.high - distribution.low,
             ),
         )
 
-    def normal(self, law: Normal, array: Array, threads: int) -> Fill:
+    def normal(self, distribution: Normal, array: Array, threads: int) -> Fill:
         return self._fill(
             array,
             threads,
             lambda generator, dtype: scaled(
-                lambda out: generator.standard_normal(out=out, dtype=dtype), law.mean, law.std
+                lambda out: generator.standard_normal(out=out, dtype=dtype),
+                distribution.mean,
+                distribution.std,
             ),
         )
 
-    def truncated_normal(self, law: TruncatedNormal, array: Array, threads: int) -> Fill:
+    def truncated_normal(self, distribution: TruncatedNormal, array: Array, threads: int) -> Fill:
         def drawer(generator: np.random.Generator, dtype: Any) -> Callable[[Array], None]:
             standard = rejecting(
-                lambda out: generator.standard_normal(out=out, dtype=dtype), law.low, law.high
+                lambda out: generator.standard_normal(out=out, dtype=dtype),
+                distribution.low,
+                distribution.high,
             )
-            return scaled(standard, law.parent.mean, law.parent.std)
+            return scaled(standard, distribution.parent.mean, distribution.parent.std)
 
         return self._fill(array, threads, drawer)
 
@@ -286,11 +292,11 @@ class MKLRandom(Contestant):
     def _state(self) -> Any:
         return importlib.import_module("mkl_random").MKLRandomState(SEED, brng=self.bits)
 
-    def uniform(self, law: Uniform, array: Array, threads: int) -> Fill:
+    def uniform(self, distribution: Uniform, array: Array, threads: int) -> Fill:
         state = self._state()
 
         def draw(out: Array) -> None:
-            out[:] = state.uniform(law.low, law.high, out.size)
+            out[:] = state.uniform(distribution.low, distribution.high, out.size)
 
         return lambda: by_blocks(array, array.dtype, draw)
 
@@ -304,20 +310,20 @@ class MKLRandomNormals(MKLRandom):
         super().__init__(bits)
         self.name, self.method = f"{self.name} {method}", method
 
-    def _drawer(self, law: Normal) -> Callable[[Array], None]:
+    def _drawer(self, distribution: Normal) -> Callable[[Array], None]:
         state = self._state()
 
         def draw(out: Array) -> None:
-            out[:] = state.normal(law.mean, law.std, out.size, method=self.method)
+            out[:] = state.normal(distribution.mean, distribution.std, out.size, method=self.method)
 
         return draw
 
-    def normal(self, law: Normal, array: Array, threads: int) -> Fill:
-        draw = self._drawer(law)
+    def normal(self, distribution: Normal, array: Array, threads: int) -> Fill:
+        draw = self._drawer(distribution)
         return lambda: by_blocks(array, array.dtype, draw)
 
-    def truncated_normal(self, law: TruncatedNormal, array: Array, threads: int) -> Fill:
-        draw = rejecting(self._drawer(law.parent), *law.bounds)
+    def truncated_normal(self, distribution: TruncatedNormal, array: Array, threads: int) -> Fill:
+        draw = rejecting(self._drawer(distribution.parent), *distribution.bounds)
         return lambda: by_blocks(array, np.float64, draw)
 
 
@@ -347,24 +353,30 @@ class Torch(Contestant):
 
         return fill
 
-    def uniform(self, law: Uniform, array: Array, threads: int) -> Fill:
+    def uniform(self, distribution: Uniform, array: Array, threads: int) -> Fill:
         init = importlib.import_module("torch.nn.init")
-        return self._fill(array, threads, lambda t: init.uniform_(t, law.low, law.high))
-
-    def normal(self, law: Normal, array: Array, threads: int) -> Fill:
-        init = importlib.import_module("torch.nn.init")
-        return self._fill(array, threads, lambda t: init.normal_(t, law.mean, law.std))
-
-    def truncated_normal(self, law: TruncatedNormal, array: Array, threads: int) -> Fill:
-        init = importlib.import_module("torch.nn.init")
-        parent = law.parent
         return self._fill(
-            array, threads, lambda t: init.trunc_normal_(t, parent.mean, parent.std, *law.bounds)
+            array, threads, lambda t: init.uniform_(t, distribution.low, distribution.high)
+        )
+
+    def normal(self, distribution: Normal, array: Array, threads: int) -> Fill:
+        init = importlib.import_module("torch.nn.init")
+        return self._fill(
+            array, threads, lambda t: init.normal_(t, distribution.mean, distribution.std)
+        )
+
+    def truncated_normal(self, distribution: TruncatedNormal, array: Array, threads: int) -> Fill:
+        init = importlib.import_module("torch.nn.init")
+        parent = distribution.parent
+        return self._fill(
+            array,
+            threads,
+            lambda t: init.trunc_normal_(t, parent.mean, parent.std, *distribution.bounds),
         )
 
 
 class TorchCast(Torch):
-    """The same in float32, for where its 16-bit draws are not the law's."""
+    """The same in float32, for where its 16-bit draws are not the distribution's."""
 
     name, dtypes = "torch, cast", ("float16", "bfloat16")
     note = "float32 blocks, cast into place"
@@ -407,35 +419,38 @@ class Jax(Contestant):
 
         return fill
 
-    def uniform(self, law: Uniform, array: Array, threads: int) -> Fill:
+    def uniform(self, distribution: Uniform, array: Array, threads: int) -> Fill:
         random = importlib.import_module("jax.random")
         return self._fill(
             array,
             lambda key, shape, dtype: random.uniform(
-                key, shape, dtype, minval=law.low, maxval=law.high
+                key, shape, dtype, minval=distribution.low, maxval=distribution.high
             ),
         )
 
-    def normal(self, law: Normal, array: Array, threads: int) -> Fill:
+    def normal(self, distribution: Normal, array: Array, threads: int) -> Fill:
         random = importlib.import_module("jax.random")
         return self._fill(
             array,
-            lambda key, shape, dtype: law.mean + law.std * random.normal(key, shape, dtype),
+            lambda key, shape, dtype: (
+                distribution.mean + distribution.std * random.normal(key, shape, dtype)
+            ),
         )
 
-    def truncated_normal(self, law: TruncatedNormal, array: Array, threads: int) -> Fill:
-        random, parent = importlib.import_module("jax.random"), law.parent
+    def truncated_normal(self, distribution: TruncatedNormal, array: Array, threads: int) -> Fill:
+        random, parent = importlib.import_module("jax.random"), distribution.parent
         return self._fill(
             array,
             lambda key, shape, dtype: (
                 parent.mean
-                + parent.std * random.truncated_normal(key, law.low, law.high, shape, dtype)
+                + parent.std
+                * random.truncated_normal(key, distribution.low, distribution.high, shape, dtype)
             ),
         )
 
 
 class JaxCast(Jax):
-    """The same in float32, for where its 16-bit draws are not the law's."""
+    """The same in float32, for where its 16-bit draws are not the distribution's."""
 
     name, dtypes = "JAX, cast", ("float16", "bfloat16")
     note = "float32, cast under jit; result copied"
@@ -480,16 +495,24 @@ class Keras(Contestant):
 
         return {"jax": with_jax, "torch": with_torch}.get(backend, fill)
 
-    def uniform(self, law: Uniform, array: Array, threads: int) -> Fill:
+    def uniform(self, distribution: Uniform, array: Array, threads: int) -> Fill:
         initializers = self._keras().initializers
-        return self._fill(array, threads, initializers.RandomUniform(law.low, law.high, seed=SEED))
+        return self._fill(
+            array,
+            threads,
+            initializers.RandomUniform(distribution.low, distribution.high, seed=SEED),
+        )
 
-    def normal(self, law: Normal, array: Array, threads: int) -> Fill:
+    def normal(self, distribution: Normal, array: Array, threads: int) -> Fill:
         initializers = self._keras().initializers
-        return self._fill(array, threads, initializers.RandomNormal(law.mean, law.std, seed=SEED))
+        return self._fill(
+            array,
+            threads,
+            initializers.RandomNormal(distribution.mean, distribution.std, seed=SEED),
+        )
 
-    def truncated_normal(self, law: TruncatedNormal, array: Array, threads: int) -> Fill:
-        initializers, parent = self._keras().initializers, law.parent
+    def truncated_normal(self, distribution: TruncatedNormal, array: Array, threads: int) -> Fill:
+        initializers, parent = self._keras().initializers, distribution.parent
         return self._fill(
             array, threads, initializers.TruncatedNormal(parent.mean, parent.std, seed=SEED)
         )
@@ -539,15 +562,17 @@ class Numba(Contestant):
 
         return fill
 
-    def uniform(self, law: Uniform, array: Array, threads: int) -> Fill:
-        return self._fill("uniform", array, threads, law.low, law.high)
+    def uniform(self, distribution: Uniform, array: Array, threads: int) -> Fill:
+        return self._fill("uniform", array, threads, distribution.low, distribution.high)
 
-    def normal(self, law: Normal, array: Array, threads: int) -> Fill:
-        return self._fill("normal", array, threads, law.mean, law.std)
+    def normal(self, distribution: Normal, array: Array, threads: int) -> Fill:
+        return self._fill("normal", array, threads, distribution.mean, distribution.std)
 
-    def truncated_normal(self, law: TruncatedNormal, array: Array, threads: int) -> Fill:
-        parent = law.parent
-        return self._fill("truncated_normal", array, threads, parent.mean, parent.std, *law.bounds)
+    def truncated_normal(self, distribution: TruncatedNormal, array: Array, threads: int) -> Fill:
+        parent = distribution.parent
+        return self._fill(
+            "truncated_normal", array, threads, parent.mean, parent.std, *distribution.bounds
+        )
 
 
 MKL_BITS = ("ARS5", "SFMT19937", "MCG59", "PHILOX4X32X10")

@@ -1,4 +1,4 @@
-"""The picture of a race: how fast each package fills, law by law, and how far ahead this one is.
+"""The picture of a race: how fast each package fills, distribution by distribution, and how far ahead this one is.
 
 Knows no package by name; matplotlib is imported when it is drawn.
 """
@@ -10,7 +10,7 @@ import os
 import statistics
 from typing import Any
 
-from fastxavier.bench.race import Heat, Race
+from fastxavier.bench.benchmark import Heat, Race
 
 __all__ = ["plot"]
 
@@ -31,11 +31,11 @@ BESIDE: dict[str, Any] = {
     "va": "center",
     "fontweight": "bold",
 }
-HEADING = 0.85  # height of a law's name, in rows
+HEADING = 0.85  # height of a distribution's name, in rows
 
 
 def plot(race: Race, path: str | os.PathLike[str]) -> None:
-    """Draw, of each law and dtype of a race, the heat of the largest size, as SVG.
+    """Draw, of each distribution and dtype of a race, the heat of the largest size, as SVG.
 
     A row shows gigabytes a second, on a logarithmic axis: what memory takes; this package, on all
     threads and on one; and of each peer's contestants the fastest. A line leads from the fastest
@@ -86,10 +86,10 @@ def matplotlib() -> tuple[Any, Any]:
 
 
 def _largest(race: Race) -> list[Heat]:
-    """Of each law and dtype the heat of the largest size, in the order of the race."""
+    """Of each distribution and dtype the heat of the largest size, in the order of the race."""
     largest: dict[tuple[str, str], Heat] = {}
     for heat in race.heats:
-        key = heat.law, heat.dtype
+        key = heat.distribution, heat.dtype
         if heat.ours and (key not in largest or heat.nbytes > largest[key].nbytes):
             largest[key] = heat
     return list(largest.values())
@@ -152,8 +152,8 @@ def _looks(rows: list[dict[str, float]]) -> dict[str, dict[str, Any]]:
 def _draw(axes: Any, heats: list[Heat]) -> None:
     looks = _looks([_points(heat) for heat in heats])
     y, rows = 0.0, {}
-    for law, group in itertools.groupby(heats, key=lambda heat: heat.law):
-        axes.annotate(law.replace("_", " "), (0, y), **BESIDE)
+    for distribution, group in itertools.groupby(heats, key=lambda heat: heat.distribution):
+        axes.annotate(distribution.replace("_", " "), (0, y), **BESIDE)
         y += HEADING
         for heat in group:
             _row(axes, heat, y, looks)

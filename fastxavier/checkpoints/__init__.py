@@ -1,6 +1,6 @@
 """Checkpoints: a plan and the names, dtypes and shapes of tensors become a safetensors file.
 
-Knows the file and its header; which law a tensor has is the plan's, how it is drawn is `init_`'s.
+Knows the file and its header; which distribution a tensor has is the plan's, how it is drawn is `init_`'s.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 
 from fastxavier.distributions import Constant
 from fastxavier.fill import Seed, fill_
+from fastxavier.plans import AnyDistribution, Plan
 from fastxavier.plans._init import Report, init_
-from fastxavier.plans import Law, Plan
-from fastxavier.structured import Structure
 from fastxavier.plans._text import parsed_toml
+from fastxavier.structured import Structure
 
 __all__ = [
     "CheckpointError",
@@ -473,7 +473,7 @@ def init_checkpoint(
         The file to make; one that is there is replaced. Where it is a link, the file that it leads
         to is.
     plan : Plan
-        Which law each tensor starts by.
+        Which distribution each tensor starts by.
     like : path-like or mapping
         Names, dtypes and shapes: a file as `tensors_like` reads it, whose metadata is taken over
         too, or a mapping from names to (dtype, shape).
@@ -490,7 +490,7 @@ def init_checkpoint(
     Raises
     ------
     PlanError
-        If the plan has no law for a tensor.
+        If the plan has no distribution for a tensor.
     CheckpointError
         If `like` is not valid, or a tensor's dtype cannot be drawn: F32, F64, F16 and BF16 can,
         and any other starts at 0, integers and truth values also at 1.
@@ -519,9 +519,9 @@ def init_checkpoint(
     """
     kinds, metadata = (like, {}) if isinstance(like, Mapping) else _tensors_and_metadata(like)
     tensors = _laid_out(without(kinds, skip))
-    laws = {name: plan.law(name, tensors[name].shape) for name in tensors}
+    distributions = {name: plan.distribution(name, tensors[name].shape) for name in tensors}
     for name, tensor in tensors.items():
-        check_fillable(name, tensor.dtype, laws[name])
+        check_fillable(name, tensor.dtype, distributions[name])
     header = _header(tensors, metadata)
     size = len(header) + max((tensor.end for tensor in tensors.values()), default=0)
     if size >= 1 << 63:
@@ -531,7 +531,9 @@ def init_checkpoint(
         memory[: len(header)] = header
         arrays = {name: _view(memory, len(header), tensor) for name, tensor in tensors.items()}
         drawn = {name: arrays[name] for name in tensors if tensors[name].dtype in DRAWN}
-        ones = [arrays[n] for n in arrays.keys() - drawn.keys() if laws[n] == Constant(1.0)]
+        ones = [
+            arrays[n] for n in arrays.keys() - drawn.keys() if distributions[n] == Constant(1.0)
+        ]
         for array in ones:
             array.fill(1)
         report = init_(drawn, plan, seed=seed, threads=threads, progress=progress).detached()
@@ -581,18 +583,20 @@ def _laid_out(kinds: Mapping[str, Kind]) -> dict[str, Tensor]:
     return tensors
 
 
-def check_fillable(name: str, dtype: str, law: Law) -> None:
+def check_fillable(name: str, dtype: str, distribution: AnyDistribution) -> None:
     """Refuse what could not be filled, before a file is begun."""
     if dtype in DRAWN:
-        reach = law._reach() if isinstance(law, Structure) else law
+        reach = distribution._reach() if isinstance(distribution, Structure) else distribution
         try:
             fill_(np.empty(0, _numpy_dtype(dtype)), reach, seed=0)
         except (TypeError, ValueError) as error:
             raise CheckpointError(f"tensor {name!r}: {error}") from None
-    elif law != Constant(0.0) and not (law == Constant(1.0) and dtype in _COUNTED):
+    elif distribution != Constant(0.0) and not (
+        distribution == Constant(1.0) and dtype in _COUNTED
+    ):
         start = "at 0 or 1" if dtype in _COUNTED else "at 0"
         raise CheckpointError(
-            f"tensor {name!r} has dtype {dtype}, which can only start {start}; the plan has {law}"
+            f"tensor {name!r} has dtype {dtype}, which can only start {start}; the plan has {distribution}"
         )
 
 

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastxavier.bench import plot as race_plot
-from fastxavier._info import info
-from fastxavier.bench.peers import CONTESTANTS, DTYPES, LAWS, dtype_named
-from fastxavier.bench.race import UNITS, Entry, Heat, Race, run_heat, surroundings
 from fastxavier._console import table
+from fastxavier._info import info
+from fastxavier.bench import plot as race_plot
+from fastxavier.bench.benchmark import UNITS, Entry, Heat, Race, run_heat, surroundings
+from fastxavier.bench.implementations import CONTESTANTS, DISTRIBUTIONS, DTYPES, dtype_named
 
 PEERS = list(dict.fromkeys(one.package for one in CONTESTANTS if one.role == "peer"))
 
@@ -61,7 +61,9 @@ def add_to(commands: Any) -> None:
         description="Race whatever is installed, on one array; each contestant is verified first.",
     )
     sixteen = "bfloat16" if find_spec("ml_dtypes") else "float16"
-    parser.add_argument("--law", nargs="+", choices=LAWS, default=list(LAWS))
+    parser.add_argument(
+        "--distribution", nargs="+", choices=DISTRIBUTIONS, default=list(DISTRIBUTIONS)
+    )
     parser.add_argument(
         "--dtype", nargs="+", choices=DTYPES, default=["float32", "float64", sixteen]
     )
@@ -85,8 +87,8 @@ def add_to(commands: Any) -> None:
 
 def title(heat: Heat) -> str:
     """What was raced for."""
-    law = heat.law.replace("_", " ")
-    return f"{law}, {heat.dtype}, {heat.size} ({heat.count:,} values)"
+    distribution = heat.distribution.replace("_", " ")
+    return f"{distribution}, {heat.dtype}, {heat.size} ({heat.count:,} values)"
 
 
 def threads(entry: Entry) -> str:
@@ -123,7 +125,7 @@ def show_summary(race: Race) -> None:
     """Print how far ahead this package is, and how the values of others came into the array."""
     rows = [
         (
-            heat.law.replace("_", " "),
+            heat.distribution.replace("_", " "),
             heat.dtype,
             heat.size,
             threads(entry),
@@ -164,9 +166,11 @@ def raced(options: argparse.Namespace) -> Race:
     memory = np.empty(most, np.uint8)
     chosen = [one for one in CONTESTANTS if one.role != "peer" or one.package in options.peers]
     race = Race(*surroundings(), rounds, ())
-    for one, law, dtype in itertools.product(sizes, options.law, options.dtype):
+    for one, distribution, dtype in itertools.product(sizes, options.distribution, options.dtype):
         part = memory[: one.nbytes(itemsizes[dtype])]
-        heat = run_heat(law, dtype, part, threads=counts, rounds=rounds, contestants=chosen)
+        heat = run_heat(
+            distribution, dtype, part, threads=counts, rounds=rounds, contestants=chosen
+        )
         show_heat(heat)
         race = replace(race, heats=(*race.heats, heat))
         if options.json:

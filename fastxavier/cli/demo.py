@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastxavier._console import progress_bar, table
+from fastxavier._info import info
 from fastxavier.distributions import Distribution, Normal, Uniform
 from fastxavier.fill import fill_
-from fastxavier._info import info
 from fastxavier.initializers import glorot_normal, glorot_uniform
-from fastxavier._console import progress_bar, table
 
 DEFAULT_GIB = 1.0
 MOST_GIB = 1 << 17  # what 47 bits address
@@ -58,31 +58,37 @@ def by_slices(weights: Weights, fill: Filler, what: str) -> float:
     return seconds
 
 
-def ours(law: Distribution, shape: tuple[int, ...], threads: int | None) -> Filler:
+def ours(distribution: Distribution, shape: tuple[int, ...], threads: int | None) -> Filler:
     """Each slice is drawn alone, as the part it is of the whole tensor."""
 
     def fill(part: Weights, first: int) -> None:
         fill_(
-            part, law, seed=7, stream="demo", global_shape=shape, offset=(first, 0), threads=threads
+            part,
+            distribution,
+            seed=7,
+            stream="demo",
+            global_shape=shape,
+            offset=(first, 0),
+            threads=threads,
         )
 
     return fill
 
 
-def numpys(law: Distribution) -> Filler:
+def numpys(distribution: Distribution) -> Filler:
     """NumPy's fastest generator, in place, and the passes that bring its draws to scale."""
     generator = np.random.Generator(np.random.SFC64(7))
 
     def uniform(part: Weights, first: int) -> None:
         generator.random(out=part, dtype=np.float32)
         part -= np.float32(0.5)
-        part *= np.float32(law.bounds[1] - law.bounds[0])
+        part *= np.float32(distribution.bounds[1] - distribution.bounds[0])
 
     def normal(part: Weights, first: int) -> None:
         generator.standard_normal(out=part, dtype=np.float32)
-        part *= np.float32(law.std)
+        part *= np.float32(distribution.std)
 
-    return uniform if isinstance(law, Uniform) else normal
+    return uniform if isinstance(distribution, Uniform) else normal
 
 
 def memset(part: Weights, first: int) -> None:
@@ -100,20 +106,20 @@ def moments(weights: Weights) -> tuple[float, float]:
     return total / weights.size, squares / weights.size
 
 
-def check(law: Distribution, weights: Weights) -> tuple[str, ...]:
+def check(distribution: Distribution, weights: Weights) -> tuple[str, ...]:
     """Target against measured: the row of a table."""
     mean, square = moments(weights)
     n = weights.size
-    kurtosis = 3.0 if isinstance(law, Normal) else 1.8
-    mean_error = law.std / math.sqrt(n)
-    square_error = law.variance * math.sqrt((kurtosis - 1) / n)
+    kurtosis = 3.0 if isinstance(distribution, Normal) else 1.8
+    mean_error = distribution.std / math.sqrt(n)
+    square_error = distribution.variance * math.sqrt((kurtosis - 1) / n)
     return (
-        f"{law.mean:.0f}",
+        f"{distribution.mean:.0f}",
         f"{mean:+.3e}",
-        f"{(mean - law.mean) / mean_error:+.2f}",
-        f"{law.std:.7f}",
+        f"{(mean - distribution.mean) / mean_error:+.2f}",
+        f"{distribution.std:.7f}",
         f"{math.sqrt(square - mean * mean):.7f}",
-        f"{(square - law.variance) / square_error:+.2f}",
+        f"{(square - distribution.variance) / square_error:+.2f}",
     )
 
 
@@ -123,15 +129,15 @@ def run(options: argparse.Namespace) -> int:
     rows = max(1, round(options.gib * (1 << 30) / (4 * COLUMNS)))
     weights = np.empty((rows, COLUMNS), np.float32)
     fans = COLUMNS, rows
-    laws = {"Glorot uniform": glorot_uniform(*fans), "Glorot normal": glorot_normal(*fans)}
+    distributions = {"Glorot uniform": glorot_uniform(*fans), "Glorot normal": glorot_normal(*fans)}
     by_slices(weights, memset, "first touch of the memory")
 
     speeds, checks = [], []
-    for name, law in laws.items():
+    for name, distribution in distributions.items():
         fillers = {
             "memset": memset,
-            "NumPy": numpys(law),
-            "fastxavier": ours(law, weights.shape, options.threads),
+            "NumPy": numpys(distribution),
+            "fastxavier": ours(distribution, weights.shape, options.threads),
         }
         best = dict.fromkeys(fillers, math.inf)
         for turn in range(ROUNDS):
@@ -148,7 +154,7 @@ def run(options: argparse.Namespace) -> int:
                 f"{speed['fastxavier'] / speed['memset']:.2f}",
             )
         )
-        checks.append((name, *check(law, weights)))
+        checks.append((name, *check(distribution, weights)))
 
     size = f"{weights.nbytes / (1 << 30):.3g} GiB of float32 weights, shape {weights.shape}"
     table(
@@ -158,7 +164,7 @@ def run(options: argparse.Namespace) -> int:
     )
     table(
         "\nWhat stands in the array, and how many standard errors that is from the target",
-        ("law", "mean", "measured", "z", "std", "measured", "z"),
+        ("distribution", "mean", "measured", "z", "std", "measured", "z"),
         checks,
     )
     return 0

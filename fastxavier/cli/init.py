@@ -2,7 +2,7 @@
 
 PLAN is a file (.toml or .json), or one of the ready-made: default, gpt2, vit, resnet. The file
 appears whole, or not at all, also after Ctrl-C or SIGTERM. --json prints one object: {"file",
-"seed", "bytes", "seconds", "tensors": {NAME: {"dtype", "shape", "law"}}}.
+"seed", "bytes", "seconds", "tensors": {NAME: {"dtype", "shape", "distribution"}}}.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from fastxavier.checkpoints import init_checkpoint, nbytes, tensors_like, without
-from fastxavier.plans import Law, Plan, PlanError, Rule
-from fastxavier.plans.presets import PLANS, gpt2_plan
 from fastxavier._console import progress_bar, table
+from fastxavier.checkpoints import init_checkpoint, nbytes, tensors_like, without
+from fastxavier.plans import AnyDistribution, Plan, PlanError, Rule
+from fastxavier.plans.presets import PLANS, gpt2_plan
 
 Tensors = Mapping[str, tuple[str, tuple[int, ...]]]
 
@@ -85,17 +85,19 @@ def plan_named(name: str, tensors: Iterable[str]) -> Plan:
     return Plan.load(name)
 
 
-def laws_of(plan: Plan, tensors: Mapping[str, tuple[int, ...]]) -> dict[str, Law]:
-    """The law of each tensor, by its shape; of one that has none, what can be done."""
-    laws = {}
+def distributions_of(
+    plan: Plan, tensors: Mapping[str, tuple[int, ...]]
+) -> dict[str, AnyDistribution]:
+    """The distribution of each tensor, by its shape; of one that has none, what can be done."""
+    distributions = {}
     for name, shape in tensors.items():
         try:
-            laws[name] = plan.law(name, shape)
+            distributions[name] = plan.distribution(name, shape)
         except PlanError as error:
             if plan.rule_for(name, len(shape)):
                 raise
             raise PlanError(f"{error}, --skip GLOB would leave it out") from None
-    return laws
+    return distributions
 
 
 @contextmanager
@@ -121,7 +123,7 @@ def run(options: argparse.Namespace) -> int:
     """Make the file, and say what is in it."""
     tensors = without(tensors_like(options.like), options.skip)
     plan = plan_named(options.plan, tensors)
-    laws_of(plan, {name: shape for name, (_, shape) in tensors.items()})
+    distributions_of(plan, {name: shape for name, (_, shape) in tensors.items()})
     chosen = secrets.randbits(53) if options.seed is None else options.seed  # a double holds it
     output = Path(options.output)
     start = time.perf_counter()
@@ -156,7 +158,11 @@ def as_json(
         "bytes": size,
         "seconds": seconds,
         "tensors": {
-            name: {"dtype": dtype, "shape": shape, "law": repr(plan.law(name, shape))}
+            name: {
+                "dtype": dtype,
+                "shape": shape,
+                "distribution": repr(plan.distribution(name, shape)),
+            }
             for name, (dtype, shape) in tensors.items()
         },
     }
@@ -167,7 +173,7 @@ def by_rule(plan: Plan, tensors: Tensors) -> list[tuple[str, ...]]:
     counts: dict[Rule, list[int]] = {}
     for name, (_, shape) in tensors.items():
         rule = plan.rule_for(name, len(shape))
-        assert rule is not None  # or the plan had no law for the tensor
+        assert rule is not None  # or the plan had no distribution for the tensor
         counts.setdefault(rule, []).append(math.prod(shape))
     return [
         (

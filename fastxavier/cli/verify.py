@@ -1,7 +1,7 @@
-"""fastxavier verify: whether the tensors of a checkpoint are draws of the laws of a plan.
+"""fastxavier verify: whether the tensors of a checkpoint are draws of the distributions of a plan.
 
 Exit status 0 if all are, 1 if one is not. --json prints one object: {"file", "ok", "false_alarm",
-"failures": [NAME], "tensors": {NAME: {"ok", "failures", "law", "dtype", "shape"}}}; a tensor that
+"failures": [NAME], "tensors": {NAME: {"ok", "failures", "distribution", "dtype", "shape"}}}; a tensor that
 was drawn also has the "false_alarm" it was allowed, and "level" and "findings".
 """
 
@@ -13,12 +13,12 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from fastxavier.checkpoints import DRAWN, Tensor, check_fillable, mapped, shards, without
-from fastxavier.cli.init import add_skip_to, laws_of, plan_named
-from fastxavier.distributions import Constant
-from fastxavier.plans import Law
 from fastxavier._console import progress_bar, table
 from fastxavier._verify import verify
+from fastxavier.checkpoints import DRAWN, Tensor, check_fillable, mapped, shards, without
+from fastxavier.cli.init import add_skip_to, distributions_of, plan_named
+from fastxavier.distributions import Constant
+from fastxavier.plans import AnyDistribution
 
 CHUNK = 1 << 22  # values compared at a time
 
@@ -60,16 +60,16 @@ def run(options: argparse.Namespace) -> int:
     held = {name: one for header in files.values() for name, one in header.tensors.items()}
     tensors = without(held, options.skip)
     plan = plan_named(options.plan, tensors)
-    laws = laws_of(plan, {name: tensor.shape for name, tensor in tensors.items()})
+    distributions = distributions_of(plan, {name: tensor.shape for name, tensor in tensors.items()})
     for name, tensor in tensors.items():
-        check_fillable(name, tensor.dtype, laws[name])
+        check_fillable(name, tensor.dtype, distributions[name])
     share = options.false_alarm / max(1, len(tensors))
     found: dict[str, dict[str, Any]] = {}
     done = 0
     with progress_bar("verifying", sum(tensor.nbytes for tensor in tensors.values())) as show:
         for file in files:
             for name, array in without(mapped(file), options.skip).items():
-                found[name] = verdict(array, tensors[name], laws[name], share)
+                found[name] = verdict(array, tensors[name], distributions[name], share)
                 done += tensors[name].nbytes
                 show(done)
     failures = [name for name, one in found.items() if not one["ok"]]
@@ -83,20 +83,22 @@ def run(options: argparse.Namespace) -> int:
     return 1 if failures else 0
 
 
-def verdict(array: NDArray[Any], tensor: Tensor, law: Law, false_alarm: float) -> dict[str, Any]:
+def verdict(
+    array: NDArray[Any], tensor: Tensor, distribution: AnyDistribution, false_alarm: float
+) -> dict[str, Any]:
     """What --json prints of a tensor."""
-    kind = {"law": repr(law), "dtype": tensor.dtype, "shape": list(tensor.shape)}
+    kind = {"distribution": repr(distribution), "dtype": tensor.dtype, "shape": list(tensor.shape)}
     if array.size == 0:
         return {"ok": True, "failures": [], **kind}
     if tensor.dtype in DRAWN:
-        return {**verify(array, law, false_alarm=false_alarm).asdict(), **kind}
-    value = 1 if law == Constant(1.0) else 0
+        return {**verify(array, distribution, false_alarm=false_alarm).asdict(), **kind}
+    value = 1 if distribution == Constant(1.0) else 0
     flat = array.reshape(-1)
     same = all((flat[at : at + CHUNK] == value).all() for at in range(0, flat.size, CHUNK))
     return {"ok": same, "failures": [] if same else ["values"], **kind}
 
 
-HEAD = ("tensor", "shape", "dtype", "law", "mean z", "variance z", "verdict")
+HEAD = ("tensor", "shape", "dtype", "distribution", "mean z", "variance z", "verdict")
 
 
 def row(name: str, found: dict[str, Any]) -> tuple[str, ...]:
@@ -107,7 +109,7 @@ def row(name: str, found: dict[str, Any]) -> tuple[str, ...]:
         name,
         "x".join(map(str, found["shape"])) or "scalar",
         found["dtype"],
-        found["law"],
+        found["distribution"],
         *("" if score is None else f"{score:+.2f}" for score in scores),
         "ok" if found["ok"] else f"FAILS: {', '.join(found['failures'])}",
     )

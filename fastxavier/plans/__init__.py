@@ -19,20 +19,20 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias, get_args
 
+from fastxavier._fans import Layout, fans
 from fastxavier.catalog import SCHEMES
 from fastxavier.distributions import Distribution
-from fastxavier._fans import Layout, fans
 from fastxavier.gains import gain as gain_of
-from fastxavier.structured import Structure
 from fastxavier.plans._text import Lines, Members, json_lines, parsed_toml, toml_lines
+from fastxavier.structured import Structure
 
 __all__ = ["Plan", "PlanError", "Rule"]
 
-Law: TypeAlias = "Distribution | Structure"
+AnyDistribution: TypeAlias = "Distribution | Structure"
 
 
 class PlanError(ValueError):
-    """A plan that cannot be, or that has no law for a tensor.
+    """A plan that cannot be, or that has no distribution for a tensor.
 
     Attributes
     ----------
@@ -154,7 +154,7 @@ class Rule:
         Globs over the whole name of a tensor, one of which must match: ``*`` any characters, dots
         and slashes included, ``?`` one, ``[ab]`` either. Upper and lower case differ.
     scheme : str, Distribution or Structure
-        A name of ``catalog.SCHEMES``, as "he_normal", "normal" or "orthogonal"; or the law itself,
+        A name of ``catalog.SCHEMES``, as "he_normal", "normal" or "orthogonal"; or the distribution itself,
         which is kept as its name and its arguments.
     rank : int, str or None
         How many axes the tensor must have: that many, or that many and more as in "2+". None
@@ -188,7 +188,7 @@ class Rule:
         self,
         /,
         names: str | Sequence[str],
-        scheme: str | Law,
+        scheme: str | AnyDistribution,
         *,
         rank: int | str | None = None,
         **settings: Any,
@@ -197,7 +197,8 @@ class Rule:
             scheme, settings = _written_out(scheme, settings)
         if not isinstance(scheme, str):
             raise PlanError(
-                f"scheme is {scheme!r}; it must be the name of a scheme, or a law", "scheme"
+                f"scheme is {scheme!r}; it must be the name of a scheme, or a distribution",
+                "scheme",
             )
         if scheme not in SCHEMES:
             raise PlanError(f"scheme is {scheme!r}; {names_instead(scheme, SCHEMES)}", "scheme")
@@ -255,8 +256,8 @@ class Rule:
             return rank >= int(self.rank[:-1])
         return self.rank is None or rank == self.rank
 
-    def _law(self, shape: tuple[int, ...], layout: str) -> Law:
-        """The law for a shape; `layout` holds where the rule says no axes of its own."""
+    def _distribution(self, shape: tuple[int, ...], layout: str) -> AnyDistribution:
+        """The distribution for a shape; `layout` holds where the rule says no axes of its own."""
         settings = self.settings
         if "in_axis" not in settings and "out_axis" not in settings:
             settings.setdefault("layout", layout)
@@ -272,12 +273,12 @@ class Rule:
         return SCHEMES[self.scheme](**own)
 
     def _try(self, layout: str) -> None:
-        """Ask for the law of a small tensor, so that what cannot be right fails early."""
+        """Ask for the distribution of a small tensor, so that what cannot be right fails early."""
         shape = self._small_shape()
         try:
-            law = self._law(shape, layout)
-            if isinstance(law, Structure) and self.rank == len(shape):
-                law._check_shape(shape)
+            distribution = self._distribution(shape, layout)
+            if isinstance(distribution, Structure) and self.rank == len(shape):
+                distribution._check_shape(shape)
         except (TypeError, ValueError) as error:
             message = str(error)
             key = self._at_fault(message)
@@ -318,19 +319,23 @@ class Rule:
         return math.prod(count for count in counts if isinstance(count, int) and count > 0)
 
 
-def _written_out(law: Law, settings: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """A law as the name of its class and the arguments of its call, those by default left out."""
+def _written_out(
+    distribution: AnyDistribution, settings: dict[str, Any]
+) -> tuple[str, dict[str, Any]]:
+    """A distribution as the name of its class and the arguments of its call, those by default left out."""
     if settings:
         key = min(settings)
-        raise PlanError(f"{key!r} is no setting of {law!r}, which has its own", key)
-    scheme = next((name for name, make in SCHEMES.items() if make is type(law)), None)
+        raise PlanError(f"{key!r} is no setting of {distribution!r}, which has its own", key)
+    scheme = next((name for name, make in SCHEMES.items() if make is type(distribution)), None)
     if scheme is None:
-        raise PlanError(f"scheme is {law!r}, a law that no plan can name", "scheme")
+        raise PlanError(
+            f"scheme is {distribution!r}, a distribution that no plan can name", "scheme"
+        )
     defaults = {name: parameter.default for name, parameter in _parameters(scheme).items()}
-    if isinstance(law, Distribution):
-        arguments = law._arguments()
+    if isinstance(distribution, Distribution):
+        arguments = distribution._arguments()
     else:
-        arguments = {name: getattr(law, name) for name in defaults}
+        arguments = {name: getattr(distribution, name) for name in defaults}
     return scheme, {
         name: value
         for name, value in arguments.items()
@@ -363,7 +368,7 @@ class Plan:
     Examples
     --------
     >>> plan = Plan([Rule("*.bias", "zeros"), Rule("*", "he_normal", rank="2+")])
-    >>> plan.law("encoder.weight", (64, 200))
+    >>> plan.distribution("encoder.weight", (64, 200))
     Normal(mean=0.0, std=0.1)
     >>> print(plan.to_toml())
     layout = "torch"
@@ -383,13 +388,15 @@ class Plan:
     layout: str
     # Found before: models repeat their shapes, layer after layer, and are started more than once.
     _of_rank: dict[int, list[tuple[Any, int]]] = field(init=False, repr=False, compare=False)
-    _laws: dict[tuple[int, tuple[int, ...]], Law] = field(init=False, repr=False, compare=False)
+    _distributions: dict[tuple[int, tuple[int, ...]], AnyDistribution] = field(
+        init=False, repr=False, compare=False
+    )
 
     def __init__(self, rules: Iterable[Rule], layout: str = "torch") -> None:
         object.__setattr__(self, "rules", tuple(rules))
         object.__setattr__(self, "layout", layout)
         object.__setattr__(self, "_of_rank", {})
-        object.__setattr__(self, "_laws", {})
+        object.__setattr__(self, "_distributions", {})
         for rule in self.rules:
             if not isinstance(rule, Rule):
                 raise PlanError(f"rules has {rule!r}; a rule is a Rule")
@@ -431,15 +438,15 @@ class Plan:
                 return number
         return None
 
-    def law(self, name: str, shape: Iterable[int]) -> Law:
-        """The law that a tensor starts by.
+    def distribution(self, name: str, shape: Iterable[int]) -> AnyDistribution:
+        """The distribution that a tensor starts by.
 
         Parameters
         ----------
         name : str
             The tensor's whole name.
         shape : sequence of int
-            Its extents. A tensor without elements has a law, too: a scheme takes each extent of 0
+            Its extents. A tensor without elements has a distribution, too: a scheme takes each extent of 0
             for 1 (or for as many as `groups` and `parts` divide), as nothing is drawn.
 
         Returns
@@ -450,22 +457,22 @@ class Plan:
         Raises
         ------
         PlanError
-            If no rule matches, or the scheme of the one that does has no law for the shape.
+            If no rule matches, or the scheme of the one that does has no distribution for the shape.
         """
         shape = tuple(shape)
         number = self._number(name, len(shape))
         if number is None:
             raise PlanError(self._unmatched(name, shape))
-        law = self._laws.get((number, shape))
-        if law is not None:
-            return law
+        distribution = self._distributions.get((number, shape))
+        if distribution is not None:
+            return distribution
         rule = self.rules[number]
         try:
-            law = rule._law(shape, self.layout)
-            if isinstance(law, Structure):
-                law._check_shape(shape)
-            self._laws[number, shape] = law
-            return law
+            distribution = rule._distribution(shape, self.layout)
+            if isinstance(distribution, Structure):
+                distribution._check_shape(shape)
+            self._distributions[number, shape] = distribution
+            return distribution
         except (TypeError, ValueError) as error:
             raise PlanError(f"tensor {name!r} of shape {shape}, by {rule}: {error}") from None
 

@@ -1,6 +1,6 @@
 """Whole models: a mapping from names to arrays, filled by a plan in one parallel region.
 
-Knows no rule and no scheme: the plan says what law a tensor has, its name is its stream.
+Knows no rule and no scheme: the plan says what distribution a tensor has, its name is its stream.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from typing import Any, SupportsIndex
 import numpy as np
 
 from fastxavier import _core
+from fastxavier._console import columns, progress_bar
+from fastxavier._streams import MODULE_DEFAULT, resolve, stream_number
 from fastxavier.distributions import Constant, Distribution
 from fastxavier.fill import Seed
 from fastxavier.plans import Plan
 from fastxavier.plans.presets import default_plan
-from fastxavier._streams import MODULE_DEFAULT, resolve, stream_number
 from fastxavier.structured import Structure
-from fastxavier._console import columns, progress_bar
 
 __all__ = ["Filled", "Report", "init_"]
 
@@ -31,26 +31,26 @@ Progress = Callable[[float], object]
 LONG_WORK = 1 << 32  # bytes from which a bar is shown without being asked for
 
 
-Law = Distribution | Structure
+AnyDistribution = Distribution | Structure
 Array = np.ndarray[Any, Any]
 Target = _core.Target | Array  # the latter of integers
-Tensor = tuple[str, Any, Any, int]  # name, target, law, stream
+Tensor = tuple[str, Any, Any, int]  # name, target, distribution, stream
 
 
 @dataclass(frozen=True)
 class Filled:
-    """One tensor of a report: its `name`, `shape`, `dtype` and `law`, and what stands in it."""
+    """One tensor of a report: its `name`, `shape`, `dtype` and `distribution`, and what stands in it."""
 
     name: str
     shape: tuple[int, ...]
     dtype: str
-    law: Law
+    distribution: AnyDistribution
     _view: Array | None = field(default=None, repr=False, compare=False)
 
     @property
     def target_std(self) -> float | None:
-        """The standard deviation of the law; None of a structure, which has none."""
-        return self.law.std if isinstance(self.law, Distribution) else None
+        """The standard deviation of the distribution; None of a structure, which has none."""
+        return self.distribution.std if isinstance(self.distribution, Distribution) else None
 
     @cached_property
     def measured_std(self) -> float | None:
@@ -74,7 +74,9 @@ class Report:
     @cached_property
     def tensors(self) -> tuple[Filled, ...]:
         """The tensors, in the order of the mapping."""
-        return tuple([_filled(name, target, law) for name, target, law, _ in self._tensors])
+        return tuple(
+            [_filled(name, target, distribution) for name, target, distribution, _ in self._tensors]
+        )
 
     def detached(self) -> Report:
         """The same without the arrays: for memory that will not stay, such as a file's."""
@@ -93,7 +95,7 @@ class Report:
                     "name": tensor.name,
                     "shape": list(tensor.shape),
                     "dtype": tensor.dtype,
-                    "law": repr(tensor.law),
+                    "distribution": repr(tensor.distribution),
                     "target_std": tensor.target_std,
                     "measured_std": tensor.measured_std,
                 }
@@ -118,7 +120,7 @@ class Report:
                 tensor.name,
                 "x".join(map(str, tensor.shape)) or "scalar",
                 tensor.dtype,
-                _shown(tensor.law),
+                _shown(tensor.distribution),
                 "" if tensor.target_std is None else f"{tensor.target_std:.6g}",
                 "" if tensor.measured_std is None else f"{tensor.measured_std:.6g}",
             )
@@ -129,7 +131,7 @@ class Report:
         return "\n".join([*columns(HEAD, self.rows), self.summary])
 
 
-HEAD = ("tensor", "shape", "dtype", "law", "target std", "std now")
+HEAD = ("tensor", "shape", "dtype", "distribution", "target std", "std now")
 
 
 def init_(
@@ -140,10 +142,10 @@ def init_(
     threads: SupportsIndex | None = None,
     progress: Progress | bool | None = None,
 ) -> Report:
-    """Fill all tensors of a model in place, each by the law that a plan gives to its name.
+    """Fill all tensors of a model in place, each by the distribution that a plan gives to its name.
 
     A tensor's stream is its name: a tensor keeps its values when others are added, removed or
-    reordered, and they are those of ``fill_(array, law, seed=seed, stream=name)``. The threads
+    reordered, and they are those of ``fill_(array, distribution, seed=seed, stream=name)``. The threads
     start once and share all tensors. Setting up a tensor takes some 1 us, its name's first use
     another, so those of 100 KiB and more fill as fast as one array of the same bytes.
 
@@ -153,7 +155,7 @@ def init_(
         Names and arrays, each as `fill_` takes it, or of integers or truth values if the plan has a
         whole constant for it, as for torch's ``num_batches_tracked``. No two may share memory.
     plan : Plan, optional
-        Which law each tensor gets; by default `default_plan`'s, for torch's layout of weights.
+        Which distribution each tensor gets; by default `default_plan`'s, for torch's layout of weights.
     seed : int or None, optional
         As `fill_` takes it; if it is not given, the module default's (of which no stream is taken).
     threads : int, optional
@@ -166,7 +168,7 @@ def init_(
     Returns
     -------
     Report
-        Name, shape, law, target and measured std of every tensor, and the time; prints as a table.
+        Name, shape, distribution, target and measured std of every tensor, and the time; prints as a table.
 
     Raises
     ------
@@ -187,7 +189,7 @@ def init_(
     ...     "2.weight": np.empty((10, 256), np.float32), "2.bias": np.empty(10, np.float32),
     ... }
     >>> report = fx.init_(model, seed=7)
-    >>> [type(tensor.law).__name__ for tensor in report.tensors]
+    >>> [type(tensor.distribution).__name__ for tensor in report.tensors]
     ['Uniform', 'Constant', 'Uniform', 'Constant']
     """
     plan = default_plan() if plan is None else plan
@@ -195,16 +197,18 @@ def init_(
     names = list(arrays)
     streams = [stream_number(_name(name)) for name in names]
     targets = [_target(name, arrays[name]) for name in names]
-    laws = [plan.law(name, target.shape) for name, target in zip(names, targets, strict=True)]
-    tensors: tuple[Tensor, ...] = tuple(zip(names, targets, laws, streams, strict=True))
+    distributions = [
+        plan.distribution(name, target.shape) for name, target in zip(names, targets, strict=True)
+    ]
+    tensors: tuple[Tensor, ...] = tuple(zip(names, targets, distributions, streams, strict=True))
     drawn: list[Tensor] = []
     formed: list[Tensor] = []
     whole: list[Tensor] = []
     for one in tensors:
         drawer = drawn if isinstance(one[2], Distribution) else formed
         (drawer if isinstance(one[1], _core.Target) else whole).append(one)
-    for name, array, law, _ in whole:
-        _check_whole(name, array, law)
+    for name, array, distribution, _ in whole:
+        _check_whole(name, array, distribution)
     for name, target, structure, _ in formed:
         _check_form(name, target, structure, threads)
     _core.check_disjoint([*drawn, *formed])
@@ -215,8 +219,8 @@ def init_(
     with _watched(progress, nbytes) as tell:
         done = sum([one[1].nbytes for one in drawn])
         _core.fill_all(drawn, key, threads, tell and (lambda part: tell(part * done / nbytes)))
-        for _, array, law, _ in whole:
-            array[...] = law.mean
+        for _, array, distribution, _ in whole:
+            array[...] = distribution.mean
         for _, target, structure, stream in formed:
             structure.write(target.numpy(), (key, stream), threads)
             done += target.nbytes
@@ -235,16 +239,16 @@ def _check_arguments(arrays: Any, plan: Any, progress: Any) -> None:
         raise TypeError(f"progress is {progress!r}; it must be a function, True, False or None")
 
 
-def _shown(law: Law) -> str:
-    if isinstance(law, Structure):
-        return repr(law)
-    return f"{type(law).__name__}({', '.join(f'{v:.6g}' for v in law._arguments().values())})"
+def _shown(distribution: AnyDistribution) -> str:
+    if isinstance(distribution, Structure):
+        return repr(distribution)
+    return f"{type(distribution).__name__}({', '.join(f'{v:.6g}' for v in distribution._arguments().values())})"
 
 
-def _filled(name: str, target: Target, law: Law) -> Filled:
+def _filled(name: str, target: Target, distribution: AnyDistribution) -> Filled:
     if isinstance(target, _core.Target):
-        return Filled(name, target.shape, target.dtype, law, target.numpy())
-    return Filled(name, target.shape, target.dtype.name, law, target)
+        return Filled(name, target.shape, target.dtype, distribution, target.numpy())
+    return Filled(name, target.shape, target.dtype.name, distribution, target)
 
 
 def _name(name: Any) -> str:
@@ -276,14 +280,18 @@ def _integers(array: Any) -> Array | None:
     return array if array.dtype.kind in "biu" and array.flags.writeable else None
 
 
-def _check_whole(name: str, array: Array, law: Law) -> None:
+def _check_whole(name: str, array: Array, distribution: AnyDistribution) -> None:
     least, most = 0, 1
     if array.dtype.kind != "b":
         least, most = np.iinfo(array.dtype).min, np.iinfo(array.dtype).max
-    if not (isinstance(law, Constant) and law.value.is_integer() and least <= law.value <= most):
+    if not (
+        isinstance(distribution, Constant)
+        and distribution.value.is_integer()
+        and least <= distribution.value <= most
+    ):
         raise TypeError(
             f"tensor {name!r}: array has dtype {array.dtype}, which takes a whole constant from "
-            f"{least} to {most}; the plan has {law!r}"
+            f"{least} to {most}; the plan has {distribution!r}"
         )
 
 

@@ -50,7 +50,7 @@ def default_plan(layout: str = "torch") -> Plan:
 
     Examples
     --------
-    >>> default_plan().law("layers.0.weight", (256, 128)).bounds
+    >>> default_plan().distribution("layers.0.weight", (256, 128)).bounds
     (-0.125, 0.125)
     """
     one = [Rule(_last("bias", "beta"), "zeros", rank=1)]
@@ -119,7 +119,7 @@ def gpt2_plan(layers: int = 12) -> Plan:
 
     Examples
     --------
-    >>> gpt2_plan(layers=8).law("h.7.mlp.c_proj.weight", (3072, 768))
+    >>> gpt2_plan(layers=8).distribution("h.7.mlp.c_proj.weight", (3072, 768))
     Normal(mean=0.0, std=0.005)
     """
     if not isinstance(layers, numbers.Integral) or isinstance(layers, bool) or layers < 1:
@@ -160,7 +160,7 @@ def vit_plan() -> Plan:
 
     Examples
     --------
-    >>> vit_plan().law("blocks.0.attn.qkv.weight", (3 * 768, 768)).bounds
+    >>> vit_plan().distribution("blocks.0.attn.qkv.weight", (3 * 768, 768)).bounds
     (-0.0625, 0.0625)
     """
     return Plan(
@@ -215,7 +215,7 @@ def resnet_plan(zero_init_residual: bool = False, block: str = "bottleneck") -> 
 
     Examples
     --------
-    >>> resnet_plan().law("conv1.weight", (128, 3, 5, 5))
+    >>> resnet_plan().distribution("conv1.weight", (128, 3, 5, 5))
     Normal(mean=0.0, std=0.025)
     """
     last = {"bottleneck": "layer*.bn3.weight", "basic": "layer*.bn2.weight"}

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fastxavier import _core
+from fastxavier._fans import whole
 from fastxavier._validation import real
 from fastxavier.distributions import Constant, Distribution, Normal, Uniform
-from fastxavier._fans import whole
 
 __all__ = ["DeltaOrthogonal", "Dirac", "Identity", "Orthogonal", "Sparse", "Structure"]
 
@@ -148,7 +148,7 @@ class Structure(ABC):
 
     @abstractmethod
     def _reach(self) -> Distribution:
-        """A law that a dtype can hold just where it can hold the structure."""
+        """A distribution that a dtype can hold just where it can hold the structure."""
 
     @abstractmethod
     def _check_shape(self, shape: tuple[int, ...]) -> None:
@@ -366,7 +366,7 @@ class Orthogonal(Structure):
 
     The tensor counts as a matrix with one row for each unit (output). Of a wide matrix the rows are
     orthonormal, of a tall one the columns: Q of the QR decomposition of a matrix of normals, each
-    column times the sign of R's diagonal, without which the law would not be uniform (Haar) over
+    column times the sign of R's diagonal, without which the distribution would not be uniform (Haar) over
     all such matrices. torch's ``orthogonal_``, JAX's ``orthogonal``, Keras' ``Orthogonal``.
 
     Parameters
@@ -580,7 +580,7 @@ class Sparse(Structure):
 
     Notes
     -----
-    The values are those of `fill_` with the normal law. The zeros of column c stand where the
+    The values are those of `fill_` with the normal distribution. The zeros of column c stand where the
     smallest of its uniform numbers are: float64 numbers at the indices ``first + c * rows`` and on
     of the same stream, `first` being the array's size rounded up to an even number, so that no word
     of the stream serves twice. So these, too, are the same bits on every machine.

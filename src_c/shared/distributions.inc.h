@@ -1,5 +1,5 @@
-/* Words to values, one short function a law: exactly the definitions of docs/stream.md.
-   Included for each precision R; c holds the law's numbers. */
+/* Words to values, one short function a distribution: exactly the definitions of docs/stream.md.
+   Included for each precision R; c holds the distribution's numbers. */
 
 static INLINE R(v) R(scaled)(R(v) z, const R(constants) *c)
 {

@@ -68,15 +68,15 @@ static INLINE void philox_pairs(const philox_schedule *s, const vint counters[],
     }
 }
 
-/* Values of one group from its words, in memory order. `law` is a constant at every call. */
-static INLINE void f32_values(int law, const f32_constants *c, vint pair01, vint pair23,
+/* Values of one group from its words, in memory order. `distribution` is a constant at every call. */
+static INLINE void f32_values(int distribution, const f32_constants *c, vint pair01, vint pair23,
                               f32_v out[2])
 {
-    if (law == LAW_constant) {
+    if (distribution == DISTRIBUTION_constant) {
         out[0] = out[1] = f32_constant(c);
         return;
     }
-    if (law == LAW_normal) {
+    if (distribution == DISTRIBUTION_normal) {
         f32_v pair[2];
         f32_normal(vint_join_low(pair01, pair23), vint_join_high(pair01, pair23), c, pair);
         f32_zip32(pair[0], pair[1], out);
@@ -86,29 +86,29 @@ static INLINE void f32_values(int law, const f32_constants *c, vint pair01, vint
     const vint pairs[2] = {pair01, pair23};
 #pragma GCC unroll 2
     for (int i = 0; i < 2; i++)
-        v[i] = law == LAW_uniform        ? f32_uniform(pairs[i], c)
-               : law == LAW_uniform_tiny ? f32_uniform_tiny(pairs[i], c)
-               : law == LAW_truncated_core ? f32_truncated_core(pairs[i], c)
+        v[i] = distribution == DISTRIBUTION_uniform        ? f32_uniform(pairs[i], c)
+               : distribution == DISTRIBUTION_uniform_tiny ? f32_uniform_tiny(pairs[i], c)
+               : distribution == DISTRIBUTION_truncated_core ? f32_truncated_core(pairs[i], c)
                                            : f32_truncated(pairs[i], c);
     f32_zip64(v[0], v[1], out);
 }
 
-static INLINE void f64_values(int law, const f64_constants *c, const vint words[4], f64_v out[4])
+static INLINE void f64_values(int distribution, const f64_constants *c, const vint words[4], f64_v out[4])
 {
     f64_v v[4];
-    if (law == LAW_constant) {
+    if (distribution == DISTRIBUTION_constant) {
         out[0] = out[1] = out[2] = out[3] = f64_constant(c);
         return;
     }
-    if (law == LAW_normal) {
+    if (distribution == DISTRIBUTION_normal) {
         f64_normal(words[0], words[1], c, v);
         f64_normal(words[2], words[3], c, v + 2);
     } else {
 #pragma GCC unroll 4
         for (int i = 0; i < 4; i++)
-            v[i] = law == LAW_uniform        ? f64_uniform(words[i], c)
-                   : law == LAW_uniform_tiny ? f64_uniform_tiny(words[i], c)
-                   : law == LAW_truncated_core ? f64_truncated_core(words[i], c)
+            v[i] = distribution == DISTRIBUTION_uniform        ? f64_uniform(words[i], c)
+                   : distribution == DISTRIBUTION_uniform_tiny ? f64_uniform_tiny(words[i], c)
+                   : distribution == DISTRIBUTION_truncated_core ? f64_truncated_core(words[i], c)
                                                : f64_truncated(words[i], c);
     }
     f64_transpose(v, out);
@@ -186,7 +186,7 @@ static INLINE void take_groups(position *at, size_t step, int groups, vint count
     }
 }
 
-static INLINE void write_groups(int law, int dtype, int size, int streaming, f64_splicing *splicing,
+static INLINE void write_groups(int distribution, int dtype, int size, int streaming, f64_splicing *splicing,
                                 const kernel_job *job, position *at, int groups)
 {
     vint counters[GROUPS], pair01[GROUPS], pair23[GROUPS];
@@ -202,7 +202,7 @@ static INLINE void write_groups(int law, int dtype, int size, int streaming, f64
                 vint_join_low(more01[g], pair01[g]), vint_join_high(more01[g], pair01[g]),
                 vint_join_low(more23[g], pair23[g]), vint_join_high(more23[g], pair23[g])};
             f64_v v[4];
-            f64_values(law, &job->f64, words, v);
+            f64_values(distribution, &job->f64, words, v);
             /* Untaken by tests of isa_scalar: plain C has no streams. */
             if (streaming && splicing->begun) {
                 f64_stream(splicing, to[g], v);
@@ -217,7 +217,7 @@ static INLINE void write_groups(int law, int dtype, int size, int streaming, f64
 #pragma GCC unroll 8
     for (int g = 0; g < groups; g++) {
         f32_v v[2];
-        f32_values(law, &job->f32, pair01[g], pair23[g], v);
+        f32_values(distribution, &job->f32, pair01[g], pair23[g], v);
         if (dtype == FX_FLOAT32)
             STREAM_OR_STORE(f32)(to[g], v);
         else if (dtype == FX_FLOAT16)
@@ -227,7 +227,7 @@ static INLINE void write_groups(int law, int dtype, int size, int streaming, f64
     }
 }
 
-static INLINE void run(int law, int dtype, int size, int streaming, const kernel_job *job,
+static INLINE void run(int distribution, int dtype, int size, int streaming, const kernel_job *job,
                        const kernel_rows *place)
 {
     position at = {.row = *place, .advance = vint_set((uint64_t)place->stride * LANES)};
@@ -242,10 +242,10 @@ static INLINE void run(int law, int dtype, int size, int streaming, const kernel
     }
 #endif
     for (; groups >= GROUPS; groups -= GROUPS)
-        write_groups(law, dtype, size, streaming, &splicing, job, &at, GROUPS);
+        write_groups(distribution, dtype, size, streaming, &splicing, job, &at, GROUPS);
     /* Untaken by tests of isa_scalar: of steps of one group each none leaves a group over. */
     for (; groups; groups--)
-        write_groups(law, dtype, size, streaming, &splicing, job, &at, 1);
+        write_groups(distribution, dtype, size, streaming, &splicing, job, &at, 1);
 #if HAS_STREAMS
     if (streaming) {
         if (dtype == FX_FLOAT64)
@@ -256,29 +256,29 @@ static INLINE void run(int law, int dtype, int size, int streaming, const kernel
 }
 
 #if HAS_STREAMS
-#define KERNEL_STREAM(law, DTYPE, name, size)                                                   \
-    static void law##_##name##_stream(const kernel_job *job, const kernel_rows *place)          \
+#define KERNEL_STREAM(distribution, DTYPE, name, size)                                                   \
+    static void distribution##_##name##_stream(const kernel_job *job, const kernel_rows *place)          \
     {                                                                                           \
-        run(LAW_##law, FX_##DTYPE, size, 1, job, place);                                        \
+        run(DISTRIBUTION_##distribution, FX_##DTYPE, size, 1, job, place);                                        \
     }
 #else
-#define KERNEL_STREAM(law, DTYPE, name, size)
+#define KERNEL_STREAM(distribution, DTYPE, name, size)
 #endif
-#define KERNEL(law, DTYPE, name, size)                                                          \
-    static void law##_##name##_store(const kernel_job *job, const kernel_rows *place)           \
+#define KERNEL(distribution, DTYPE, name, size)                                                          \
+    static void distribution##_##name##_store(const kernel_job *job, const kernel_rows *place)           \
     {                                                                                           \
-        run(LAW_##law, FX_##DTYPE, size, 0, job, place);                                        \
+        run(DISTRIBUTION_##distribution, FX_##DTYPE, size, 0, job, place);                                        \
     }                                                                                           \
-    KERNEL_STREAM(law, DTYPE, name, size)
-#define KERNELS_OF(law) FX_DTYPES(KERNEL, law)
-FX_LAWS(KERNELS_OF)
+    KERNEL_STREAM(distribution, DTYPE, name, size)
+#define KERNELS_OF(distribution) FX_DTYPES(KERNEL, distribution)
+FX_DISTRIBUTIONS(KERNELS_OF)
 
-#define STORE(law, DTYPE, name, size) [FX_##DTYPE] = law##_##name##_store,
-#define STORES_OF(law) [LAW_##law] = {FX_DTYPES(STORE, law)},
+#define STORE(distribution, DTYPE, name, size) [FX_##DTYPE] = distribution##_##name##_store,
+#define STORES_OF(distribution) [DISTRIBUTION_##distribution] = {FX_DTYPES(STORE, distribution)},
 #if HAS_STREAMS
-#define STREAM(law, DTYPE, name, size) [FX_##DTYPE] = law##_##name##_stream,
-#define STREAMS_OF(law) [LAW_##law] = {FX_DTYPES(STREAM, law)},
-#define KERNEL_TABLES .store = {FX_LAWS(STORES_OF)}, .stream = {FX_LAWS(STREAMS_OF)}
+#define STREAM(distribution, DTYPE, name, size) [FX_##DTYPE] = distribution##_##name##_stream,
+#define STREAMS_OF(distribution) [DISTRIBUTION_##distribution] = {FX_DTYPES(STREAM, distribution)},
+#define KERNEL_TABLES .store = {FX_DISTRIBUTIONS(STORES_OF)}, .stream = {FX_DISTRIBUTIONS(STREAMS_OF)}
 #else
-#define KERNEL_TABLES .store = {FX_LAWS(STORES_OF)}
+#define KERNEL_TABLES .store = {FX_DISTRIBUTIONS(STORES_OF)}
 #endif

@@ -1,5 +1,5 @@
 /* The vocabulary in AVX2 with FMA and F16C: four 64-bit lanes, eight floats, four doubles.
-   vec.md says what each verb means; this file knows no generator and no law. */
+   vec.md says what each verb means; this file knows no generator and no distribution. */
 #include <immintrin.h>
 
 typedef __m256i vint;

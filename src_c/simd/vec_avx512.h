@@ -1,5 +1,5 @@
 /* The vocabulary in AVX-512 (F, DQ, BW, VL): eight 64-bit lanes, sixteen floats, eight doubles.
-   vec.md says what each verb means; this file knows no generator and no law. */
+   vec.md says what each verb means; this file knows no generator and no distribution. */
 #include <immintrin.h>
 
 typedef __m512i vint;

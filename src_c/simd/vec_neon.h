@@ -1,5 +1,5 @@
 /* The vocabulary in NEON (AArch64): two 64-bit lanes, four floats, two doubles.
-   vec.md says what each verb means; this file knows no generator and no law. */
+   vec.md says what each verb means; this file knows no generator and no distribution. */
 #include <arm_neon.h>
 
 typedef uint64x2_t vint;

@@ -1,5 +1,5 @@
 /* The vocabulary in plain C, for any CPU and byte order: one 64-bit lane, two floats, one double.
-   vec.md says what each verb means; this file knows no generator and no law. */
+   vec.md says what each verb means; this file knows no generator and no distribution. */
 #include <math.h>
 #include <string.h>
 
@@ -154,7 +154,7 @@ static INLINE void f64_transpose(const f64_v in[4], f64_v out[4])
 static INLINE uint16_t f16_round(float x)
 {
     const uint32_t bits = float_bits(x), sign = bits >> 16 & 0x8000u, size = bits & 0x7FFFFFFFu;
-    /* Untaken by tests of isa_scalar: only refused laws reach 65520. Other CPUs' instructions do this. */
+    /* Untaken by tests of isa_scalar: only refused distributions reach 65520. Other CPUs' instructions do this. */
     if (size >= 0x477FF000u) /* 65520, the first value that rounds to infinity */
         return (uint16_t)(sign | 0x7C00u);
     if (size < 0x38800000u) { /* below 2^-14: adding 1/2 aligns the last bit to 2^-24 */

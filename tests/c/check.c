@@ -67,7 +67,7 @@ static fx_dtype dtype_of(const char *name)
     return FX_FLOAT32;
 }
 
-static fx_status law_of(const char *kind, char *numbers, fx_law *law)
+static fx_status distribution_of(const char *kind, char *numbers, fx_distribution *distribution)
 {
     double p[4] = {0};
     for (int i = 0; i < 4 && numbers && *numbers; i++) {
@@ -75,12 +75,12 @@ static fx_status law_of(const char *kind, char *numbers, fx_law *law)
         numbers += *numbers == ',';
     }
     if (strcmp(kind, "constant") == 0)
-        return fx_constant(law, p[0]);
+        return fx_constant(distribution, p[0]);
     if (strcmp(kind, "uniform") == 0)
-        return fx_uniform(law, p[0], p[1]);
+        return fx_uniform(distribution, p[0], p[1]);
     if (strcmp(kind, "normal") == 0)
-        return fx_normal(law, p[0], p[1]);
-    return fx_truncated_normal(law, p[0], p[1], p[2], p[3]);
+        return fx_normal(distribution, p[0], p[1]);
+    return fx_truncated_normal(distribution, p[0], p[1], p[2], p[3]);
 }
 
 static void to_little_endian(uint8_t *data, size_t count, size_t itemsize)
@@ -106,7 +106,7 @@ static void golden_values(const char *path)
     int lines = 0;
     expect(file != NULL, "cannot open", path);
     while (file && fgets(line, sizeof line, file)) {
-        char law_name[64], dtype[16], kind[32], numbers[256], expected[64], got[33];
+        char distribution_name[64], dtype[16], kind[32], numbers[256], expected[64], got[33];
         if (sscanf(line, "# Seed %llx, the stream named \"%255[^\"]\", indices 0 to %llu", &seed, name,
                    &last) == 3) {
             uint8_t digest[8];
@@ -118,10 +118,10 @@ static void golden_values(const char *path)
         }
         if (line[0] == '#')
             continue;
-        fx_law law;
-        if (!data || sscanf(line, "%63s %15s %31s %255s %63s", law_name, dtype, kind, numbers,
+        fx_distribution distribution;
+        if (!data || sscanf(line, "%63s %15s %31s %255s %63s", distribution_name, dtype, kind, numbers,
                             expected) != 5 ||
-            law_of(kind, numbers, &law) != FX_OK) {
+            distribution_of(kind, numbers, &distribution) != FX_OK) {
             expect(0, "cannot read", line);
             continue;
         }
@@ -131,7 +131,7 @@ static void golden_values(const char *path)
                 const fx_options options = {.threads = threads};
                 uint8_t digest[16];
                 expect(fx_force_isa(fx_isa_available(i)) == FX_OK, "force", fx_isa_available(i));
-                const fx_status status = fx_fill_run(data, dtype_of(dtype), 0, (int64_t)last + 1, &law,
+                const fx_status status = fx_fill_run(data, dtype_of(dtype), 0, (int64_t)last + 1, &distribution,
                                                      seed, stream, &options);
                 expect(status == FX_OK, fx_message(status), line);
                 to_little_endian(data, (size_t)last + 1, itemsize);
@@ -151,7 +151,7 @@ static void golden_values(const char *path)
 
 static void refusals(void)
 {
-    fx_law law, uniform;
+    fx_distribution distribution, uniform;
     float memory[16], before[16];
     const int64_t shape[2] = {4, 4}, negative[2] = {4, -1}, offset[2] = {1, 0}, global[2] = {4, 4};
     const int64_t before_all[2] = {0, -1}, past_all[2] = {0, 5};
@@ -163,19 +163,19 @@ static void refusals(void)
     expect(fx_uniform(&uniform, -1, 1) == FX_OK, "uniform", "");
 
 #define REFUSED(status, call) expect((call) == (status), #call, #status)
-    REFUSED(FX_ERROR_NOT_FINITE, fx_uniform(&law, NAN, 1));
-    REFUSED(FX_ERROR_ORDER, fx_uniform(&law, 1, -1));
-    REFUSED(FX_ERROR_NOT_FINITE, fx_constant(&law, INFINITY));
-    REFUSED(FX_ERROR_NOT_FINITE, fx_normal(&law, 0, INFINITY));
-    REFUSED(FX_ERROR_ORDER, fx_normal(&law, 0, -1));
-    REFUSED(FX_ERROR_EMPTY, fx_truncated_normal(&law, 0, 1, 1, 1));
-    REFUSED(FX_ERROR_EMPTY, fx_truncated_normal(&law, 0, 1, 37.5, INFINITY));
-    REFUSED(FX_ERROR_NOT_FINITE, fx_truncated_normal(&law, 0, 1, NAN, 1));
-    REFUSED(FX_ERROR_NOT_FINITE, fx_truncated_normal(&law, 0, 1, 1, NAN));
-    REFUSED(FX_ERROR_NOT_FINITE, fx_truncated_normal(&law, NAN, 1, -1, 1));
-    REFUSED(FX_ERROR_ORDER, fx_truncated_normal(&law, 0, -1, -1, 1));
-    REFUSED(FX_ERROR_EMPTY, fx_truncated_normal(&law, 0, 1, -INFINITY, -37.5));
-    REFUSED(FX_ERROR_NOT_FINITE, fx_uniform(&law, 0, NAN));
+    REFUSED(FX_ERROR_NOT_FINITE, fx_uniform(&distribution, NAN, 1));
+    REFUSED(FX_ERROR_ORDER, fx_uniform(&distribution, 1, -1));
+    REFUSED(FX_ERROR_NOT_FINITE, fx_constant(&distribution, INFINITY));
+    REFUSED(FX_ERROR_NOT_FINITE, fx_normal(&distribution, 0, INFINITY));
+    REFUSED(FX_ERROR_ORDER, fx_normal(&distribution, 0, -1));
+    REFUSED(FX_ERROR_EMPTY, fx_truncated_normal(&distribution, 0, 1, 1, 1));
+    REFUSED(FX_ERROR_EMPTY, fx_truncated_normal(&distribution, 0, 1, 37.5, INFINITY));
+    REFUSED(FX_ERROR_NOT_FINITE, fx_truncated_normal(&distribution, 0, 1, NAN, 1));
+    REFUSED(FX_ERROR_NOT_FINITE, fx_truncated_normal(&distribution, 0, 1, 1, NAN));
+    REFUSED(FX_ERROR_NOT_FINITE, fx_truncated_normal(&distribution, NAN, 1, -1, 1));
+    REFUSED(FX_ERROR_ORDER, fx_truncated_normal(&distribution, 0, -1, -1, 1));
+    REFUSED(FX_ERROR_EMPTY, fx_truncated_normal(&distribution, 0, 1, -INFINITY, -37.5));
+    REFUSED(FX_ERROR_NOT_FINITE, fx_uniform(&distribution, 0, NAN));
     REFUSED(FX_ERROR_ISA, fx_force_isa("mmx"));
     REFUSED(FX_ERROR_THREADS, fx_fill(&array, &uniform, 0, 0, &no_threads));
     array.dtype = (fx_dtype)9;
@@ -205,29 +205,29 @@ static void refusals(void)
     array.strides = overlapping;
     REFUSED(FX_ERROR_OVERLAP, fx_fill(&array, &uniform, 0, 0, NULL));
     array.strides = NULL;
-    fx_normal(&law, 0, 1e38);
-    REFUSED(FX_ERROR_RANGE, fx_fill(&array, &law, 0, 0, NULL));
-    fx_truncated_normal(&law, 0, 1, 1 + 0x1p-50, 1 + 0x1p-49);
-    REFUSED(FX_ERROR_EMPTY, fx_fill(&array, &law, 0, 0, NULL));
-    fx_constant(&law, 1e39);
-    REFUSED(FX_ERROR_RANGE, fx_fill(&array, &law, 0, 0, NULL));
-    fx_uniform(&law, 0, 1e39);
-    REFUSED(FX_ERROR_RANGE, fx_check(&array, &law, NULL));
-    fx_uniform(&law, -1e39, 0);
-    REFUSED(FX_ERROR_RANGE, fx_check(&array, &law, NULL));
-    fx_truncated_normal(&law, 3e38, 1e38, -1, 1);
-    REFUSED(FX_ERROR_RANGE, fx_check(&array, &law, NULL));
+    fx_normal(&distribution, 0, 1e38);
+    REFUSED(FX_ERROR_RANGE, fx_fill(&array, &distribution, 0, 0, NULL));
+    fx_truncated_normal(&distribution, 0, 1, 1 + 0x1p-50, 1 + 0x1p-49);
+    REFUSED(FX_ERROR_EMPTY, fx_fill(&array, &distribution, 0, 0, NULL));
+    fx_constant(&distribution, 1e39);
+    REFUSED(FX_ERROR_RANGE, fx_fill(&array, &distribution, 0, 0, NULL));
+    fx_uniform(&distribution, 0, 1e39);
+    REFUSED(FX_ERROR_RANGE, fx_check(&array, &distribution, NULL));
+    fx_uniform(&distribution, -1e39, 0);
+    REFUSED(FX_ERROR_RANGE, fx_check(&array, &distribution, NULL));
+    fx_truncated_normal(&distribution, 3e38, 1e38, -1, 1);
+    REFUSED(FX_ERROR_RANGE, fx_check(&array, &distribution, NULL));
     array.dtype = FX_FLOAT16;
-    fx_truncated_normal(&law, 1e5, 3e4, -3, -2); /* from 10000 to 40000, but about what no float16 is */
-    REFUSED(FX_ERROR_RANGE, fx_check(&array, &law, NULL));
-    fx_truncated_normal(&law, 0, 1e5, -1e-3, 1e-3); /* in units that no float16 is */
-    REFUSED(FX_ERROR_RANGE, fx_check(&array, &law, NULL));
-    fx_truncated_normal(&law, 65000.00196, 519.99602, 1 - 0x1p-20, 1); /* the sum of these as floats is 65520 */
-    REFUSED(FX_ERROR_RANGE, fx_check(&array, &law, NULL));
+    fx_truncated_normal(&distribution, 1e5, 3e4, -3, -2); /* from 10000 to 40000, but about what no float16 is */
+    REFUSED(FX_ERROR_RANGE, fx_check(&array, &distribution, NULL));
+    fx_truncated_normal(&distribution, 0, 1e5, -1e-3, 1e-3); /* in units that no float16 is */
+    REFUSED(FX_ERROR_RANGE, fx_check(&array, &distribution, NULL));
+    fx_truncated_normal(&distribution, 65000.00196, 519.99602, 1 - 0x1p-20, 1); /* the sum of these as floats is 65520 */
+    REFUSED(FX_ERROR_RANGE, fx_check(&array, &distribution, NULL));
     array.dtype = FX_FLOAT32;
-    fx_constant(&law, 1e39);
+    fx_constant(&distribution, 1e39);
     REFUSED(FX_ERROR_THREADS, fx_check(&array, &uniform, &no_threads));
-    fx_request request = {&array, &law, 0, 0, 0};
+    fx_request request = {&array, &distribution, 0, 0, 0};
     REFUSED(FX_ERROR_RANGE, fx_fill_all(&request, 1, NULL, NULL));
     expect(memcmp(memory, before, sizeof memory) == 0, "a refused fill", "wrote");
     REFUSED(FX_OK, fx_fill(&array, &uniform, 0, 0, NULL));
@@ -238,11 +238,11 @@ static void refusals(void)
     const int64_t one_place[1] = {0}, endless[1] = {FX_MAX_INDEX};
     const fx_array single = {.data = memory, .ndim = 1, .shape = endless, .strides = one_place};
     REFUSED(FX_ERROR_OVERLAP, fx_fill(&single, &uniform, 0, 0, NULL));
-    memset(&law, 0, sizeof law);
+    memset(&distribution, 0, sizeof distribution);
     array.strides = NULL;
-    REFUSED(FX_ERROR_LAW, fx_fill(&array, &law, 0, 0, NULL));
-    REFUSED(FX_ERROR_LAW, fx_rescaled(&uniform, 0, 1));
-    for (int s = FX_OK; s <= FX_ERROR_LAW; s++)
+    REFUSED(FX_ERROR_DISTRIBUTION, fx_fill(&array, &distribution, 0, 0, NULL));
+    REFUSED(FX_ERROR_DISTRIBUTION, fx_rescaled(&uniform, 0, 1));
+    for (int s = FX_OK; s <= FX_ERROR_DISTRIBUTION; s++)
         expect(strlen(fx_message((fx_status)s)) > 5, "no message", "");
     expect(strlen(fx_message((fx_status)99)) > 5, "no message", "for what is no status");
 }
@@ -253,7 +253,7 @@ static void far_ends(void)
     static const double FAR[] = {65, 1e10, 1e38, 1e155, 1.7e308}, NEAR[] = {-1, 0, 8, 36};
     for (int i = 0; i < 5; i++)
         for (int k = 0; k < 4; k++) {
-            fx_law far, endless;
+            fx_distribution far, endless;
             expect(fx_truncated_normal(&endless, 0, 1, NEAR[k], INFINITY) == FX_OK, "endless cut", "");
             expect(fx_truncated_normal(&far, 0, 1, NEAR[k], FAR[i]) == FX_OK, "far cut", "");
             far.high = INFINITY;
@@ -265,7 +265,7 @@ static void far_ends(void)
         }
 }
 
-/* Values lie where the law says, up to its very ends, and have its mean and variance, within five standard
+/* Values lie where the distribution says, up to its very ends, and have its mean and variance, within five standard
    errors; those of an exponential, whose variance's is the largest here. */
 static void ranges(void)
 {
@@ -274,8 +274,8 @@ static void ranges(void)
         const char *kind;
         char numbers[64];
         fx_dtype dtype;
-        double low, high, mean, std; /* of the law: the latter two by mpmath */
-    } LAWS[] = {
+        double low, high, mean, std; /* of the distribution: the latter two by mpmath */
+    } DISTRIBUTIONS[] = {
         {"uniform", "1,0x1.000006p0", FX_FLOAT32, 1, 0x1.000006p0, 0x1.000004p0, 0x1.a2p-24}, /* three floats */
         {"uniform", "1e308,1.7e308", FX_FLOAT64, 1e308, 1.7e308, 1.35e308, 2.0208e307},
         {"truncated_normal", "0,1,8,9", FX_FLOAT32, 8, 9, 8.12118899, 0.118948},
@@ -287,30 +287,30 @@ static void ranges(void)
         {"truncated_normal", "0,1,1,0x1.000000000001p0", FX_FLOAT64, 1, 0x1.000000000001p0, 0x1.0000000000008p0, 0x1.27ap-50},
     };
     for (int i = 0; fx_isa_available(i); i++)
-        for (size_t k = 0; k < sizeof LAWS / sizeof *LAWS; k++) {
+        for (size_t k = 0; k < sizeof DISTRIBUTIONS / sizeof *DISTRIBUTIONS; k++) {
             static float floats[COUNT];
             static double doubles[COUNT];
-            const int is_float = LAWS[k].dtype == FX_FLOAT32;
+            const int is_float = DISTRIBUTIONS[k].dtype == FX_FLOAT32;
             char numbers[64];
-            fx_law law;
-            memcpy(numbers, LAWS[k].numbers, sizeof numbers);
+            fx_distribution distribution;
+            memcpy(numbers, DISTRIBUTIONS[k].numbers, sizeof numbers);
             fx_force_isa(fx_isa_available(i));
-            expect(law_of(LAWS[k].kind, numbers, &law) == FX_OK, "no law", LAWS[k].numbers);
-            expect(fx_fill_run(is_float ? (void *)floats : doubles, LAWS[k].dtype, 0, COUNT, &law, 3, 4, NULL) == FX_OK,
-                   "refused", LAWS[k].numbers);
+            expect(distribution_of(DISTRIBUTIONS[k].kind, numbers, &distribution) == FX_OK, "no distribution", DISTRIBUTIONS[k].numbers);
+            expect(fx_fill_run(is_float ? (void *)floats : doubles, DISTRIBUTIONS[k].dtype, 0, COUNT, &distribution, 3, 4, NULL) == FX_OK,
+                   "refused", DISTRIBUTIONS[k].numbers);
             double deviation = 0, squares = 0;
             int inside = 1;
             for (int n = 0; n < COUNT; n++) {
                 const double x = is_float ? floats[n] : doubles[n];
-                inside &= x >= (is_float ? (float)LAWS[k].low : LAWS[k].low);
-                inside &= x <= (is_float ? (float)LAWS[k].high : LAWS[k].high);
-                const double z = (x - LAWS[k].mean) / LAWS[k].std;
+                inside &= x >= (is_float ? (float)DISTRIBUTIONS[k].low : DISTRIBUTIONS[k].low);
+                inside &= x <= (is_float ? (float)DISTRIBUTIONS[k].high : DISTRIBUTIONS[k].high);
+                const double z = (x - DISTRIBUTIONS[k].mean) / DISTRIBUTIONS[k].std;
                 deviation += z / COUNT;
                 squares += z * z / COUNT;
             }
-            expect(inside, "beyond its ends:", LAWS[k].numbers);
-            expect(fabs(deviation) < 5 / sqrt(COUNT), "another mean:", LAWS[k].numbers);
-            expect(fabs(squares - 1) < 5 * sqrt(8.0 / COUNT), "another variance:", LAWS[k].numbers);
+            expect(inside, "beyond its ends:", DISTRIBUTIONS[k].numbers);
+            expect(fabs(deviation) < 5 / sqrt(COUNT), "another mean:", DISTRIBUTIONS[k].numbers);
+            expect(fabs(squares - 1) < 5 * sqrt(8.0 / COUNT), "another variance:", DISTRIBUTIONS[k].numbers);
         }
     fx_force_isa(NULL);
 }
@@ -391,32 +391,32 @@ static int as_expected(const box *b, int64_t first, const char *whole)
 }
 
 /* Elements first .. first + count - 1, in small runs, which are never streamed. */
-static char *in_small_runs(fx_dtype dtype, int64_t first, int64_t count, const fx_law *law, uint64_t stream)
+static char *in_small_runs(fx_dtype dtype, int64_t first, int64_t count, const fx_distribution *distribution, uint64_t stream)
 {
     const int64_t item = (int64_t)fx_itemsize(dtype);
     char *whole = malloc((size_t)(count * item));
     for (int64_t part = 0, size; part < count; part += size) {
         size = count - part < 4096 ? count - part : 4096;
-        fx_fill_run(whole + part * item, dtype, first + part, size, law, 7, stream, NULL);
+        fx_fill_run(whole + part * item, dtype, first + part, size, distribution, 7, stream, NULL);
     }
     return whole;
 }
 
 /* The box holds what it must; its memory is freed. */
-static void compare(box *b, const fx_law *law, uint64_t stream)
+static void compare(box *b, const fx_distribution *distribution, uint64_t stream)
 {
     const int64_t plane = b->global[1] * b->global[2], first = b->offset[0] * plane;
-    char *whole = in_small_runs(b->array.dtype, first, b->shape[0] * plane, law, stream);
+    char *whole = in_small_runs(b->array.dtype, first, b->shape[0] * plane, distribution, stream);
     expect(as_expected(b, first, whole), "box: other values", fx_isa());
     free(whole);
     free(b->memory);
 }
 
-static void fill_and_compare(box *b, const fx_law *law, int threads)
+static void fill_and_compare(box *b, const fx_distribution *distribution, int threads)
 {
     const fx_options options = {.threads = threads};
-    expect(fx_fill(&b->array, law, 7, 8, &options) == FX_OK, "box", fx_isa());
-    compare(b, law, 8);
+    expect(fx_fill(&b->array, distribution, 7, 8, &options) == FX_OK, "box", fx_isa());
+    compare(b, distribution, 8);
 }
 
 static const int64_t MOST[][3] = {{5, 7, 40}, {3, 40, 7}, {40, 3, 9}, {2, 3, 900}, {30, 1, 300}, {1, 130, 130}};
@@ -426,22 +426,22 @@ static void boxes(int brief)
     /* what goes past the caches, its last extent in bytes: when turned, and when neighbours already */
     static const int64_t VAST[][3] = {{1, 1400, 8000}, {1, 1, 34 << 20}, {2, 1, 17 << 20}};
     box b;
-    fx_law laws[3];
-    fx_uniform(&laws[0], -1, 2);
-    fx_normal(&laws[1], 0, 1);
-    fx_truncated_normal(&laws[2], 0, 1, -1, 3);
+    fx_distribution distributions[3];
+    fx_uniform(&distributions[0], -1, 2);
+    fx_normal(&distributions[1], 0, 1);
+    fx_truncated_normal(&distributions[2], 0, 1, -1, 3);
     for (int i = 0; fx_isa_available(i); i++) {
         fx_force_isa(fx_isa_available(i));
         for (int n = 0; n < (brief ? 72 : 1200); n++) {
             arrange_any(&b, (fx_dtype)(n / 6 % 4), MOST[n % 6], n % 5 ? 0 : INT64_C(1) << 34);
-            fill_and_compare(&b, &laws[n / 24 % 3], n % 3);
+            fill_and_compare(&b, &distributions[n / 24 % 3], n % 3);
         }
         for (int n = 0; n < (brief ? 0 : 12); n++) {
             const fx_dtype dtype = (fx_dtype)(n / 3);
             const int64_t *vast = VAST[n % 3];
             const int64_t most[3] = {vast[0], vast[1], vast[2] / (int64_t)fx_itemsize(dtype) + 9};
             arrange_any(&b, dtype, most, 0);
-            fill_and_compare(&b, &laws[0], n % 3);
+            fill_and_compare(&b, &distributions[0], n % 3);
         }
     }
     fx_force_isa(NULL);
@@ -457,13 +457,13 @@ static void odd_boxes(void)
     } ODD[] = {{{1, 129, 64}, 64, {1, 2, 0}, {0}, {0, 1, 0}},
                {{5, 7, 1}, 3, {0, 1, 2}, {0}, {0}},
                {{1, 300, 100}, 100, {2, 1, 0}, {0, 0, 1}, {0}}};
-    fx_law law;
-    fx_uniform(&law, -1, 2);
+    fx_distribution distribution;
+    fx_uniform(&distribution, -1, 2);
     for (int n = 0; n < 3; n++) {
         box b = {{ODD[n].shape[0], ODD[n].shape[1], ODD[n].shape[2]},
                  {ODD[n].shape[0], ODD[n].shape[1], ODD[n].global_last}, {0}, {0}, NULL, 0, {0}};
         arrange(&b, FX_FLOAT32, ODD[n].order, ODD[n].gaps, ODD[n].backwards);
-        fill_and_compare(&b, &law, 1);
+        fill_and_compare(&b, &distribution, 1);
     }
 }
 
@@ -480,31 +480,31 @@ static void past_the_caches(void)
     fx_array runs[KINDS];
     double *data = malloc(LARGE * sizeof(double));
     const fx_array beside = {.data = data, .dtype = FX_FLOAT64, .ndim = 1, .shape = &large};
-    fx_law constant, laws[3];
+    fx_distribution constant, distributions[3];
     fx_constant(&constant, 0.5);
-    fx_uniform(&laws[0], -1, 2);
-    fx_normal(&laws[1], 0, 1);
-    fx_truncated_normal(&laws[2], 0, 1, -1, 3);
+    fx_uniform(&distributions[0], -1, 2);
+    fx_normal(&distributions[1], 0, 1);
+    fx_truncated_normal(&distributions[2], 0, 1, -1, 3);
     for (int i = 0; fx_isa_available(i); i++) {
         fx_force_isa(fx_isa_available(i));
         for (int n = 0; n < BOXES; n++) {
             const int64_t *most = n % 2 ? LONG[n / 2 % 3] : MOST[n / 2 % 6];
             arrange_any(&b[n], (fx_dtype)(n / 12 % 4), most, n % 5 ? 0 : INT64_C(1) << 34);
-            requests[n] = (fx_request){&b[n].array, &laws[n / 3 % 3], 7, (uint64_t)n, 0};
+            requests[n] = (fx_request){&b[n].array, &distributions[n / 3 % 3], 7, (uint64_t)n, 0};
         }
         requests[BOXES] = (fx_request){&beside, &constant, 7, 0, 0};
         for (int n = 0; n < KINDS; n++) {
             runs[n] = (fx_array){memory[n] + 16, (fx_dtype)n, 1, &length, NULL, &all, &first};
-            requests[BOXES + 1 + n] = (fx_request){&runs[n], &laws[1], 7, 8, 0};
+            requests[BOXES + 1 + n] = (fx_request){&runs[n], &distributions[1], 7, 8, 0};
         }
         memset(memory, 0, sizeof memory);
         memset(data, 0, LARGE * sizeof *data);
         expect(fx_fill_all(requests, BOXES + 1 + KINDS, NULL, NULL) == FX_OK, "fill", "past the caches");
         for (int n = 0; n < BOXES; n++)
-            compare(&b[n], requests[n].law, (uint64_t)n);
+            compare(&b[n], requests[n].distribution, (uint64_t)n);
         int right = 1;
         for (int n = 0; n < KINDS; n++) {
-            char *same = in_small_runs((fx_dtype)n, first, RUN, &laws[1], 8);
+            char *same = in_small_runs((fx_dtype)n, first, RUN, &distributions[1], 8);
             right &= memcmp(memory[n] + 16, same, RUN * fx_itemsize((fx_dtype)n)) == 0;
             free(same);
         }
@@ -523,7 +523,7 @@ static void interlocked(void)
     enum { AXES = 24 };
     float memory[8] = {0};
     int64_t shape[AXES] = {3, 2}, strides[AXES] = {8, 12};
-    fx_law one;
+    fx_distribution one;
     fx_constant(&one, 1);
     fx_array array = {.data = memory, .ndim = 2, .shape = shape, .strides = strides};
     expect(fx_fill(&array, &one, 0, 0, NULL) == FX_OK, "interlocked axes", "refused");
@@ -546,7 +546,7 @@ static void many(void)
     static int64_t shapes[COUNT];
     static float *data[COUNT];
     float *alone = malloc(LARGE * sizeof *alone);
-    fx_law uniform, normal;
+    fx_distribution uniform, normal;
     int64_t failed = -1;
     fx_uniform(&uniform, -1, 1);
     fx_normal(&normal, 0, 1);
@@ -566,7 +566,7 @@ static void many(void)
         expect(fx_fill_all(requests, COUNT, &options, NULL) == FX_OK, "fx_fill_all", "");
         for (int i = 0; i < COUNT && alone; i++) {
             const fx_array to = {.data = alone, .dtype = FX_FLOAT32, .ndim = 1, .shape = &shapes[i]};
-            fx_fill(&to, requests[i].law, 5, (uint64_t)i, NULL);
+            fx_fill(&to, requests[i].distribution, 5, (uint64_t)i, NULL);
             expect(memcmp(alone, data[i], (size_t)shapes[i] * sizeof(float)) == 0 &&
                        data[i][shapes[i]] == 0,
                    "fx_fill_all", "differs from fx_fill");
@@ -593,12 +593,12 @@ static void interruption(void)
 {
     const int64_t count = INT64_C(1) << 27;
     const fx_options options = {.threads = 1, .poll = stop_now};
-    fx_law law;
+    fx_distribution distribution;
     double *data = malloc((size_t)count * 8);
-    fx_truncated_normal(&law, 0, 1, -3, 3);
+    fx_truncated_normal(&distribution, 0, 1, -3, 3);
     fx_force_isa("scalar");
     if (data)
-        expect(fx_fill_run(data, FX_FLOAT64, 0, count, &law, 0, 0, &options) == FX_INTERRUPTED,
+        expect(fx_fill_run(data, FX_FLOAT64, 0, count, &distribution, 0, 0, &options) == FX_INTERRUPTED,
                "interruption", "did not stop");
     expect(asked == 1, "interruption", "polled again after a stop");
     fx_force_isa(NULL);
@@ -610,15 +610,15 @@ static void environment(void)
 {
     static char plain[] = "FASTXAVIER_ISA=scalar", unknown[] = "FASTXAVIER_ISA=mmx", empty[] = "FASTXAVIER_ISA=";
     float value;
-    fx_law law;
-    fx_constant(&law, 1);
+    fx_distribution distribution;
+    fx_constant(&distribution, 1);
     putenv(plain);
     fx_force_isa(NULL);
     expect(fx_isa() && strcmp(fx_isa(), "scalar") == 0, "FASTXAVIER_ISA", "not heeded");
     putenv(unknown);
     fx_force_isa(NULL);
     expect(fx_isa() == NULL, "FASTXAVIER_ISA", "accepted mmx");
-    expect(fx_fill_run(&value, FX_FLOAT32, 0, 1, &law, 0, 0, NULL) == FX_ERROR_ISA, "fx_fill", "with no kernels");
+    expect(fx_fill_run(&value, FX_FLOAT32, 0, 1, &distribution, 0, 0, NULL) == FX_ERROR_ISA, "fx_fill", "with no kernels");
     putenv(empty);
     fx_force_isa(NULL);
     expect(fx_isa() && strcmp(fx_isa(), fx_isa_available(0)) == 0, "FASTXAVIER_ISA", "empty: not the best");
@@ -644,14 +644,14 @@ static void after_fork(void)
     const fx_options options = {.threads = 2};
     static float here[COUNT], there[COUNT];
     int status = 1;
-    fx_law law;
-    fx_uniform(&law, -1, 1);
-    expect(fx_fill_run(here, FX_FLOAT32, 0, COUNT, &law, 1, 2, &options) == FX_OK, "a fill", "before a fork");
+    fx_distribution distribution;
+    fx_uniform(&distribution, -1, 1);
+    expect(fx_fill_run(here, FX_FLOAT32, 0, COUNT, &distribution, 1, 2, &options) == FX_OK, "a fill", "before a fork");
     fflush(stdout);
     const pid_t child = fork();
     if (child == 0) {
         alarm(120); /* a fill that hangs has failed */
-        const int filled = fx_fill_run(there, FX_FLOAT32, 0, COUNT, &law, 1, 2, &options) == FX_OK;
+        const int filled = fx_fill_run(there, FX_FLOAT32, 0, COUNT, &distribution, 1, 2, &options) == FX_OK;
         const int right = filled && memcmp(here, there, sizeof here) == 0 && fx_threads() == 1;
         write_counters();
         _exit(right ? 0 : 1);
@@ -674,15 +674,15 @@ static int go_on(void *argument, double done)
 
 /* Whether 2^17 to `most` values, twice as many each time, have the right last one; until three polls have
    been counted. */
-static int right_last_values(const fx_law *law, int most, int threads, int *polls)
+static int right_last_values(const fx_distribution *distribution, int most, int threads, int *polls)
 {
     const fx_options options = {threads, go_on, polls};
     float *data = malloc((size_t)most * sizeof(float)), last;
     int right = data != NULL;
     for (int size = 1 << 17; size <= most && right && *polls < 3; size *= 2) {
         data[size - 1] = 0;
-        right &= fx_fill_run(data, FX_FLOAT32, 0, size, law, 1, 2, &options) == FX_OK;
-        right &= fx_fill_run(&last, FX_FLOAT32, size - 1, 1, law, 1, 2, NULL) == FX_OK;
+        right &= fx_fill_run(data, FX_FLOAT32, 0, size, distribution, 1, 2, &options) == FX_OK;
+        right &= fx_fill_run(&last, FX_FLOAT32, size - 1, 1, distribution, 1, 2, NULL) == FX_OK;
         right &= data[size - 1] == last;
     }
     free(data);
@@ -692,12 +692,12 @@ static int right_last_values(const fx_law *law, int most, int threads, int *poll
 /* A fill that takes a while asks its caller, who lets it go on. */
 static void asked_meanwhile(void)
 {
-    fx_law law;
-    fx_truncated_normal(&law, 0, 1, -3, 3);
+    fx_distribution distribution;
+    fx_truncated_normal(&distribution, 0, 1, -3, 3);
     fx_force_isa("scalar");
     for (int threads = 0; threads <= 1; threads++) {
         int polls = 0;
-        expect(right_last_values(&law, 1 << 24, threads, &polls), "fill", "while asked");
+        expect(right_last_values(&distribution, 1 << 24, threads, &polls), "fill", "while asked");
         expect(polls > 0 || threads != 1, "poll", "never called");
     }
     fx_force_isa(NULL);
@@ -705,11 +705,11 @@ static void asked_meanwhile(void)
 
 static void more_threads_than_pay(void)
 {
-    fx_law law;
-    fx_truncated_normal(&law, 0, 1, -3, 3);
+    fx_distribution distribution;
+    fx_truncated_normal(&distribution, 0, 1, -3, 3);
     for (int threads = 0; threads <= 1000; threads += 500) {
         int polls = 0;
-        expect(right_last_values(&law, 1 << 24, threads, &polls), "fill", "on many threads");
+        expect(right_last_values(&distribution, 1 << 24, threads, &polls), "fill", "on many threads");
     }
 }
 
@@ -720,13 +720,13 @@ static void refused_threads(void)
 {
     int polls = 0;
     pthread_attr_t usual, vast;
-    fx_law law;
-    fx_uniform(&law, -1, 1);
+    fx_distribution distribution;
+    fx_uniform(&distribution, -1, 1);
     pthread_getattr_default_np(&usual);
     pthread_getattr_default_np(&vast);
     expect(pthread_attr_setstacksize(&vast, (size_t)1 << (sizeof(size_t) * 8 - 2)) == 0 &&
                pthread_setattr_default_np(&vast) == 0, "a vast stack", "is not to be had");
-    expect(right_last_values(&law, 1 << 18, 50, &polls), "fill", "where threads are refused");
+    expect(right_last_values(&distribution, 1 << 18, 50, &polls), "fill", "where threads are refused");
     pthread_setattr_default_np(&usual);
     pthread_attr_destroy(&usual);
     pthread_attr_destroy(&vast);
@@ -772,8 +772,8 @@ static void crowded(void)
     const long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     const int count = (int)(cpus + 1 < MOST ? cpus + 1 : MOST);
     int polls = 0;
-    fx_law law;
-    fx_uniform(&law, -1, 1); /* quick, so that one look at the machine's load serves several tasks */
+    fx_distribution distribution;
+    fx_uniform(&distribution, -1, 1); /* quick, so that one look at the machine's load serves several tasks */
     pthread_mutex_init(&s.gate, NULL);
     pthread_mutex_lock(&s.gate);
     if (pthread_create(&thread, NULL, sleep_at_gate, &s) != 0) {
@@ -811,7 +811,7 @@ static void crowded(void)
         printf("skipped: idle cores, because this system does not say that %d processes run\n", count);
     }
     expect(load_idle_cpus(-1000, &nobody) == -1000, "idle cores", "more than asked for");
-    expect(right_last_values(&law, 1 << 21, 0, &polls), "fill", "on a busy machine");
+    expect(right_last_values(&distribution, 1 << 21, 0, &polls), "fill", "on a busy machine");
     for (int i = 0; i < forked; i++) {
         kill(others[i], SIGKILL);
         waitpid(others[i], NULL, 0);

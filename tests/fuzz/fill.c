@@ -62,24 +62,24 @@ static double number(bytes *b)
     return x;
 }
 
-static fx_law law_from(bytes *b)
+static fx_distribution distribution_from(bytes *b)
 {
-    fx_law law = {0}; /* which is refused */
+    fx_distribution distribution = {0}; /* which is refused */
     const uint8_t kind = byte(b);
     const double p = number(b), q = number(b);
     if (kind % 5 == 0)
-        fx_constant(&law, p);
+        fx_constant(&distribution, p);
     else if (kind % 5 == 1)
-        fx_uniform(&law, p, q);
+        fx_uniform(&distribution, p, q);
     else if (kind % 5 == 2)
-        fx_normal(&law, p, q);
+        fx_normal(&distribution, p, q);
     else {
         const double low = number(b), high = number(b);
-        fx_truncated_normal(&law, p, q, low, high);
+        fx_truncated_normal(&distribution, p, q, low, high);
     }
     if (kind >= 200)
-        fx_rescaled(&law, number(b), number(b));
-    return law;
+        fx_rescaled(&distribution, number(b), number(b));
+    return distribution;
 }
 
 /* One array, what it may point to, and the memory it needs. */
@@ -205,7 +205,7 @@ static void expect_values(subject *s, const fx_request *r)
         char *const to = first + bytes, *const mark = taken + (to - s->expected);
         REQUIRE(!memchr(mark, 1, itemsize));
         memset(mark, 1, itemsize);
-        REQUIRE(fx_fill_run(to, a->dtype, index, 1, r->law, r->seed, r->stream, NULL) == FX_OK);
+        REQUIRE(fx_fill_run(to, a->dtype, index, 1, r->distribution, r->seed, r->stream, NULL) == FX_OK);
     }
     free(taken);
 }
@@ -218,15 +218,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const uint8_t form = byte(&b);
     const int count = form % 4 ? 1 : 1 + form / 4 % MOST_ARRAYS;
     const fx_options options = {.threads = byte(&b) >= 240 ? (int)(int8_t)byte(&b) : 0};
-    const fx_law law = law_from(&b);
+    const fx_distribution distribution = distribution_from(&b);
     fx_request requests[MOST_ARRAYS];
     fx_status status = FX_OK;
     int refused = -1, writable = 1, isas = 0;
     for (int i = 0; i < count; i++) {
         make(&b, &subjects[i]);
-        requests[i] = (fx_request){&subjects[i].array, &law, (uint64_t)word(&b), (uint64_t)word(&b), 0};
-        const fx_status said = fx_check(&subjects[i].array, &law, &options);
-        REQUIRE(said >= FX_OK && said <= FX_ERROR_LAW);
+        requests[i] = (fx_request){&subjects[i].array, &distribution, (uint64_t)word(&b), (uint64_t)word(&b), 0};
+        const fx_status said = fx_check(&subjects[i].array, &distribution, &options);
+        REQUIRE(said >= FX_OK && said <= FX_ERROR_DISTRIBUTION);
         if (said != FX_OK && status == FX_OK) {
             status = said;
             refused = i;
@@ -240,7 +240,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         int64_t failed = -1;
         REQUIRE(fx_force_isa(fx_isa_available(byte(&b) % isas)) == FX_OK);
         if (count == 1)
-            REQUIRE(fx_fill(&subjects[0].array, &law, requests[0].seed, requests[0].stream, &options) ==
+            REQUIRE(fx_fill(&subjects[0].array, &distribution, requests[0].seed, requests[0].stream, &options) ==
                     status);
         else {
             REQUIRE(fx_fill_all(requests, count, &options, &failed) == status);

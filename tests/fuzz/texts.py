@@ -31,7 +31,7 @@ def plan_from(read, write):
         assert read(write(plan)) == plan
         for shape in ((), (0,), (3,), (4, 6), (2, 4, 3, 3)):
             with suppress(plans.PlanError):
-                plan.law("a.weight", shape)
+                plan.distribution("a.weight", shape)
 
     return read_plan
 

@@ -1,4 +1,4 @@
-"""The laws and dtypes that tests of values run over, how they draw, and memory that
+"""The distributions and dtypes that tests of values run over, how they draw, and memory that
 only DLPack exports. Knows no expected value.
 """
 
@@ -32,8 +32,8 @@ _SUBNORMAL = {
 }
 
 
-def laws(dtype):
-    """Name to distribution, for a dtype by name. A new law needs lines in data/golden.txt."""
+def distributions(dtype):
+    """Name to distribution, for a dtype by name. A new distribution needs lines in data/golden.txt."""
     tiny = _TINY[WORD_BITS[dtype]]
     return {
         "constant": Constant(0.1),
@@ -50,22 +50,32 @@ def laws(dtype):
     }
 
 
-ALL = [(law, dtype) for dtype in DTYPES for law in laws(dtype)]
-DRAWN = [(law, dtype) for law, dtype in ALL if laws(dtype)[law].variance > 0]
+ALL = [(distribution, dtype) for dtype in DTYPES for distribution in distributions(dtype)]
+DRAWN = [
+    (distribution, dtype)
+    for distribution, dtype in ALL
+    if distributions(dtype)[distribution].variance > 0
+]
 
 WHOLE = (1 << 62,)
 
 
-def shard(out, law, seed, stream, first, threads=1):
+def shard(out, distribution, seed, stream, first, threads=1):
     """Fill `out` with the elements from `first` on of the largest tensor there is."""
     return fx.fill_(
-        out, law, seed=seed, stream=stream, global_shape=WHOLE, offset=(first,), threads=threads
+        out,
+        distribution,
+        seed=seed,
+        stream=stream,
+        global_shape=WHOLE,
+        offset=(first,),
+        threads=threads,
     )
 
 
-def drawn(law, dtype, seed, stream, first, count, threads=1):
+def drawn(distribution, dtype, seed, stream, first, count, threads=1):
     """A new array, dtype by name, of `count` elements from `first` on."""
-    return shard(np.empty(count, DTYPES[dtype]), law, seed, stream, first, threads)
+    return shard(np.empty(count, DTYPES[dtype]), distribution, seed, stream, first, threads)
 
 
 def patterns(values):

@@ -1,6 +1,6 @@
 """Print data/golden.txt: python tests/support/golden.py > tests/data/golden.txt.
 
-The file belongs to the stream: lines may be added to it, for a new law or dtype. None that is
+The file belongs to the stream: lines may be added to it, for a new distribution or dtype. None that is
 there may change, short of a new version of the stream, which is why data/frozen.txt remembers each:
 python tests/support/golden.py --freeze >> tests/data/frozen.txt prints the rows of lines that are new.
 """
@@ -33,22 +33,27 @@ _KINDS = {
 HEAD = f"""\
 # Golden values of stream version 1. Lines may only be added; one that is here never changes.
 # Seed {SEED:#x}, the stream named "{STREAM}", indices 0 to {COUNT - 1}.
-# Columns: name; dtype; kind of law; its parameters, as C's %a writes numbers (constant: value;
+# Columns: name; dtype; kind of distribution; its parameters, as C's %a writes numbers (constant: value;
 # uniform: low, high; normal: mean, std; truncated_normal: mean and std of the parent, low, high);
 # BLAKE2b of the bytes of all values, each value little-endian, digest of 16 bytes; the bit patterns
 # of the first {FIRST_VALUES} values, as hexadecimal numbers.
 # Written by tests/support/golden.py."""
 
 
-def parameters(law):
+def parameters(distribution):
     """Kind and parameters of a distribution, as the file has them."""
-    if isinstance(law, fx.Constant):
-        return "constant", (law.value,)
-    if isinstance(law, fx.Uniform):
-        return "uniform", law.bounds
-    if isinstance(law, fx.Normal):
-        return "normal", (law.mean, law.std)
-    return "truncated_normal", (law.parent.mean, law.parent.std, law.low, law.high)
+    if isinstance(distribution, fx.Constant):
+        return "constant", (distribution.value,)
+    if isinstance(distribution, fx.Uniform):
+        return "uniform", distribution.bounds
+    if isinstance(distribution, fx.Normal):
+        return "normal", (distribution.mean, distribution.std)
+    return "truncated_normal", (
+        distribution.parent.mean,
+        distribution.parent.std,
+        distribution.low,
+        distribution.high,
+    )
 
 
 def digest(values):
@@ -64,10 +69,10 @@ def first_patterns(values):
 
 
 def line(name, dtype):
-    """The line of one law and dtype."""
-    law = cases.laws(dtype)[name]
-    kind, numbers = parameters(law)
-    values = fx.fill_(np.empty(COUNT, cases.DTYPES[dtype]), law, seed=SEED, stream=STREAM)
+    """The line of one distribution and dtype."""
+    distribution = cases.distributions(dtype)[name]
+    kind, numbers = parameters(distribution)
+    values = fx.fill_(np.empty(COUNT, cases.DTYPES[dtype]), distribution, seed=SEED, stream=STREAM)
     written = ",".join(
         number.hex() if math.isfinite(number) else repr(number) for number in numbers
     )
@@ -83,8 +88,8 @@ def parsed(text):
         name, dtype, kind, numbers, expected, *first = row.split()
         if (name, dtype) in lines:
             raise ValueError(f"two lines for {name} {dtype}")
-        law = _KINDS[kind](*map(float.fromhex, numbers.split(",")))
-        lines[name, dtype] = law, expected, first
+        distribution = _KINDS[kind](*map(float.fromhex, numbers.split(",")))
+        lines[name, dtype] = distribution, expected, first
     return lines
 
 

@@ -26,7 +26,7 @@ struct generator {
     const char *name;
     size_t (*words)(const generator *g, key k, uint32_t *out); /* of the next values of one key */
     fx_dtype dtype;
-    enum { UNIFORM, NORMAL, TRUNCATED, TOO_WIDE } law;
+    enum { UNIFORM, NORMAL, TRUNCATED, TOO_WIDE } distribution;
     double low, high; /* bounds, of normals the cut; where there is none, too far out to cut anything */
     enum { ALONE, STREAMS, SEEDS, NAMES, PAIRED } keys; /* all but ALONE: WAYS of them interleaved */
     int planted;
@@ -34,7 +34,7 @@ struct generator {
 
 static uint64_t seed;
 static int64_t first; /* index of the next values, the same for every key */
-static fx_law law;
+static fx_distribution distribution;
 static const generator *tested;
 static uint32_t words[2 * VALUES];
 static size_t taken, made;
@@ -57,7 +57,7 @@ static size_t next_values(const generator *g, key k, void *values)
     const fx_options options = {.threads = 1};
     const size_t count = values_at_once(g);
     const fx_status status =
-        fx_fill_run(values, g->dtype, first, (int64_t)count, &law, k.seed, k.stream, &options);
+        fx_fill_run(values, g->dtype, first, (int64_t)count, &distribution, k.seed, k.stream, &options);
     require(status == FX_OK, fx_message(status));
     return count;
 }
@@ -291,9 +291,9 @@ static unsigned next_word(void)
 
 static void begin(const generator *g, uint64_t with_seed, int test)
 {
-    const fx_status status = g->law == UNIFORM     ? fx_uniform(&law, g->low, g->high)
-                             : g->law == TRUNCATED ? fx_truncated_normal(&law, 0, 1, g->low, g->high)
-                                                   : fx_normal(&law, 0, g->law == TOO_WIDE ? 1.02 : 1);
+    const fx_status status = g->distribution == UNIFORM     ? fx_uniform(&distribution, g->low, g->high)
+                             : g->distribution == TRUNCATED ? fx_truncated_normal(&distribution, 0, 1, g->low, g->high)
+                                                   : fx_normal(&distribution, 0, g->distribution == TOO_WIDE ? 1.02 : 1);
     require(status == FX_OK, fx_message(status));
     tested = g;
     seed = with_seed;
