@@ -1,25 +1,49 @@
-"""fastxavier: neural-network weights, filled in place, the same bits on every machine."""
+"""fastxavier: initialization of neural-network weights, the same bits on every machine."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from fastxavier._core import version as __version__
 from fastxavier._fans import Fans, fans
-from fastxavier._streams import manual_seed
+from fastxavier._in_place import (
+    constant_,
+    delta_orthogonal_,
+    dirac_,
+    eye_,
+    glorot_normal_,
+    glorot_truncated_normal_,
+    glorot_uniform_,
+    he_normal_,
+    he_truncated_normal_,
+    he_uniform_,
+    heuristic_uniform_,
+    identity_,
+    kaiming_normal_,
+    kaiming_uniform_,
+    lecun_normal_,
+    lecun_truncated_normal_,
+    lecun_uniform_,
+    ones_,
+    orthogonal_,
+    sparse_,
+    variance_scaling_,
+    xavier_normal_,
+    xavier_uniform_,
+    zeros_,
+)
+from fastxavier._streams import Streams, manual_seed, seed_number, stream_number
+from fastxavier._validation import ArgumentError, ArgumentTypeError, ArgumentValueError
 from fastxavier.distributions import (
     Constant,
     Distribution,
     Normal,
     TruncatedNormal,
     Uniform,
-    ones,
-    zeros,
 )
-from fastxavier.fill import fill_, normal_, orthogonal_, sparse_, truncated_normal_, uniform_
+from fastxavier.fill import draw, fill_, normal_, truncated_normal_, uniform_
 from fastxavier.gains import gain
 from fastxavier.initializers import (
-    fixed_normal,
-    fixed_uniform,
+    VarianceScaling,
     glorot_normal,
     glorot_truncated_normal,
     glorot_uniform,
@@ -27,59 +51,91 @@ from fastxavier.initializers import (
     he_truncated_normal,
     he_uniform,
     heuristic_uniform,
+    kaiming_normal,
+    kaiming_uniform,
     lecun_normal,
     lecun_truncated_normal,
     lecun_uniform,
+    ones,
     variance_scaling,
+    xavier_normal,
+    xavier_uniform,
+    zeros,
+)
+from fastxavier.structured import (
+    DeltaOrthogonal,
+    Dirac,
+    Identity,
+    Orthogonal,
+    Sparse,
+    StructuredInitializer,
 )
 
 if TYPE_CHECKING:
     from fastxavier._info import Info, info
-    from fastxavier._verify import Verification, verify
+    from fastxavier._verify import ModelVerification, Verification, verify
     from fastxavier.checkpoints import CheckpointError, init_checkpoint
-    from fastxavier.plans import Plan, PlanError, Rule
-    from fastxavier.plans._init import Report, init_
-    from fastxavier.plans.presets import default_plan, gpt2_plan, resnet_plan, vit_plan
-    from fastxavier.structured import (
-        DeltaOrthogonal,
-        Dirac,
-        Identity,
-        Orthogonal,
-        Sparse,
-        Structure,
+    from fastxavier.plans import (
+        Plan,
+        PlanError,
+        Report,
+        Rule,
+        default_plan,
+        gpt2_plan,
+        init_,
+        resnet_plan,
+        vit_plan,
     )
 
 # Imported when first asked for: a program that fills arrays does not pay for the rest.
 _LATER = {
     "CheckpointError": "checkpoints",
-    "DeltaOrthogonal": "structured",
-    "Dirac": "structured",
-    "Identity": "structured",
     "Info": "_info",
-    "Orthogonal": "structured",
+    "ModelVerification": "_verify",
     "Plan": "plans",
     "PlanError": "plans",
-    "Report": "plans._init",
+    "Report": "plans",
     "Rule": "plans",
-    "Sparse": "structured",
-    "Structure": "structured",
     "Verification": "_verify",
-    "default_plan": "plans.presets",
-    "gpt2_plan": "plans.presets",
+    "default_plan": "plans",
+    "gpt2_plan": "plans",
     "info": "_info",
-    "init_": "plans._init",
+    "init_": "plans",
     "init_checkpoint": "checkpoints",
-    "resnet_plan": "plans.presets",
+    "resnet_plan": "plans",
     "verify": "_verify",
-    "vit_plan": "plans.presets",
+    "vit_plan": "plans",
+}
+
+# What users of other libraries look for, and what to write here.
+_ELSEWHERE = {
+    "calculate_gain": "gain(activation, convention='torch')",
+    "trunc_normal_": "fill_(array, TruncatedNormal(mean, std))",
+    "identity": "Identity()",
+    "eye": "Identity()",
+    "dirac": "Dirac()",
+    "orthogonal": "Orthogonal()",
+    "sparse": "Sparse(sparsity)",
+    "constant": "Constant(value)",
+    "uniform": "Uniform(low, high)",
+    "normal": "Normal(mean, std)",
+    "truncated_normal": "TruncatedNormal(mean, std)",
 }
 
 
 def __getattr__(name: str) -> object:
-    if name not in _LATER:
-        raise AttributeError(f"module 'fastxavier' has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"fastxavier.{_LATER[name]}"), name)
-    return value
+    if name in _LATER:
+        value = globals()[name] = getattr(import_module(f"fastxavier.{_LATER[name]}"), name)
+        return value
+    message = f"module 'fastxavier' has no attribute {name!r}"
+    if name in _ELSEWHERE:
+        message += f"; write {_ELSEWHERE[name]}"
+    elif not name.startswith("_"):
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, __all__, 1)
+        message += f"; did you mean {near[0]!r}?" if near else ""
+    raise AttributeError(message)
 
 
 def __dir__() -> list[str]:
@@ -87,6 +143,9 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
+    "ArgumentError",
+    "ArgumentTypeError",
+    "ArgumentValueError",
     "CheckpointError",
     "Constant",
     "DeltaOrthogonal",
@@ -95,6 +154,7 @@ __all__ = [
     "Fans",
     "Identity",
     "Info",
+    "ModelVerification",
     "Normal",
     "Orthogonal",
     "Plan",
@@ -102,41 +162,70 @@ __all__ = [
     "Report",
     "Rule",
     "Sparse",
-    "Structure",
+    "Streams",
+    "StructuredInitializer",
     "TruncatedNormal",
     "Uniform",
+    "VarianceScaling",
     "Verification",
     "__version__",
+    "constant_",
     "default_plan",
+    "delta_orthogonal_",
+    "dirac_",
+    "draw",
+    "eye_",
     "fans",
     "fill_",
-    "fixed_normal",
-    "fixed_uniform",
     "gain",
     "glorot_normal",
+    "glorot_normal_",
     "glorot_truncated_normal",
+    "glorot_truncated_normal_",
     "glorot_uniform",
+    "glorot_uniform_",
     "gpt2_plan",
     "he_normal",
+    "he_normal_",
     "he_truncated_normal",
+    "he_truncated_normal_",
     "he_uniform",
+    "he_uniform_",
     "heuristic_uniform",
+    "heuristic_uniform_",
+    "identity_",
     "info",
     "init_",
     "init_checkpoint",
+    "kaiming_normal",
+    "kaiming_normal_",
+    "kaiming_uniform",
+    "kaiming_uniform_",
     "lecun_normal",
+    "lecun_normal_",
     "lecun_truncated_normal",
+    "lecun_truncated_normal_",
     "lecun_uniform",
+    "lecun_uniform_",
     "manual_seed",
     "normal_",
     "ones",
+    "ones_",
     "orthogonal_",
     "resnet_plan",
+    "seed_number",
     "sparse_",
+    "stream_number",
     "truncated_normal_",
     "uniform_",
     "variance_scaling",
+    "variance_scaling_",
     "verify",
     "vit_plan",
+    "xavier_normal",
+    "xavier_normal_",
+    "xavier_uniform",
+    "xavier_uniform_",
     "zeros",
+    "zeros_",
 ]

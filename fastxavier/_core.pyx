@@ -14,6 +14,16 @@ import os
 
 import numpy as np
 
+from fastxavier._dtypes import FLOATS
+from fastxavier._torch import increment_version, is_tensor, strided_memory
+from fastxavier._validation import (
+    ArgumentTypeError,
+    ArgumentValueError,
+    integer,
+    of_tensor,
+    shown,
+)
+
 cnp.import_array()
 
 
@@ -37,14 +47,14 @@ cdef class DistributionBase:
         return self.distribution.mean, self.distribution.variance
 
     @property
-    def _cut(self):
+    def _truncation(self):
         """Bounds in units of the scale."""
         return self.distribution.low, self.distribution.high
 
 
 cdef int made(c.fx_status status) except -1:
     if status != c.FX_OK:
-        raise ValueError(c.fx_message(status).decode())
+        raise ArgumentValueError(c.fx_message(status).decode())
     return 0
 
 
@@ -184,15 +194,35 @@ cdef class Target:
     cdef c.fx_array array
     cdef int64_t *extents  # owns one allocation, which the next three point into
     cdef int64_t *strides
-    cdef int64_t *global_shape
-    cdef int64_t *offset
+    cdef int64_t *whole
+    cdef int64_t *first
     cdef object owner
+    cdef object tensor  # a torch tensor, which is told when it has been filled
     cdef dl_managed *managed
     cdef dl_versioned *versioned
 
     @property
     def shape(self):
         return tuple([self.extents[i] for i in range(self.array.ndim)])
+
+    @property
+    def global_shape(self):
+        """The shape of the whole tensor, which is `shape` unless `place` has set another."""
+        if self.array.global_shape == NULL:
+            return self.shape
+        return tuple([self.whole[i] for i in range(self.array.ndim)])
+
+    @property
+    def offset(self):
+        """Where the array begins in the whole tensor."""
+        if self.array.offset == NULL:
+            return (0,) * self.array.ndim
+        return tuple([self.first[i] for i in range(self.array.ndim)])
+
+    def written(self):
+        """Tell the owner of the memory that its values have changed."""
+        if self.tensor is not None:
+            increment_version(self.tensor)
 
     @property
     def dtype(self):
@@ -212,7 +242,7 @@ cdef class Target:
         return {
             "version": 3,
             "shape": self.shape,
-            "typestr": np.dtype(("f4", "f8", "f2", "u2")[self.array.dtype]).str,
+            "typestr": np.dtype(f"V{c.fx_itemsize(self.array.dtype)}").str,
             "data": (<size_t>self.array.data, False),
             "strides": tuple(self.strides[i] for i in range(self.array.ndim)) if strided else None,
         }
@@ -221,20 +251,15 @@ cdef class Target:
         """The memory as a NumPy array."""
         if self.owner is not None:
             return self.owner
-        array = np.asarray(self)
-        if self.array.dtype == c.FX_BFLOAT16:
-            import ml_dtypes
-
-            array = array.view(ml_dtypes.bfloat16)
-        return array
+        return np.asarray(self).view(FLOATS[self.dtype].numpy)
 
     cdef int have_axes(self, int ndim) except -1:
         self.extents = <int64_t *>PyMem_Malloc(4 * max(ndim, 1) * sizeof(int64_t))
         if self.extents == NULL:
             raise MemoryError(f"no memory for the extents of {ndim} axes")
         self.strides = self.extents + ndim
-        self.global_shape = self.strides + ndim
-        self.offset = self.global_shape + ndim
+        self.whole = self.strides + ndim
+        self.first = self.whole + ndim
         self.array.ndim = ndim
         self.array.shape = self.extents
         return 0
@@ -247,8 +272,8 @@ cdef class Target:
             self.versioned.deleter(self.versioned)
 
 
-DTYPE_NAMES = ("float32", "float64", "float16", "bfloat16")  # in the order of fx_dtype
-cdef str dtype_names = "float32, float64, float16 or bfloat16"
+cdef tuple DTYPE_NAMES = tuple(FLOATS)  # in the order of fx_dtype
+cdef str dtype_names = ", ".join(DTYPE_NAMES)
 
 
 cdef c.fx_dtype numpy_dtype(cnp.ndarray array) except *:
@@ -261,17 +286,37 @@ cdef c.fx_dtype numpy_dtype(cnp.ndarray array) except *:
         return c.FX_FLOAT16
     if array.dtype.type.__name__ == "bfloat16" and array.dtype.itemsize == 2:
         return c.FX_BFLOAT16
-    raise TypeError(f"array has dtype {array.dtype}; it must be {dtype_names}")
+    raise ArgumentTypeError(
+        f"array has dtype {array.dtype}; it must be one of {dtype_names}", "array", array.dtype, DTYPE_NAMES
+    )
+
+
+cdef int check_memory(Target target, what) except -1:
+    """No array with elements lies at address 0: freed and never allocated memory does."""
+    cdef int i
+    if target.array.data != NULL:
+        return 0
+    for i in range(target.array.ndim):
+        if target.extents[i] == 0:
+            return 0
+    raise ArgumentValueError(
+        f"array of shape {(<object>target).shape} is a {type(what).__name__} without memory: its data "
+        "pointer is NULL; allocate it first",
+        "array",
+        what,
+    )
 
 
 cdef int from_numpy(Target target, cnp.ndarray array) except -1:
     target.array.dtype = numpy_dtype(array)
     if not cnp.PyArray_ISNOTSWAPPED(array):
-        raise TypeError(
-            f"array has dtype {array.dtype.str}; its bytes must be in this machine's order"
+        raise ArgumentTypeError(
+            f"array has dtype {array.dtype.str}; its bytes must be in this machine's order",
+            "array",
+            array.dtype,
         )
     if not cnp.PyArray_ISWRITEABLE(array):
-        raise ValueError("array is read-only; it must be writable")
+        raise ArgumentValueError("array is read-only; it must be writable", "array")
     cdef int i
     target.owner = array
     target.array.data = cnp.PyArray_DATA(array)
@@ -286,8 +331,9 @@ cdef int from_numpy(Target target, cnp.ndarray array) except -1:
 cdef int from_dl_tensor(Target target, dl_tensor *tensor) except -1:
     cdef int i
     if tensor.device.device_type != DL_CPU:
-        raise ValueError(
-            f"array lies on DLPack device type {tensor.device.device_type}; it must lie in CPU memory"
+        raise ArgumentValueError(
+            f"array lies on DLPack device type {tensor.device.device_type}; it must lie in CPU memory",
+            "array",
         )
     code, bits = tensor.dtype.code, tensor.dtype.bits
     known = {
@@ -297,13 +343,17 @@ cdef int from_dl_tensor(Target target, dl_tensor *tensor) except -1:
         (DL_BFLOAT, 16): c.FX_BFLOAT16,
     }
     if (code, bits) not in known or tensor.dtype.lanes != 1:
-        raise TypeError(
-            f"array has DLPack dtype code {code} of {bits} bits; it must be {dtype_names}"
+        kinds = {0: "int", 1: "uint", 2: "float", 4: "bfloat", 5: "complex", 6: "bool"}
+        found = f"{kinds[code]}{bits}" if code in kinds else f"of DLPack's code {code}, {bits} bits"
+        raise ArgumentTypeError(
+            f"array has dtype {found}; it must be one of {dtype_names}", "array", found, DTYPE_NAMES
         )
     if tensor.ndim > c.FX_MAX_DIMS:
-        raise ValueError(f"array has {tensor.ndim} axes; it must have at most {c.FX_MAX_DIMS}")
+        raise ArgumentValueError(
+            f"array has {tensor.ndim} axes; it must have at most {c.FX_MAX_DIMS}", "array"
+        )
     target.array.dtype = known[code, bits]
-    target.array.data = <char *>tensor.data + tensor.byte_offset
+    target.array.data = <char *>tensor.data + tensor.byte_offset if tensor.data != NULL else NULL
     target.have_axes(tensor.ndim)
     cdef int64_t itemsize = c.fx_itemsize(target.array.dtype)
     for i in range(tensor.ndim):
@@ -316,19 +366,35 @@ cdef int from_dl_tensor(Target target, dl_tensor *tensor) except -1:
 
 cdef int from_dlpack(Target target, array) except -1:
     try:
-        capsule = array.__dlpack__(max_version=(1, 0))
-    except TypeError:  # a producer older than DLPack 1.0
-        capsule = array.__dlpack__()
+        try:
+            capsule = array.__dlpack__(max_version=(1, 0))
+        except TypeError:  # a producer older than DLPack 1.0
+            capsule = array.__dlpack__()
+    except (BufferError, RuntimeError, NotImplementedError) as error:
+        raise ArgumentValueError(
+            f"array is a {type(array).__name__} that exports no memory: {error}", "array", array
+        ) from None
     if PyCapsule_IsValid(capsule, "dltensor_versioned"):
         target.versioned = <dl_versioned *>PyCapsule_GetPointer(capsule, "dltensor_versioned")
         PyCapsule_SetName(capsule, "used_dltensor_versioned")
         if target.versioned.major != 1:
-            raise BufferError(f"array speaks DLPack version {target.versioned.major}; 1 is known")
+            raise ArgumentValueError(
+                f"array exports DLPack version {target.versioned.major}; it must be 1", "array", array
+            )
         if target.versioned.flags & DL_READ_ONLY:
-            raise ValueError("array is read-only; it must be writable")
+            raise ArgumentValueError("array is read-only; it must be writable", "array", array)
         if target.versioned.flags & DL_IS_COPIED:
-            raise BufferError("array exports a copy of its memory; it must export the memory itself")
+            raise ArgumentValueError(
+                "array exports a copy of its memory; it must export the memory itself", "array", array
+            )
         return from_dl_tensor(target, &target.versioned.tensor)
+    if not PyCapsule_IsValid(capsule, "dltensor"):
+        raise ArgumentTypeError(
+            f"array is a {type(array).__name__} whose __dlpack__ gave {shown(capsule)}; it must give a "
+            "fresh DLPack capsule",
+            "array",
+            array,
+        )
     target.managed = <dl_managed *>PyCapsule_GetPointer(capsule, "dltensor")
     PyCapsule_SetName(capsule, "used_dltensor")
     return from_dl_tensor(target, &target.managed.tensor)
@@ -342,37 +408,60 @@ cpdef Target target_of(array):
     if isinstance(array, cnp.ndarray):
         from_numpy(target, array)
     elif isinstance(array, np.generic):
-        raise TypeError(f"array is the scalar {array!r}, which cannot be written to")
+        raise ArgumentTypeError(
+            f"array is the scalar {array!r}, which cannot be written to", "array", array
+        )
+    elif is_tensor(array):
+        from_dlpack(target, strided_memory(array))
+        target.tensor = array
     elif PyObject_CheckBuffer(array) or hasattr(array, "__array_interface__"):
         from_numpy(target, np.asarray(array))
     elif hasattr(array, "__dlpack__"):
         from_dlpack(target, array)
     else:
-        raise TypeError(
+        raise ArgumentTypeError(
             f"array is a {type(array).__name__}; it must be a NumPy array or export a writable "
-            "buffer, __array_interface__ or DLPack"
+            "buffer, __array_interface__ or DLPack",
+            "array",
+            array,
         )
+    check_memory(target, array)
     return target
 
 
-cdef int place_in(Target target, str name, value, int64_t *out) except -1:
-    cdef int i
+cpdef tuple checked_place(Target target, str name, value):
+    """A global shape or an offset as a tuple of as many integers as the array has axes."""
     try:
         numbers = tuple(value)
     except TypeError:
-        raise TypeError(f"{name} is {value!r}; it must be a sequence of integers") from None
+        raise ArgumentTypeError(
+            f"{name} is {shown(value)}; it must be a sequence of integers", name, value
+        ) from None
     if len(numbers) != target.array.ndim:
-        raise ValueError(
-            f"{name} is {value!r} for an array of {target.array.ndim} axes; it must have as many numbers"
+        raise ArgumentValueError(
+            f"{name} is {shown(value)} for an array of {target.array.ndim} axes; it must have as many "
+            "numbers",
+            name,
+            value,
         )
-    for i, number in enumerate(numbers):
-        if isinstance(number, (bool, np.bool_)) or not hasattr(number, "__index__"):
-            raise TypeError(f"{name} is {value!r}; it must be a sequence of integers")
-        number = number.__index__()
-        if not 0 <= number <= 1 << 62:
-            raise ValueError(f"{name} is {value!r}; each number must be from 0 to 2**62")
-        out[i] = number
-    return 0
+    return tuple([integer(f"{name} is {shown(value)}: an extent", one, 0, 1 << 62) for one in numbers])
+
+
+def place(Target target, global_shape, offset):
+    """Say which part of a whole tensor the array is; None and None: it is the whole."""
+    cdef int i
+    if global_shape is not None:
+        for i, extent in enumerate(checked_place(target, "global_shape", global_shape)):
+            target.whole[i] = extent
+        target.array.global_shape = target.whole
+    if offset is not None:
+        if global_shape is None:
+            raise ArgumentValueError(
+                f"offset is {shown(offset)} without a global_shape to lie in", "offset", offset
+            )
+        for i, extent in enumerate(checked_place(target, "offset", offset)):
+            target.first[i] = extent
+        target.array.offset = target.first
 
 
 # ---- filling ---------------------------------------------------------------------------------
@@ -411,9 +500,9 @@ cdef int raise_pending() except -1:
     return -1
 
 
-cdef int refused(c.fx_status status, Target target, DistributionBase distribution, global_shape, offset) except -1:
-    message = c.fx_message(status).decode()
-    shape = (<object>target).shape
+cdef int refused(c.fx_status status, Target target, DistributionBase distribution) except -1:
+    message, argument = c.fx_message(status).decode(), "array"
+    shape, global_shape, offset = target.shape, target.global_shape, target.offset
     if status == c.FX_ERROR_ISA:
         check_isa()
     elif status == c.FX_ERROR_OVERLAP:
@@ -423,43 +512,43 @@ cdef int refused(c.fx_status status, Target target, DistributionBase distributio
             "have its own"
         )
     elif status == c.FX_ERROR_SHARD:
+        argument = "offset"
         message = (
-            f"array of shape {shape} at offset {offset!r} does not lie inside global_shape "
-            f"{global_shape!r}"
+            f"array of shape {shape} at offset {offset} does not lie inside global_shape "
+            f"{global_shape}"
         )
     elif status == c.FX_ERROR_SHAPE:
         message = (
-            f"array of shape {shape} in global_shape {global_shape!r} has more than 2**62 elements, or "
+            f"array of shape {shape} in global_shape {global_shape} has more than 2**62 elements, or "
             "spans more bytes than there can be"
         )
     elif status == c.FX_ERROR_RANGE:
+        argument = "distribution"
         message = (
             f"{distribution!r} reaches values beyond the largest {DTYPE_NAMES[target.array.dtype]}; "
             "a smaller scale is needed"
         )
     elif status == c.FX_ERROR_EMPTY:
-        message = f"{distribution!r} has no number of the array's dtype between its cuts"
-    raise ValueError(message)
+        argument = "distribution"
+        message = f"{distribution!r} has no number of the array's dtype within its bounds"
+    raise ArgumentValueError(message, argument)
 
 
 cdef int SMALL = 4096  # bytes below which dropping the GIL would cost more than the fill
 
 
 cdef int thread_count(threads) except -1:
-    if threads is None:
-        return 0
-    if isinstance(threads, (bool, np.bool_)) or not hasattr(threads, "__index__"):
-        raise TypeError(f"threads is {threads!r}; it must be an integer from 1 up, or None")
-    number = threads.__index__()
-    if number < 1:
-        raise ValueError(f"threads is {number}; it must be an integer from 1 up, or None")
-    return min(number, 1 << 16)
+    return 0 if threads is None else min(integer("threads", threads, 1, otherwise="or None"), 1 << 16)
 
 
 def fill(array, distribution_, key, global_shape, offset, threads):
     """Fill `array`; `key` is (seed, stream), or Streams to take one of once all checks have passed."""
     if not isinstance(distribution_, DistributionBase):
-        raise TypeError(f"distribution is {distribution_!r}; it must be a Distribution")
+        raise ArgumentTypeError(
+            f"distribution is {shown(distribution_)}; it must be a Distribution",
+            "distribution",
+            distribution_,
+        )
     cdef DistributionBase distribution = distribution_
     cdef Target target = target_of(array)
     cdef c.fx_options options
@@ -467,21 +556,15 @@ def fill(array, distribution_, key, global_shape, offset, threads):
     cdef uint64_t seed, stream
     cdef int64_t bytes_ = c.fx_itemsize(target.array.dtype)
     cdef int i
-    if global_shape is not None:
-        place_in(target, "global_shape", global_shape, target.global_shape)
-        target.array.global_shape = target.global_shape
-    if offset is not None:
-        if global_shape is None:
-            raise ValueError(f"offset is {offset!r} without a global_shape to lie in")
-        place_in(target, "offset", offset, target.offset)
-        target.array.offset = target.offset
+    if global_shape is not None or offset is not None:
+        place(target, global_shape, offset)
     options.threads = thread_count(threads)
     options.poll = poll_python
     options.poll_argument = NULL
     if isinstance(key, Streams):
         status = c.fx_check(&target.array, &distribution.distribution, &options)
         if status != c.FX_OK:
-            refused(status, target, distribution, global_shape, offset)
+            refused(status, target, distribution)
         key = (<Streams>key).take()
     seed, stream = key
     for i in range(target.array.ndim):
@@ -493,10 +576,12 @@ def fill(array, distribution_, key, global_shape, offset, threads):
     else:
         with nogil:
             status = c.fx_fill(&target.array, &distribution.distribution, seed, stream, &options)
+    if target.tensor is not None and status in (c.FX_OK, c.FX_INTERRUPTED):
+        target.written()
     if status == c.FX_INTERRUPTED:
         raise_pending()
     if status != c.FX_OK:
-        refused(status, target, distribution, global_shape, offset)
+        refused(status, target, distribution)
 
 
 cdef int64_t span(Target target, int64_t *last) noexcept:
@@ -547,7 +632,7 @@ cdef int check_pairs(tensors, firsts, lasts, order) except -1:
         for j in reaching:
             one, other = tensors[j], tensors[i]
             if share_memory(one[1], other[1]):
-                raise ValueError(
+                raise ArgumentValueError(
                     f"tensors {one[0]!r} and {other[0]!r} share memory: give one of them, or each "
                     "its own"
                 )
@@ -591,9 +676,11 @@ def fill_all(tensors, uint64_t seed, threads, progress):
     if status != c.FX_OK:
         name, target, distribution, _ = tensors[failed]
         try:
-            refused(status, target, distribution, None, None)
-        except ValueError as error:
-            raise ValueError(f"tensor {name!r}: {error}") from None
+            refused(status, target, distribution)
+        except ArgumentValueError as error:
+            raise of_tensor(name, error) from None
+    for _, target, _, _ in tensors:
+        target.written()
 
 
 # ---- what runs -------------------------------------------------------------------------------
@@ -624,7 +711,12 @@ def force_isa(name):
     if encoded is not None:
         text = encoded
     if c.fx_force_isa(text) != c.FX_OK:
-        raise ValueError(f"isa is {name!r}; this machine runs {', '.join(available_isas())}")
+        raise ArgumentValueError(
+            f"isa is {name!r}; this machine runs {', '.join(available_isas())}",
+            "isa",
+            name,
+            available_isas(),
+        )
 
 
 def default_threads():

@@ -37,7 +37,8 @@ class FloatDtype(NamedTuple):
             raise ImportError(
                 f'{self.name} needs {self.module}: pip install "fastxavier[bfloat16]"'
             ) from None
-        return np.dtype(kind)
+        dtype: np.dtype[Any] = np.dtype(kind)
+        return dtype
 
 
 # In the order of fx_dtype.

@@ -1,11 +1,19 @@
-"""Fans: how many inputs and outputs a weight of a given shape joins. Knows shapes, no array."""
+"""Fans: how many inputs and outputs a weight of a given shape connects. Arithmetic of shapes."""
 
 from __future__ import annotations
 
 import math
-import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from typing import Any, Literal, NamedTuple, SupportsIndex, TypeAlias, get_args
+
+from fastxavier._validation import (
+    ArgumentTypeError,
+    ArgumentValueError,
+    choice,
+    integer,
+    shown,
+    truth,
+)
 
 __all__ = ["Fans", "Layout", "fans"]
 
@@ -14,7 +22,7 @@ Axes: TypeAlias = SupportsIndex | Iterable[SupportsIndex]
 
 
 class Fans(NamedTuple):
-    """Inputs that feed one unit, and outputs that one input feeds. Schemes take both, in order."""
+    """Inputs that feed one unit, outputs that one input feeds. Initializers take it as it is."""
 
     fan_in: int
     fan_out: int
@@ -31,42 +39,41 @@ def fans(
     transposed: bool = False,
     parts: SupportsIndex = 1,
 ) -> Fans:
-    """Tell both fans of a layer from the shape of its weight.
+    """Both fans of a layer, from the shape of its weight.
 
-    A fan is the extent of its axis (inputs, or outputs) times that of the kernel: of every axis
-    that is neither input nor output nor batch.
+    A fan is the extent of its axis (inputs, or outputs) times the size of the kernel: the extents
+    of all axes that are neither input nor output nor batch.
 
     Parameters
     ----------
     shape : sequence of int
-        The weight's shape, of two axes at least. An extent of 0 makes a fan of 0, by which no
-        scheme will divide.
+        The weight's shape, of at least two axes. An extent of 0 makes a fan of 0.
     layout : {"torch", "jax", "keras", "embedding"}
         Which axes are which:
 
         - "torch": (out, in, \\*kernel), of Linear and Conv;
         - "jax" and "keras": (\\*kernel, in, out), of Dense and Conv;
         - "embedding": (vocabulary, features). A lookup reads one row and sums nothing, so fan_in is
-          1, and fan_out is `features`. (Flax starts its table with fan_in = features. A table that
-          also serves as the output layer is a weight of that layer: "torch".)
+          1, and fan_out is `features`. (Flax initializes its table with fan_in = features. A table
+          that also serves as the output layer is a weight of that layer: "torch".)
     in_axis, out_axis : int or sequence of int, optional
-        The axes of inputs and of outputs, instead of a layout and both together, as in JAX's
-        ``variance_scaling``; negative ones count from the end, ``()`` is none.
+        The axes of inputs and of outputs, as in JAX's ``variance_scaling``: give both, instead of a
+        layout. Negative ones count from the end; ``()`` means no axis.
     batch_axis : int or sequence of int, optional
-        Axes along which independent layers are stacked, such as experts. They belong to no fan; a
-        layout is that of the axes which remain.
+        Axes along which independent layers are stacked, such as experts. They count in neither fan;
+        a layout describes the axes that remain.
     groups : int, default 1
         Groups of a convolution, between which there is no connection. Its weight holds the inputs
         of one group only, so fan_in is what the shape shows and fan_out is ``out / groups`` times
-        the kernel. (torch's own initialisers ignore groups and take all outputs.)
+        the kernel. (torch's own initializers ignore groups and take all outputs.)
     transposed : bool, default False
         The weight of a transposed convolution: (in, out / groups, \\*kernel) in torch, where the
         shape shows the outputs of one group and fan_in is divided; (\\*kernel, out, in) in Keras;
         (\\*kernel, in, out) in JAX, as Flax's ``ConvTranspose`` holds it. (torch's and Keras' own
-        initialisers take the two fans of such a weight for each other.)
+        initializers swap the two fans of such a weight.)
     parts : int, default 1
-        Projections that lie side by side in the output axis and are independent: 3 for a packed
-        query, key and value. fan_out is that of one of them.
+        Independent projections packed into the output axis: 3 for query, key and value. fan_out is
+        that of one of them.
 
     Returns
     -------
@@ -76,11 +83,12 @@ def fans(
     Raises
     ------
     TypeError
-        If an extent, an axis, `groups` or `parts` is no integer, or `shape` is an array or no
-        sequence.
+        If an extent, an axis, `groups` or `parts` is not an integer, `transposed` is not True or
+        False, or `shape` is an array or not a sequence.
     ValueError
-        If the shape has fewer than two axes, an extent is negative, an axis is not there or named
-        twice, `groups` or `parts` does not divide its extent, or arguments contradict each other.
+        If the shape has fewer than two axes, an extent is negative, an axis does not exist or is
+        named twice, `groups` or `parts` does not divide its extent, or arguments contradict each
+        other.
 
     Notes
     -----
@@ -95,7 +103,7 @@ def fans(
 
     Examples
     --------
-    >>> from fastxavier._fans import fans
+    >>> from fastxavier import fans
     >>> fans((64, 16, 3, 3))
     Fans(fan_in=144, fan_out=576)
     >>> fans((3, 3, 16, 64), "jax")
@@ -106,19 +114,23 @@ def fans(
     Fans(fan_in=512, fan_out=512)
     """
     extents = _extents(shape)
-    groups, parts = whole("groups", groups, 1), whole("parts", parts, 1)
+    groups, parts = integer("groups", groups, 1), integer("parts", parts, 1)
+    transposed = truth("transposed", transposed)
     batch = _axes("batch_axis", batch_axis, extents)
     if in_axis is not None and out_axis is not None:
         if layout != "torch" or transposed:
-            raise ValueError(
+            raise ArgumentValueError(
                 f"layout is {layout!r} and transposed is {transposed!r} beside in_axis and "
-                "out_axis, which stand in their place: leave them out"
+                "out_axis, which replace them: leave them out",
+                "layout",
+                layout,
             )
         inputs = _axes("in_axis", in_axis, extents)
         outputs = _axes("out_axis", out_axis, extents)
     elif in_axis is not None or out_axis is not None:
-        raise ValueError(
-            f"in_axis is {in_axis!r} and out_axis is {out_axis!r}; give both, or a layout"
+        raise ArgumentValueError(
+            f"in_axis is {in_axis!r} and out_axis is {out_axis!r}; give both, or a layout",
+            "out_axis" if out_axis is None else "in_axis",
         )
     else:
         _check_layout(layout, groups, transposed, parts)
@@ -134,68 +146,69 @@ def fans(
     fan_in, fan_out = extent(inputs), extent(outputs)
     # One axis of a grouped weight holds all channels, the other those of one group.
     if transposed:
-        fan_in = _share("groups", groups, "in", fan_in)
+        fan_in = _divided("groups", groups, "in", fan_in)
     else:
-        fan_out = _share("groups", groups, "out", fan_out)
-    return Fans(fan_in * kernel, _share("parts", parts, "out", fan_out) * kernel)
-
-
-def whole(name: str, value: Any, least: int) -> int:
-    """`value` as an int; TypeError unless it is an integer, ValueError below `least`."""
-    try:
-        if type(value).__name__ in ("bool", "bool_"):
-            raise TypeError
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} is {value!r}; it must be an integer from {least} up") from None
-    if number < least:
-        raise ValueError(f"{name} is {number}; it must be an integer from {least} up")
-    return number
+        fan_out = _divided("groups", groups, "out", fan_out)
+    return Fans(fan_in * kernel, _divided("parts", parts, "out", fan_out) * kernel)
 
 
 def _extents(shape: Any) -> tuple[int, ...]:
-    if hasattr(shape, "shape") or not isinstance(shape, Iterable):
-        raise TypeError(
-            f"shape is {shape!r}, a {type(shape).__name__}; it must be a sequence of integers, "
-            "the shape of an array rather than the array"
+    if hasattr(shape, "shape") or not _is_sequence(shape):
+        hint = ", the shape of an array rather than the array" if hasattr(shape, "shape") else ""
+        raise ArgumentTypeError(
+            f"shape is {shown(shape)}, a {type(shape).__name__}; it must be a sequence of integers"
+            + hint,
+            "shape",
+            shape,
         )
-    extents = tuple(whole(f"shape is {shape!r}: an extent", extent, 0) for extent in shape)
+    extents = tuple(integer(f"shape is {shown(shape)}: an extent", extent) for extent in shape)
     if len(extents) < 2:
-        raise ValueError(
+        raise ArgumentValueError(
             f"shape is {extents}, with fewer than two axes; only a weight between inputs and "
-            "outputs has fans. Start a bias with zeros, the scale of a norm with ones, or give "
-            "the scheme the fans of the layer it belongs to"
+            "outputs has fans. Initialize a bias with zeros and the scale of a norm with ones, or "
+            "give the initializer the fans of the layer it belongs to",
+            "shape",
+            extents,
         )
     return extents
+
+
+def _is_sequence(shape: Any) -> bool:
+    """Whether extents come in an order: an iterable that is not a set, a mapping or text."""
+    return isinstance(shape, Iterable) and not isinstance(shape, (Set, Mapping, str, bytes))
 
 
 def _axes(name: str, axes: Any, extents: tuple[int, ...]) -> tuple[int, ...]:
     """Axes as a tuple of numbers from 0 up."""
     count = len(extents)
+    listed = axes if isinstance(axes, Iterable) else (axes,)
     numbers = []
-    for axis in axes if isinstance(axes, Iterable) else (axes,):
-        number = whole(f"{name} is {axes!r}: an axis", axis, -count)
+    for axis in listed:
+        number = integer(f"{name} is {shown(axes)}: an axis", axis, -count)
         if number >= count:
-            raise ValueError(
-                f"{name} is {axes!r}; axes of shape {extents} are {-count} to {count - 1}"
+            raise ArgumentValueError(
+                f"{name} is {shown(axes)}; axes of shape {extents} are {-count} to {count - 1}",
+                name,
+                axes,
             )
         numbers.append(number % count)
     return tuple(numbers)
 
 
 def _check_layout(layout: str, groups: int, transposed: bool, parts: int) -> None:
-    if layout not in get_args(Layout):
-        raise ValueError(
-            f"layout is {layout!r}; it must be {', '.join(map(repr, get_args(Layout)))}"
-        )
+    choice("layout", layout, get_args(Layout))
     if layout == "embedding" and (groups > 1 or transposed or parts > 1):
-        raise ValueError(
-            f"groups is {groups}, transposed is {transposed!r} and parts is {parts}; with layout "
-            "'embedding' they mean nothing: leave them out"
+        raise ArgumentValueError(
+            f"groups is {groups}, transposed is {transposed!r} and parts is {parts}; an embedding "
+            "has none of them: leave them out",
+            "layout",
+            layout,
         )
     if layout != "torch" and transposed and groups > 1:
-        raise ValueError(
-            f"groups is {groups}; layout {layout!r} has no transposed convolution with groups"
+        raise ArgumentValueError(
+            f"groups is {groups}; layout {layout!r} has no transposed convolution with groups",
+            "groups",
+            groups,
         )
 
 
@@ -204,9 +217,11 @@ def _axes_of_layout(
 ) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
     """Axes of inputs, of outputs and of stacked layers, `rest` being those of one layer."""
     if len(rest) < 2 or (layout == "embedding" and len(rest) > 2):
-        raise ValueError(
+        raise ArgumentValueError(
             f"shape is {extents}, of which {len(rest)} axes are those of one layer; layout "
-            f"{layout!r} needs {'two' if layout == 'embedding' else 'at least two'}"
+            f"{layout!r} needs {'two' if layout == 'embedding' else 'at least two'}",
+            "shape",
+            extents,
         )
     if layout == "embedding":  # a row for each word, from the one input that chooses it
         return (), (rest[1],), (rest[0],)
@@ -221,14 +236,18 @@ def _check_distinct(
 ) -> None:
     named = [*inputs, *outputs, *batch]
     if len(set(named)) < len(named):
-        raise ValueError(
+        raise ArgumentValueError(
             f"in_axis is {inputs}, out_axis is {outputs} and batch_axis is {batch}, counted from "
-            "the start; each axis may be named once"
+            "the front; each axis may be named once",
+            "in_axis",
+            inputs,
         )
 
 
-def _share(name: str, count: int, of: str, channels: int) -> int:
+def _divided(name: str, count: int, of: str, channels: int) -> int:
     """The channels of one group or part."""
     if channels % count:
-        raise ValueError(f"{name} is {count}; it must divide the {channels} of the {of} axis")
+        raise ArgumentValueError(
+            f"{name} is {count}; it must divide the {channels} of the {of} axis", name, count
+        )
     return channels // count

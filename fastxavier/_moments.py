@@ -15,7 +15,7 @@ _PIECE = 1 << 15  # values converted to float64 at a time
 class Moments(NamedTuple):
     """What `moments` measures."""
 
-    count: int
+    size: int
     mean: float
     variance: float
     """Mean squared distance from the mean."""
@@ -27,7 +27,7 @@ class Moments(NamedTuple):
 
 
 def moments(array: np.ndarray[Any, Any]) -> Moments:
-    """Count, mean and variance of all values, NaN for an array without any."""
+    """Size, mean and variance of all values, NaN for an array without any."""
     if array.size == 0:
         return Moments(0, math.nan, math.nan)
     total = squares = shift = 0.0

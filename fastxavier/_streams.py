@@ -1,17 +1,29 @@
-"""Seeds and streams: from what a caller writes to the two 64-bit numbers that key every value."""
+"""Seeds and streams: from what a caller gives to the two 64-bit numbers that key every value."""
 
 from __future__ import annotations
 
-import operator
 import os
+from collections.abc import Callable
 from functools import cache, lru_cache
-from typing import Any, Final, SupportsIndex
+from typing import Any, Final, SupportsIndex, TypeAlias
+
+import numpy as np
 
 from fastxavier import _core
+from fastxavier._validation import ArgumentTypeError, ArgumentValueError, integer, shown
 
-__all__ = ["manual_seed"]
+__all__ = [
+    "Key",
+    "Seed",
+    "Stream",
+    "Streams",
+    "manual_seed",
+    "resolve",
+    "seed_number",
+    "stream_number",
+]
 
-Key = tuple[int, int]
+Key: TypeAlias = "tuple[int, int] | _core.Streams"
 
 
 class ModuleDefault:
@@ -22,6 +34,55 @@ class ModuleDefault:
 
 
 MODULE_DEFAULT: Final = ModuleDefault()
+
+
+class Streams(_core.Streams):
+    """A seed whose numbered streams are taken one after the other: a local `manual_seed`.
+
+    Each fill with ``seed=streams`` and without ``stream=`` takes the next stream, from 0 on, once
+    all its arguments are accepted. So a sequence of unnamed tensors gets different values from one
+    seed. A fill with ``stream=`` uses the seed alone and takes no stream.
+
+    Parameters
+    ----------
+    seed : int, numpy.random.Generator, RandomState, SeedSequence or None, default None
+        As for `seed_number`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `seed_number` does.
+
+    Notes
+    -----
+    Threads may share one: no stream is taken twice, but which thread takes which stream is then a
+    matter of chance. Name the streams where that matters.
+
+    Examples
+    --------
+    >>> import numpy as np, fastxavier as fx
+    >>> rng = fx.Streams(seed=7)
+    >>> first = fx.draw((2, 3), fx.he_normal(), seed=rng)
+    >>> second = fx.draw((2, 3), fx.he_normal(), seed=rng)
+    >>> bool((second == fx.draw((2, 3), fx.he_normal(), seed=7, stream=1)).all())
+    True
+    """
+
+    def __init__(self, seed: Any = None) -> None:
+        super().__init__(seed_number(seed))
+
+    def __repr__(self) -> str:
+        return f"Streams(seed={self.seed})"
+
+
+Seed: TypeAlias = (
+    "SupportsIndex | np.random.Generator | np.random.RandomState | np.random.SeedSequence | Streams"
+    " | ModuleDefault | None"
+)
+Stream: TypeAlias = "SupportsIndex | str | None"
+
+
+# ---- numbers -------------------------------------------------------------------------------------
 
 
 @lru_cache(maxsize=1 << 16)
@@ -40,44 +101,113 @@ def _hashed(data: bytes) -> int:
     return int.from_bytes(_blake2b()(data, digest_size=8).digest(), "little")
 
 
-def _integer(name: str, value: Any, otherwise: str) -> int:
-    kind = type(value).__name__
-    if isinstance(value, bool) or kind == "bool":  # NumPy's truth values are no bool
-        raise TypeError(f"{name} is {value!r}, a truth value; it must be {otherwise}")
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} is {value!r}, a {kind}; it must be {otherwise}") from None
-    if number < 0:
-        raise ValueError(f"{name} is {number}; it must be {otherwise}, not negative")
-    return number
+def _drawer(seed: Any) -> Callable[[], int] | None:
+    """How a 64-bit seed is drawn from NumPy's own sources of randomness; None for anything else."""
+    if isinstance(seed, np.random.Generator):
+        return lambda: int(seed.integers(1 << 64, dtype=np.uint64))
+    if isinstance(seed, np.random.RandomState):
+        return lambda: int(seed.randint(1 << 64, dtype=np.uint64))
+    if isinstance(seed, np.random.SeedSequence):
+        return lambda: int(seed.spawn(1)[0].generate_state(1, np.uint64)[0])
+    return None
 
 
-def seed_number(seed: SupportsIndex | None) -> int:
-    """The 64-bit seed: itself below 2**64, hashed beyond, fresh entropy for None."""
+def seed_number(seed: Any) -> int:
+    """The 64-bit number that a seed stands for.
+
+    Parameters
+    ----------
+    seed : int, numpy.random.Generator, RandomState, SeedSequence or None
+        An integer from 0 up: itself below 2**64, hashed by BLAKE2b beyond. A NumPy source of
+        randomness gives one 64-bit draw (a SeedSequence spawns one child), so that successive calls
+        differ and the source's own seed governs. None takes fresh entropy.
+
+    Returns
+    -------
+    int
+        From 0 to 2**64 - 1.
+
+    Raises
+    ------
+    TypeError
+        If `seed` is anything else; True and False are not integers here.
+    ValueError
+        If `seed` is negative.
+
+    Examples
+    --------
+    >>> from fastxavier import seed_number
+    >>> seed_number(7), seed_number(2**64)
+    (7, 1663406307600735580)
+    """
     if type(seed) is int and 0 <= seed < 1 << 64:
         return seed
     if seed is None:
         return int.from_bytes(os.urandom(8), "little")
-    number = _integer("seed", seed, "an integer or None")
+    draw = _drawer(seed)
+    if draw is not None:
+        return draw()
+    if not hasattr(seed, "__index__") and hasattr(seed, "integers"):
+        raise _not_a_seed(seed, "seed=int(rng.integers(2**63))")
+    if not hasattr(seed, "__index__") and hasattr(seed, "initial_seed"):
+        raise _not_a_seed(seed, "seed=generator.initial_seed()")
+    if seed is np.random:
+        raise _not_a_seed(seed, "seed=int(numpy.random.randint(2**63))")
+    number = integer("seed", seed, otherwise="or None")
     if number >> 64:
         return _hashed(number.to_bytes((number.bit_length() + 7) // 8, "little"))
     return number
 
 
+def _not_a_seed(seed: Any, instead: str) -> ArgumentTypeError:
+    return ArgumentTypeError(
+        f"seed is {shown(seed)}, a {type(seed).__name__}; it must be an integer from 0 up, a NumPy "
+        f"Generator, RandomState or SeedSequence, Streams or None. Write {instead}",
+        "seed",
+        seed,
+    )
+
+
 def stream_number(stream: SupportsIndex | str) -> int:
-    """The 64-bit stream: a number below 2**63 itself; a name hashed, with bit 63 set."""
+    """The 64-bit number of a stream.
+
+    Parameters
+    ----------
+    stream : int or str
+        An integer below 2**63, which is its own number, or a name: the first 8 bytes of its BLAKE2b
+        hash with bit 63 set, so that a name never meets a number.
+
+    Returns
+    -------
+    int
+        From 0 to 2**64 - 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `stream` is neither.
+
+    Examples
+    --------
+    >>> from fastxavier import stream_number
+    >>> stream_number(3), hex(stream_number("layers.0.weight"))
+    (3, '0xb4da4bc1af26c7ac')
+    """
     if type(stream) is int and 0 <= stream < 1 << 63:
         return stream
     if isinstance(stream, str):
-        return _named(stream)
-    number = _integer("stream", stream, "an integer below 2**63 or a name")
-    if number >> 63:
-        raise ValueError(f"stream is {number}; it must be an integer below 2**63 or a name")
-    return number
+        try:
+            return _named(stream)
+        except UnicodeEncodeError:
+            raise ArgumentValueError(
+                f"stream is {shown(stream)}, which UTF-8 cannot write", "stream", stream
+            ) from None
+    return integer("stream", stream, most=(1 << 63) - 1, otherwise="or a name")
 
 
-_default = _core.Streams(seed_number(None))
+# ---- the module default --------------------------------------------------------------------------
+
+_default = Streams()
 _seeded = False  # by manual_seed, rather than by entropy
 
 
@@ -90,26 +220,23 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
-def manual_seed(seed: SupportsIndex | None) -> None:
+def manual_seed(seed: Any) -> None:
     """Seed the module default and start its streams again from 0.
 
     Every call without ``seed=`` and ``stream=`` takes the next stream of the module default: the
     first after ``manual_seed(s)`` draws what ``seed=s, stream=0`` draws, the second what
     ``seed=s, stream=1`` draws, and so on. Until it is first called, the module default is seeded
-    with entropy from the operating system.
+    with entropy from the operating system. `Streams` is the same as a local object.
 
     Parameters
     ----------
-    seed : int or None
-        Any integer from 0 up; one of more than 64 bits is hashed, never truncated. None takes
-        fresh entropy.
+    seed : int, numpy.random.Generator, RandomState, SeedSequence or None
+        As for `seed_number`. None takes fresh entropy.
 
     Raises
     ------
-    TypeError
-        If `seed` is no integer (a truth value is none).
-    ValueError
-        If `seed` is negative.
+    TypeError, ValueError
+        As `seed_number` does.
 
     Notes
     -----
@@ -123,10 +250,33 @@ def manual_seed(seed: SupportsIndex | None) -> None:
     _seeded = seed is not None
 
 
-def resolve(
-    seed: SupportsIndex | ModuleDefault | None, stream: SupportsIndex | str | None
-) -> Key | _core.Streams:
-    """The key of a fill, or the streams to take one of once the fill is sure."""
+class _Drawn(_core.Streams):
+    """A NumPy source of randomness: asked for a seed once a fill is sure, and only then."""
+
+    draw: Callable[[], int]
+    number: int
+
+    def take(self) -> tuple[int, int]:
+        return self.draw(), self.number
+
+
+def resolve(seed: Any, stream: Any) -> Key:
+    """The key of a fill, or the streams to take one of once all its arguments are accepted."""
     if isinstance(seed, ModuleDefault):
-        return _default if stream is None else (_default.seed, stream_number(stream))
-    return seed_number(seed), 0 if stream is None else stream_number(stream)
+        seed = _default
+    if isinstance(seed, _core.Streams):
+        return seed if stream is None else (seed.seed, stream_number(stream))
+    number = 0 if stream is None else stream_number(stream)
+    draw = None if type(seed) is int else _drawer(seed)
+    if draw is None:
+        return seed_number(seed), number
+    drawn = _Drawn(0)
+    drawn.draw, drawn.number = draw, number
+    return drawn
+
+
+def model_seed(seed: Any) -> int:
+    """The seed of a whole model, whose streams are its tensors' names."""
+    if isinstance(seed, ModuleDefault):
+        return _default.seed
+    return seed.seed if isinstance(seed, _core.Streams) else seed_number(seed)

@@ -18,6 +18,8 @@ __all__ = [
     "choose_from",
     "integer",
     "not_negative",
+    "number",
+    "of_tensor",
     "real",
     "shown",
     "truth",
@@ -171,6 +173,18 @@ def _scalar(value: Any) -> Any:
     return value.item() if getattr(value, "ndim", None) == 0 and hasattr(value, "item") else value
 
 
+def of_tensor(name: str, error: Exception) -> Exception:
+    """The same error, which says first which tensor of a model it is about."""
+    message = f"tensor {name!r}: {error}"
+    if isinstance(error, ArgumentError):
+        return type(error)(message, error.argument, error.value, error.choices)
+    return type(error)(message)
+
+
 def _power(most: int) -> str:
-    exponent = (most + 1).bit_length() - 1
-    return f"2**{exponent} - 1" if exponent > 20 and most + 1 == 1 << exponent else str(most)
+    exponent = most.bit_length() - 1
+    if most > 1 << 20 and most == 1 << exponent:
+        return f"2**{exponent}"
+    if most > 1 << 20 and most + 1 == 1 << exponent + 1:
+        return f"2**{exponent + 1} - 1"
+    return str(most)

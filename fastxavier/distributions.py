@@ -1,4 +1,4 @@
-"""Distributions: small immutable values that know their moments and bounds. No scheme, no array."""
+"""Distributions: small immutable values that know their moments and bounds. `fill_` draws them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from functools import lru_cache
 from typing import Any, SupportsFloat
 
 from fastxavier import _core
-from fastxavier._validation import real
+from fastxavier._validation import ArgumentValueError, not_negative, real
 
-__all__ = ["Constant", "Distribution", "Normal", "TruncatedNormal", "Uniform", "ones", "zeros"]
+__all__ = ["Constant", "Distribution", "Normal", "TruncatedNormal", "Uniform"]
 
 
 class Distribution(_core.DistributionBase):
@@ -23,7 +23,7 @@ class Distribution(_core.DistributionBase):
 
     def __new__(cls, *arguments: Any) -> Distribution:
         raise TypeError(
-            f"{cls.__name__} is no distribution; use Uniform, Normal, TruncatedNormal or Constant"
+            f"{cls.__name__} is abstract; use Uniform, Normal, TruncatedNormal or Constant"
         )
 
     @property
@@ -44,11 +44,11 @@ class Distribution(_core.DistributionBase):
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """The least and the greatest value, infinite where there is none."""
+        """The smallest and the largest value, infinite where there is none."""
         location, scale = self._parameters
         if scale == 0:
             return location, location
-        low, high = self._cut
+        low, high = self._truncation
         return location + scale * low, location + scale * high
 
     def _arguments(self) -> dict[str, float]:
@@ -117,10 +117,6 @@ class Constant(Distribution):
         return {"value": self.value}
 
 
-zeros = Constant(0.0)
-ones = Constant(1.0)
-
-
 class Uniform(Distribution):
     """The uniform distribution on [low, high].
 
@@ -157,7 +153,7 @@ class Uniform(Distribution):
     def __new__(cls, low: SupportsFloat, high: SupportsFloat) -> Uniform:
         low, high = real("low", low), real("high", high)
         if low > high:
-            raise ValueError(f"low is {low}, above high, which is {high}")
+            raise ArgumentValueError(f"low is {low}, above high, which is {high}", "low", low)
         return _core.make_uniform(cls, low, high)
 
     @property
@@ -192,13 +188,6 @@ class Uniform(Distribution):
 
     def _arguments(self) -> dict[str, float]:
         return {"low": self.low, "high": self.high}
-
-
-def _checked_std(value: SupportsFloat) -> float:
-    std = real("std", value)
-    if std < 0:
-        raise ValueError(f"std is {std}; it must not be negative")
-    return std
 
 
 class Normal(Distribution):
@@ -241,38 +230,39 @@ class Normal(Distribution):
     __slots__ = ()
 
     def __new__(cls, mean: SupportsFloat = 0.0, std: SupportsFloat = 1.0) -> Normal:
-        return _core.make_normal(cls, real("mean", mean), _checked_std(std))
+        return _core.make_normal(cls, real("mean", mean), not_negative("std", std))
 
 
 class TruncatedNormal(Distribution):
-    """A normal distribution given that it falls within its cut.
+    """A normal distribution conditioned to lie between two bounds.
 
     Parameters
     ----------
     mean, std : float
-        Mean and standard deviation of the *parent*, the normal before it is cut, as in JAX and
+        Mean and standard deviation of the *parent*, the normal before truncation, as in JAX and
         SciPy. The truncated distribution's own are the attributes of these names; they differ.
     low, high : float, default -2 and 2
-        The cut, in units of the parent's std from its mean; either may be infinite.
+        Where it is truncated, in units of the parent's std from its mean; either may be infinite.
 
     Attributes
     ----------
     mean, std, variance : float
-        Of the truncated distribution: with the default cut, std is 0.8796 times the parent's.
+        Of the truncated distribution: with the default bounds, std is 0.8796 times the parent's.
     bounds : tuple of float
         (mean + std * low, mean + std * high) of the parent.
     parent : Normal
-        The normal before the cut.
+        The normal before truncation.
     low, high : float
-        The cut, in units of the parent's std, where `bounds` is in those of the values.
+        Where it is truncated, in units of the parent's std; `bounds` is in units of the values.
 
     Raises
     ------
     TypeError
         If a parameter is not a real number.
     ValueError
-        If mean or std is not finite, std is negative, the cut is empty (low >= high or a NaN), or
-        begins more than 37 std from the mean, where no probability is left in a double.
+        If mean or std is not finite, std is negative, no value lies between the bounds (low >= high
+        or a NaN), or they begin more than 37 std from the mean, where no probability is left in a
+        double.
 
     Examples
     --------
@@ -293,35 +283,37 @@ class TruncatedNormal(Distribution):
     ) -> TruncatedNormal:
         low, high = real("low", low, finite=False), real("high", high, finite=False)
         return _core.make_rescaled(
-            cls, _standard_cut(low, high), real("mean", mean), _checked_std(std)
+            cls, _standard_truncated(low, high), real("mean", mean), not_negative("std", std)
         )
 
     @property
     def parent(self) -> Normal:
-        """The normal distribution before the cut."""
+        """The normal distribution before truncation."""
         return Normal(*self._parameters)
 
     @property
     def low(self) -> float:
-        """Lower end of the cut, in units of the parent's std."""
-        return self._cut[0]
+        """Lower bound, in units of the parent's std."""
+        return self._truncation[0]
 
     @property
     def high(self) -> float:
-        """Upper end of the cut, in units of the parent's std."""
-        return self._cut[1]
+        """Upper bound, in units of the parent's std."""
+        return self._truncation[1]
 
     def _arguments(self) -> dict[str, float]:
         return {**super()._arguments(), "low": self.low, "high": self.high}
 
 
 @lru_cache(maxsize=256)
-def _standard_cut(low: float, high: float) -> _core.DistributionBase:
-    """The standard normal within (low, high); measuring a cut costs more than a small fill."""
+def _standard_truncated(low: float, high: float) -> _core.DistributionBase:
+    """The standard normal within (low, high); its moments take longer than a small fill."""
     try:
         return _core.make_truncated_normal(_core.DistributionBase, 0.0, 1.0, low, high)
     except ValueError:
-        raise ValueError(
-            f"low is {low} and high is {high}: the cut is empty; low must be less than high, and "
-            "the cut begin within 37 std of the mean"
+        raise ArgumentValueError(
+            f"low is {low} and high is {high}; low must be less than high, and the interval "
+            "between them must begin within 37 std of the mean",
+            "low",
+            low,
         ) from None

@@ -1,67 +1,80 @@
-"""In-place filling: a distribution, a structure, or a scheme that yields one, into an array."""
+"""Filling arrays: `fill_`, `draw`, and Glorot weights from two fans.
+
+The in-place functions that take their fans from the shape are in _in_place.py.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, SupportsFloat, SupportsIndex, TypeAlias, TypeVar
+from typing import Any, SupportsFloat, SupportsIndex, TypeAlias, TypeVar
+
+import numpy as np
 
 from fastxavier import _core
-from fastxavier._streams import MODULE_DEFAULT, ModuleDefault, resolve
+from fastxavier._dtypes import dtype_named
+from fastxavier._scaling import Mode
+from fastxavier._streams import MODULE_DEFAULT, Key, Seed, Stream, resolve
+from fastxavier._validation import ArgumentTypeError, ArgumentValueError, integer, number, shown
 from fastxavier.distributions import Distribution
-from fastxavier.initializers import Mode, glorot_normal, glorot_truncated_normal, glorot_uniform
+from fastxavier.initializers import (
+    Initializer,
+    glorot_normal,
+    glorot_truncated_normal,
+    glorot_uniform,
+)
+from fastxavier.initializers import resolve as resolve_initializer
 
-if TYPE_CHECKING:
-    from fastxavier.structured import Layout, Structure
-
-__all__ = ["fill_", "normal_", "orthogonal_", "sparse_", "truncated_normal_", "uniform_"]
+__all__ = ["draw", "fill_", "normal_", "truncated_normal_", "uniform_"]
 
 Array = TypeVar("Array")
-Seed: TypeAlias = SupportsIndex | ModuleDefault | None
-Stream: TypeAlias = SupportsIndex | str | None
-Place: TypeAlias = Iterable[SupportsIndex] | None
+Shape: TypeAlias = Iterable[SupportsIndex]
 
 
 def fill_(
     array: Array,
-    distribution: Distribution | Structure,
+    distribution: Initializer | str,
     *,
     seed: Seed = MODULE_DEFAULT,
     stream: Stream = None,
-    global_shape: Place = None,
-    offset: Place = None,
+    global_shape: Shape | None = None,
+    offset: Shape | None = None,
     threads: SupportsIndex | None = None,
 ) -> Array:
-    """Fill an array in place with draws from a distribution.
+    """Fill an array in place with random values, or with a constant.
 
-    Element j of the array, counted in C order whatever its memory layout, takes the value that
-    stands at index j of the stream keyed by (`seed`, `stream`). Threads, instruction set, layout,
-    shards and the order of calls change no bit of it; docs/stream.md is the contract.
+    Element j of the array, counted in C order whatever its memory layout, takes the value at index
+    j of the stream keyed by (`seed`, `stream`). Threads, instruction set, layout, shards and the
+    order of calls change no bit of it; docs/stream.md is the contract.
 
     Parameters
     ----------
     array : array_like
-        What is filled: a NumPy array of any layout and alignment, or any other object that exports
-        writable CPU memory by the buffer protocol, ``__array_interface__`` or DLPack; float32,
-        float64, float16 or ml_dtypes' bfloat16. No copy is made.
-    distribution : Distribution or Structure
-        The distribution: `Uniform`, `Normal`, `TruncatedNormal` or `Constant`, whose 16-bit values are the
-        float32 values rounded once; or a structure of the whole tensor, `Identity`, `Dirac`,
-        `Orthogonal`, `DeltaOrthogonal` or `Sparse`.
-    seed : int or None, optional
-        Any integer from 0 up; beyond 64 bits it is hashed. None takes fresh entropy. If it is not
+        What is filled: a NumPy array of any layout and alignment, a torch tensor or Parameter on
+        the CPU (without autograd; its version counter is increased), or any other object that
+        exports writable CPU memory by the buffer protocol, ``__array_interface__`` or DLPack;
+        float32, float64, float16 or bfloat16. No copy is made.
+    distribution : Distribution, VarianceScaling, StructuredInitializer or str
+        A distribution: `Uniform`, `Normal`, `TruncatedNormal` or `Constant`, whose 16-bit values
+        are the float32 values rounded once. Or an initializer, such as ``he_normal()``, which takes
+        its fans from `global_shape` or else the array's shape. Or a structured initializer of the
+        whole tensor: `Identity`, `Dirac`, `Orthogonal`, `DeltaOrthogonal` or `Sparse`. Or the name
+        of one, such as "he_normal".
+    seed : int, numpy.random.Generator, RandomState, SeedSequence, Streams or None, optional
+        An integer from 0 up; beyond 64 bits it is hashed. A NumPy source of randomness gives one
+        64-bit draw a call. `Streams` gives its next stream. None takes fresh entropy. If it is not
         given, the module default's seed holds: see `manual_seed`.
     stream : int or str, optional
-        Which tensor: an integer below 2**63, or a name, which is hashed and never meets a number.
-        If it is not given, a call with `seed` draws stream 0 and a call without it takes the next
-        stream of the module default.
+        Which tensor: an integer below 2**63, or a name. Two tensors of one shape with the same
+        `seed` need different streams, or their values are the same. If it is not given, a call with
+        an integer `seed` draws stream 0, and a call without `seed` takes the next stream of the
+        module default.
     global_shape, offset : sequence of int, optional
         The array is the part that begins at `offset` (default: the origin) of a tensor of shape
-        `global_shape`, and gets just the values that a fill of that whole tensor puts there. A
-        structure has no parts.
+        `global_shape`, and gets exactly the values that a fill of that whole tensor puts there.
     threads : int, optional
         At most this many threads. If it is not given, as many as OpenMP would use
-        (``OMP_NUM_THREADS``, affinity and threadpoolctl's limits), fewer while other processes
-        hold the cores, and one for an array too small to be worth more.
+        (``OMP_NUM_THREADS``, affinity and threadpoolctl's limits), fewer while other processes hold
+        the cores, and one for an array too small to be worth more.
 
     Returns
     -------
@@ -75,8 +88,8 @@ def fill_(
         wrong type.
     ValueError
         If the array is read-only, its elements overlap, it does not lie inside `global_shape`, an
-        argument is out of range, or the distribution reaches beyond the dtype. The array, and the module
-        default, are then as they were.
+        argument is out of range, or the distribution reaches beyond the dtype. The array, and the
+        source of the seed, are then as they were.
     KeyboardInterrupt
         On Ctrl-C, within a tenth of a second; the array is then partly filled.
     RuntimeError
@@ -103,57 +116,140 @@ def fill_(
     if isinstance(distribution, Distribution):
         _core.fill(array, distribution, key, global_shape, offset, threads)
     else:
-        _fill_structure(array, distribution, key, global_shape, offset, threads)
+        _fill_whole(_core.target_of(array), distribution, key, global_shape, offset, threads)
     return array
 
 
-def _fill_structure(
-    array: Any, structure: Structure, key: Any, global_shape: Place, offset: Place, threads: Any
+def _fill_whole(
+    target: _core.Target, initializer: Any, key: Key, global_shape: Any, offset: Any, threads: Any
 ) -> None:
-    from fastxavier.structured import Structure  # which most programs need none of
+    """As `fill_`, with what depends on the shape of the whole tensor."""
+    if global_shape is not None:
+        global_shape = _core.checked_place(target, "global_shape", global_shape)
+    resolved = resolve_initializer(initializer, global_shape or target.shape)
+    if isinstance(resolved, Distribution):
+        _core.fill(target, resolved, key, global_shape, offset, threads)
+    else:
+        resolved.write(target.numpy(), key, threads, global_shape, offset)
+        target.written()
 
-    if not isinstance(structure, Structure):
-        raise TypeError(f"distribution is {structure!r}; it must be a Distribution or a Structure")
-    if global_shape is not None or offset is not None:
-        raise ValueError(
-            f"global_shape is {global_shape!r} and offset is {offset!r} for {structure!r}, which "
-            "is a structure of the whole tensor: leave them out"
+
+def draw(
+    shape: Shape | SupportsIndex,
+    distribution: Initializer | str,
+    *,
+    dtype: Any = np.float32,
+    seed: Seed = MODULE_DEFAULT,
+    stream: Stream = None,
+    global_shape: Shape | None = None,
+    offset: Shape | None = None,
+    threads: SupportsIndex | None = None,
+) -> np.ndarray[Any, Any]:
+    """A new array, filled as `fill_` fills one.
+
+    Parameters
+    ----------
+    shape : int or sequence of int
+        The array's shape.
+    distribution : Distribution, VarianceScaling, StructuredInitializer or str
+        As for `fill_`.
+    dtype : data-type, default float32
+        float32, float64, float16 or bfloat16: NumPy's, ml_dtypes' or torch's dtype, or the name.
+    seed, stream, global_shape, offset, threads
+        As for `fill_`.
+
+    Returns
+    -------
+    numpy.ndarray
+        In C order; its memory begins at a multiple of 64 bytes, so that JAX can use it without a
+        copy.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `fill_` does, or if the shape or dtype is not valid.
+    MemoryError
+        If there is no memory for the array.
+
+    Examples
+    --------
+    >>> import fastxavier as fx
+    >>> w = fx.draw((256, 128), fx.glorot_normal(), seed=7, stream="fc1.weight")
+    >>> w.shape, w.dtype
+    ((256, 128), dtype('float32'))
+    """
+    array = _aligned(_checked_shape(shape), dtype_named(dtype))
+    return fill_(
+        array,
+        distribution,
+        seed=seed,
+        stream=stream,
+        global_shape=global_shape,
+        offset=offset,
+        threads=threads,
+    )
+
+
+_ALIGNMENT = 64
+
+
+def _checked_shape(shape: Any) -> tuple[int, ...]:
+    if not isinstance(shape, Iterable):
+        return (integer("shape", shape),)
+    return tuple(integer(f"shape is {shown(shape)}: an extent", extent) for extent in shape)
+
+
+def _aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    nbytes = dtype.itemsize
+    for extent in shape:
+        nbytes *= extent
+    if nbytes + _ALIGNMENT > np.iinfo(np.intp).max:
+        raise ArgumentValueError(
+            f"shape is {shape}, which takes {nbytes} bytes, more than there can be", "shape", shape
         )
-    structure.write(_core.target_of(array).numpy(), key, threads)
+    memory = np.empty(nbytes + _ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % _ALIGNMENT
+    return memory[start : start + nbytes].view(dtype).reshape(shape)
+
+
+# ---- Glorot, with fans ---------------------------------------------------------------------------
 
 
 def uniform_(
     array: Array,
     fan_in: float,
     fan_out: float,
-    gain: SupportsFloat = 1.0,
     *,
+    gain: SupportsFloat | str = 1.0,
     mode: Mode = "fan_avg",
     seed: Seed = MODULE_DEFAULT,
     stream: Stream = None,
-    global_shape: Place = None,
-    offset: Place = None,
+    global_shape: Shape | None = None,
+    offset: Shape | None = None,
     threads: SupportsIndex | None = None,
 ) -> Array:
     """Fill an array in place with Glorot (Xavier) uniform weights.
 
     U[-a, a] with ``a = gain * sqrt(6 / (fan_in + fan_out))``, of variance
     ``gain**2 * 2 / (fan_in + fan_out)``. The distribution of torch's ``xavier_uniform_`` and of
-    ``glorot_uniform`` in JAX and Keras.
+    ``glorot_uniform`` in JAX and Keras. `xavier_uniform_` takes the fans from the array's shape.
+
+    This is not torch's ``uniform_(tensor, a, b)``: for U[low, high] write
+    ``fill_(array, Uniform(low, high))``.
 
     Parameters
     ----------
     array : array_like
         What is filled; see `fill_`.
     fan_in, fan_out : int or float
-        Inputs that feed one unit of the layer and outputs that one input feeds: of a dense layer
-        its two extents, of a convolution channels times kernel size. Not negative.
-    gain : float, default 1
-        Factor on the scale, for the activation that follows; 0 gives zeros.
-    mode : {"fan_avg", "fan_in", "fan_out"}
+        Inputs that feed one unit of the layer and outputs that one input feeds, each at least 1:
+        the two extents of a dense layer, channels times kernel size of a convolution. Only an array
+        without elements takes smaller ones.
+    gain : float or str, default 1
+        Factor on the standard deviation, or the name of the activation that follows: see `gain`.
+    mode : {"fan_avg", "fan_in", "fan_out", "fan_geo_avg"}
         What the variance is divided by: (fan_in + fan_out) / 2; fan_in, which keeps the variance of
-        activations (forward pass only); or fan_out, which keeps that of gradients (backward pass
-        only).
+        activations; fan_out, which keeps that of gradients; or sqrt(fan_in * fan_out).
     seed, stream, global_shape, offset, threads
         Which values, and where; see `fill_`.
 
@@ -165,10 +261,9 @@ def uniform_(
     Raises
     ------
     TypeError
-        If a fan or the gain is not a real number, or as `fill_` does.
+        If a fan or the gain has the wrong type, or as `fill_` does.
     ValueError
-        If a fan is negative or NaN, the fan that `mode` divides by is 0, the gain is negative or
-        not finite, or as `fill_` does.
+        If a fan is less than 1, the gain is negative or not finite, or as `fill_` does.
 
     References
     ----------
@@ -178,32 +273,38 @@ def uniform_(
     Examples
     --------
     >>> import numpy as np, fastxavier as fx
-    >>> w = fx.uniform_(np.empty((256, 128), np.float32), 128, 256, seed=7)
+    >>> w = fx.uniform_(np.empty((256, 128), np.float32), 128, 256, seed=7, stream="fc1.weight")
     >>> bool(abs(w).max() <= np.float32((6 / (128 + 256)) ** 0.5))
     True
     """
-    distribution = glorot_uniform(fan_in, fan_out, gain, mode)
-    return fill_(array, distribution, seed=seed, stream=stream, global_shape=global_shape, offset=offset, threads=threads)  # fmt: skip  # noqa: E501
+    target = _core.target_of(array)
+    fan_in, fan_out = _checked_fans(target, "Uniform", fan_in, fan_out)
+    made = glorot_uniform(fan_in, fan_out, gain=gain, mode=mode)
+    _core.fill(target, made, resolve(seed, stream), global_shape, offset, threads)
+    return array
 
 
 def normal_(
     array: Array,
     fan_in: float,
     fan_out: float,
-    gain: SupportsFloat = 1.0,
     *,
+    gain: SupportsFloat | str = 1.0,
     mode: Mode = "fan_avg",
     seed: Seed = MODULE_DEFAULT,
     stream: Stream = None,
-    global_shape: Place = None,
-    offset: Place = None,
+    global_shape: Shape | None = None,
+    offset: Shape | None = None,
     threads: SupportsIndex | None = None,
 ) -> Array:
     """Fill an array in place with Glorot (Xavier) normal weights.
 
     N(0, sigma**2) with ``sigma = gain * sqrt(2 / (fan_in + fan_out))``, not truncated, drawn by
-    Box and Muller's method. The distribution of torch's ``xavier_normal_``; what JAX and Keras call
-    ``glorot_normal`` is `truncated_normal_`.
+    the Box-Muller method. The distribution of torch's ``xavier_normal_``; what JAX and Keras call
+    ``glorot_normal`` is `truncated_normal_`. `xavier_normal_` takes the fans from the shape.
+
+    This is not torch's ``normal_(tensor, mean, std)``: for N(mean, std**2) write
+    ``fill_(array, Normal(mean, std))``.
 
     Parameters, result and errors are those of `uniform_`.
 
@@ -212,29 +313,35 @@ def normal_(
     X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward neural
     networks", AISTATS 2010, equation 12.
     """
-    distribution = glorot_normal(fan_in, fan_out, gain, mode)
-    return fill_(array, distribution, seed=seed, stream=stream, global_shape=global_shape, offset=offset, threads=threads)  # fmt: skip  # noqa: E501
+    target = _core.target_of(array)
+    fan_in, fan_out = _checked_fans(target, "Normal", fan_in, fan_out)
+    made = glorot_normal(fan_in, fan_out, gain=gain, mode=mode)
+    _core.fill(target, made, resolve(seed, stream), global_shape, offset, threads)
+    return array
 
 
 def truncated_normal_(
     array: Array,
     fan_in: float,
     fan_out: float,
-    gain: SupportsFloat = 1.0,
     *,
+    gain: SupportsFloat | str = 1.0,
     mode: Mode = "fan_avg",
     seed: Seed = MODULE_DEFAULT,
     stream: Stream = None,
-    global_shape: Place = None,
-    offset: Place = None,
+    global_shape: Shape | None = None,
+    offset: Shape | None = None,
     threads: SupportsIndex | None = None,
 ) -> Array:
     """Fill an array in place with Glorot (Xavier) weights from a truncated normal.
 
-    A normal cut at two standard deviations, whose parent's std is
-    ``gain * sqrt(2 / (fan_in + fan_out)) / 0.87962566...``, so that the variance of what is left is
-    the target ``gain**2 * 2 / (fan_in + fan_out)``. The distribution that JAX and Keras call
-    ``glorot_normal``; torch has no such scheme.
+    A normal truncated at two standard deviations, whose std before truncation is
+    ``gain * sqrt(2 / (fan_in + fan_out)) / 0.87962566...``, so that the variance after it is
+    ``gain**2 * 2 / (fan_in + fan_out)``. The distribution that JAX and Keras call
+    ``glorot_normal``; torch has none. `glorot_truncated_normal_` takes the fans from the shape.
+
+    This is not torch's ``trunc_normal_(tensor, mean, std)``: for that write
+    ``fill_(array, TruncatedNormal(mean, std))``.
 
     Parameters, result and errors are those of `uniform_`.
 
@@ -243,100 +350,38 @@ def truncated_normal_(
     X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward neural
     networks", AISTATS 2010, equation 12.
     """
-    distribution = glorot_truncated_normal(fan_in, fan_out, gain, mode)
-    return fill_(array, distribution, seed=seed, stream=stream, global_shape=global_shape, offset=offset, threads=threads)  # fmt: skip  # noqa: E501
+    target = _core.target_of(array)
+    fan_in, fan_out = _checked_fans(target, "TruncatedNormal", fan_in, fan_out)
+    made = glorot_truncated_normal(fan_in, fan_out, gain=gain, mode=mode)
+    _core.fill(target, made, resolve(seed, stream), global_shape, offset, threads)
+    return array
 
 
-def orthogonal_(
-    array: Array,
-    gain: float = 1.0,
-    *,
-    layout: Layout = "torch",
-    seed: Seed = MODULE_DEFAULT,
-    stream: Stream = None,
-    threads: SupportsIndex | None = None,
-) -> Array:
-    """Fill an array in place with a random matrix of orthonormal rows or columns, times a gain.
-
-    ``fill_(array, Orthogonal(gain, layout))``: see `Orthogonal` for the distribution, and for why its bits
-    may differ between machines. torch's ``orthogonal_``.
-
-    Parameters
-    ----------
-    array : array_like
-        What is filled, of at least two axes; see `fill_`.
-    gain : float, default 1
-        Factor on the matrix.
-    layout : {"torch", "jax", "keras"}
-        Whether units are the first axis, as in torch, or the last.
-    seed, stream, threads
-        Which values; see `fill_`.
-
-    Returns
-    -------
-    array_like
-        The object given as `array`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If the array has fewer than two axes, or as `Orthogonal` and `fill_` do.
-
-    References
-    ----------
-    A. M. Saxe, J. L. McClelland, S. Ganguli, "Exact solutions to the nonlinear dynamics of learning
-    in deep linear neural networks", ICLR 2014.
-
-    Examples
-    --------
-    >>> import numpy as np, fastxavier as fx
-    >>> w = fx.orthogonal_(np.empty((64, 128)), seed=7)
-    >>> bool(np.allclose(w @ w.T, np.eye(64)))
-    True
-    """
-    from fastxavier.structured import Orthogonal
-
-    return fill_(array, Orthogonal(gain, layout), seed=seed, stream=stream, threads=threads)
+def _checked_fans(target: _core.Target, distribution: str, *fans: Any) -> list[Any]:
+    """Both fans; an error for what is written as a mean, a bound or a standard deviation."""
+    checked = []
+    for name, fan in zip(("fan_in", "fan_out"), fans, strict=True):
+        if isinstance(fan, (tuple, list, str)) or fan is None:
+            raise ArgumentTypeError(
+                f"{name} is {shown(fan)}; it must be a number. To take both fans from the shape "
+                f"write fill_(array, glorot_{_SNAKE[distribution]}())",
+                name,
+                fan,
+            )
+        fan = number(name, fan)
+        if fan < 1 and 0 in target.shape:
+            fan = 1
+        if fan < 1:
+            raise ArgumentValueError(
+                f"{name} is {fan}; it must be at least 1: it is a number of connections of the "
+                f"layer, from which the scale follows. For a {_SNAKE[distribution]} distribution "
+                f"with these parameters write "
+                f"fill_(array, {distribution}({', '.join(map(shown, fans))}))",
+                name,
+                fan,
+            )
+        checked.append(fan)
+    return checked
 
 
-def sparse_(
-    array: Array,
-    sparsity: float,
-    std: float = 0.01,
-    *,
-    seed: Seed = MODULE_DEFAULT,
-    stream: Stream = None,
-    threads: SupportsIndex | None = None,
-) -> Array:
-    """Fill a matrix in place with so many zeros in every column, and normal values elsewhere.
-
-    ``fill_(array, Sparse(sparsity, std))``: see `Sparse`. torch's ``sparse_``.
-
-    Parameters
-    ----------
-    array : array_like
-        What is filled, of two axes; see `fill_`.
-    sparsity : float
-        The share of zeros, from 0 to 1: ``ceil(sparsity * rows)`` in each column.
-    std : float, default 0.01
-        Standard deviation of the other values.
-    seed, stream, threads
-        Which values; see `fill_`.
-
-    Returns
-    -------
-    array_like
-        The object given as `array`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If the array has not two axes, or as `Sparse` and `fill_` do.
-
-    References
-    ----------
-    J. Martens, "Deep learning via Hessian-free optimization", ICML 2010, section 5.
-    """
-    from fastxavier.structured import Sparse
-
-    return fill_(array, Sparse(sparsity, std), seed=seed, stream=stream, threads=threads)
+_SNAKE = {"Uniform": "uniform", "Normal": "normal", "TruncatedNormal": "truncated_normal"}

@@ -1,16 +1,16 @@
-"""Gains: what an activation asks of the weights before it. Arithmetic; knows no scheme."""
+"""Gains: the factor on the weights' std that makes up for an activation. Arithmetic alone."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal, SupportsFloat, TypeAlias
 
 import numpy as np
 
 from fastxavier import _core
-from fastxavier._validation import real
+from fastxavier._validation import ArgumentTypeError, ArgumentValueError, choice, real, shown
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -68,7 +68,7 @@ def gain(
     Returns
     -------
     float
-        To be given to a scheme as its `gain`.
+        What initializers take as `gain`; they take the name of the activation too.
 
     Raises
     ------
@@ -107,35 +107,32 @@ def gain(
     Examples
     --------
     >>> import numpy as np
-    >>> from fastxavier.gains import gain
+    >>> from fastxavier import gain
     >>> gain("relu"), gain("tanh"), gain("tanh", convention="torch")
     (1.4142135623730951, 1.0, 1.6666666666666667)
     >>> round(gain(np.tanh), 6), round(gain(lambda z: np.clip(z, 0, 6)), 6)
     (1.592537, 1.414214)
     """
-    named = _NAMED.get(convention)
-    if named is None:
-        raise ValueError(f"convention is {convention!r}; it must be {_listed(_NAMED)}")
+    named = _NAMED[choice("convention", convention, _NAMED)]
     if isinstance(activation, str):
         if activation == "leaky_relu":
             return _leaky_gain(negative_slope)
-        if activation not in named:
-            raise ValueError(
-                f"activation is {activation!r}; with convention {convention!r} it must be one of "
-                + _listed((*named, "leaky_relu"))
-            )
-        return named[activation]
+        return named[choice("activation", activation, (*named, "leaky_relu"))]
     if not callable(activation):
-        raise TypeError(
-            f"activation is {activation!r}, a {type(activation).__name__}; it must be a name or an "
-            "elementwise function of a NumPy array"
+        raise ArgumentTypeError(
+            f"activation is {shown(activation)}, a {type(activation).__name__}; it must be a name "
+            "or an elementwise function of a NumPy array",
+            "activation",
+            activation,
+            (*named, "leaky_relu"),
         )
     if convention == "torch":
-        raise ValueError(
-            f"activation is {activation!r}, for which convention 'torch' has no rule; it must be "
-            "one of " + _listed((*named, "leaky_relu"))
-        )
+        raise _refused(activation, "for which torch has no gain; give a name, or the gain itself")
     return _moment_gain(activation)
+
+
+def _refused(activation: Any, why: str) -> ArgumentValueError:
+    return ArgumentValueError(f"activation is {shown(activation)}, {why}", "activation", activation)
 
 
 _NAMED: Final[dict[str, dict[str, float]]] = {
@@ -167,10 +164,6 @@ _NAMED: Final[dict[str, dict[str, float]]] = {
 }
 
 
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(map(repr, names))
-
-
 def _leaky_gain(negative_slope: SupportsFloat) -> float:
     slope = abs(real("negative_slope", negative_slope))
     with _core.round_to_nearest():
@@ -185,26 +178,29 @@ def _moment_gain(function: Activation) -> float:
         nodes, weights = _normal_quadrature()
         values = _values(function, nodes)
         if values.shape != nodes.shape or values.dtype.kind not in "buif":
-            raise ValueError(
-                f"activation is {function!r}, which makes {values.dtype} of shape {values.shape} "
-                f"of float64 of shape {nodes.shape}; it must make one real number of each"
+            raise _refused(
+                function,
+                f"which gives {values.dtype} of shape {values.shape} for float64 of shape "
+                f"{nodes.shape}; it must give one real number for each",
             )
-        if not np.isfinite(values).all():
-            raise ValueError(
-                f"activation is {function!r}, which is {values[~np.isfinite(values)][0]} at "
-                f"{nodes[~np.isfinite(values)][0]}; it must be finite from -38 to 38"
+        finite = np.isfinite(values)
+        if not finite.all():
+            raise _refused(
+                function,
+                f"which is {values[~finite][0]} at {nodes[~finite][0]}; it must be finite from -38 "
+                "to 38",
             )
         values = np.abs(values.astype(np.float64))
         largest = float(values.max())
         if largest < 1e-300:
-            raise ValueError(f"activation is {function!r}, which is 0 throughout, or all but 0")
+            raise _refused(function, "which is 0 everywhere, or nearly so")
         with np.errstate(under="ignore"):
             terms = weights * (values / largest) ** 2
         moment = math.fsum(terms)
         if max(terms[0], terms[-1]) > 1e-9 * moment:
-            raise ValueError(
-                f"activation is {function!r}, which outgrows the normal density: its second moment "
-                "is not finite"
+            raise _refused(
+                function,
+                "which grows faster than the normal density falls: its second moment is not finite",
             )
         return 1 / (largest * math.sqrt(moment))
 
@@ -213,10 +209,12 @@ def _values(function: Activation, nodes: npt.NDArray[np.float64]) -> npt.NDArray
     try:
         return np.asarray(function(nodes.copy()))
     except Exception as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError
+        kind = ArgumentTypeError if isinstance(error, TypeError) else ArgumentValueError
         raise kind(
-            f"activation is {function!r}, which failed on a float64 array of one axis: {error}; it "
-            "must be elementwise, as NumPy's functions are"
+            f"activation is {shown(function)}, which failed on a float64 array of one axis: "
+            f"{error}; it must be elementwise, as NumPy's functions are",
+            "activation",
+            function,
         ) from error
 
 

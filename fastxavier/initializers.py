@@ -1,22 +1,35 @@
-"""Schemes: arithmetic from fans and a gain to a distribution. Knows no array and no stream."""
+"""Initializers: the named cases of `VarianceScaling`, and the one table of all initializers.
+
+Arithmetic alone: no array, no random stream. `fill_` and plans resolve them by a tensor's shape.
+"""
 
 from __future__ import annotations
 
-import numbers
-from math import inf, ldexp, sqrt
-from typing import TYPE_CHECKING, Any, Literal, SupportsFloat, overload
+import inspect
+from collections.abc import Callable
+from dataclasses import fields
+from math import sqrt
+from typing import Any, Final, NamedTuple, Protocol, SupportsFloat, TypeAlias, TypeVar, overload
 
-from fastxavier import _core
-from fastxavier._validation import real
-from fastxavier.distributions import Distribution, Normal, TruncatedNormal, Uniform
-
-if TYPE_CHECKING:
-    from fractions import Fraction
+from fastxavier import _core, structured
+from fastxavier._fans import Fans, Layout
+from fastxavier._scaling import AXES, Family, Mode, Scale, VarianceScaling, for_shape
+from fastxavier._validation import (
+    ArgumentTypeError,
+    ArgumentValueError,
+    choice,
+    choose_from,
+    real,
+    shown,
+)
+from fastxavier.distributions import Constant, Distribution, Normal, TruncatedNormal, Uniform
+from fastxavier.structured import StructuredInitializer
 
 __all__ = [
-    "Mode",
-    "fixed_normal",
-    "fixed_uniform",
+    "ALIASES",
+    "INITIALIZERS",
+    "Initializer",
+    "VarianceScaling",
     "glorot_normal",
     "glorot_truncated_normal",
     "glorot_uniform",
@@ -24,754 +37,551 @@ __all__ = [
     "he_truncated_normal",
     "he_uniform",
     "heuristic_uniform",
+    "initializer_named",
+    "kaiming_normal",
+    "kaiming_uniform",
     "lecun_normal",
     "lecun_truncated_normal",
     "lecun_uniform",
+    "ones",
+    "resolve",
     "variance_scaling",
+    "xavier_normal",
+    "xavier_uniform",
+    "zeros",
 ]
 
-Mode = Literal["fan_avg", "fan_in", "fan_out", "fan_geo_avg"]
-_MODES = ("fan_avg", "fan_in", "fan_out", "fan_geo_avg")
+Fan: TypeAlias = "float | Fans | None"
+Gain: TypeAlias = "SupportsFloat | str"
 
 
-# ---- the formula ---------------------------------------------------------------------------------
+# ---- what the named cases share ------------------------------------------------------------------
+
+D = TypeVar("D", bound=Distribution)
+D_co = TypeVar("D_co", bound=Distribution, covariant=True)
 
 
-@overload
+class Constructor(Protocol[D_co]):
+    """What `glorot_uniform` and its kin are: with fans a distribution, without them a value."""
+
+    __name__: str
+
+    @overload
+    def __call__(
+        self, fan_in: float | Fans, fan_out: float | None = None, **settings: Any
+    ) -> D_co: ...
+    @overload
+    def __call__(self, *, fan_out: float, **settings: Any) -> D_co: ...
+    @overload
+    def __call__(self, **settings: Any) -> VarianceScaling: ...
+
+
+_PARAMETERS = {
+    "scale": """\
+scale : float
+    Factor on the variance: 1 keeps that of a linear layer, 2 that of a rectified one.""",
+    "distribution": """\
+distribution : {"uniform", "normal", "truncated_normal"}
+    U[-a, a] with a = sqrt(3 * variance); a plain normal; or a normal truncated at two standard
+    deviations and widened by 1 / 0.87962566..., so that truncation leaves the variance right.""",
+    "fan_in": """\
+fan_in, fan_out : float or Fans, optional
+    Inputs that feed one unit and outputs that one input feeds, each at least 1; only those that
+    `mode` uses are needed, and `fan_in` may be what `fans` returns. Without them, what is filled
+    gives the fans by its shape.""",
+    "gain": """\
+gain : float or str, default 1
+    Factor on the standard deviation, or the name of the activation that follows: see `gain`.""",
+    "negative_slope": """\
+negative_slope : float, default 0
+    Slope of the rectifier left of zero: 0 is ReLU, 1 a linear unit.
+gain : float or str, optional
+    Instead of the rectifier's gain, sqrt(2 / (1 + negative_slope**2)), another one, or the name of
+    the activation: see `gain`. As ``nonlinearity`` of torch's ``kaiming_normal_``.""",
+    "mode": """\
+mode : {"fan_avg", "fan_in", "fan_out", "fan_geo_avg"}
+    What the formula divides by: the mean of both fans; fan_in, which keeps the variance of
+    activations; fan_out, which keeps that of gradients; or sqrt(fan_in * fan_out).""",
+    "layout": """\
+layout, in_axis, out_axis, batch_axis, groups, transposed, parts : optional
+    How fans are read from a shape: see `fans`. The layout is "torch", (out, in, \\*kernel), unless
+    it is given here or in a plan.""",
+}
+
+_DOC = """\
+{text}
+
+Parameters
+----------
+{parameters}
+
+Returns
+-------
+VarianceScaling, or with fans a distribution
+    What `fill_`, `draw` and plans take.
+
+Raises
+------
+TypeError
+    If an argument has the wrong type.
+ValueError
+    If a fan is missing or less than 1, a number is negative or not finite, a name is unknown, or
+    the distribution reaches beyond the largest float.
+
+References
+----------
+{source}
+
+Examples
+--------
+{examples}
+"""
+
+
+def _case(source: str, drawn: type[D]) -> Callable[[Callable[..., Any]], Constructor[D]]:
+    """Complete a named case: the shared parts of its docstring, the axes in its signature."""
+
+    def complete(function: Callable[..., Any]) -> Constructor[D]:
+        own = inspect.signature(function)
+        named_here = [one for one in own.parameters.values() if one.kind is not one.VAR_KEYWORD]
+        axes = [
+            inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=one.default)
+            for one in fields(VarianceScaling)
+            if one.name in AXES
+        ]
+        signature = own.replace(parameters=[*named_here, *axes])
+        function.__signature__ = signature  # type: ignore[attr-defined]
+        text, _, examples = (inspect.getdoc(function) or "").partition("\n\n>>> ")
+        skipped = {"gain"} if "negative_slope" in signature.parameters else set()
+        parameters = [
+            _PARAMETERS[key] for key in signature.parameters if key in _PARAMETERS.keys() - skipped
+        ]
+        function.__doc__ = _DOC.format(
+            text=text,
+            parameters="\n".join(parameters),
+            source=source,
+            examples=f">>> from fastxavier import {function.__name__}\n>>> {examples}",
+        )
+        return function
+
+    return complete
+
+
+def _scaled(
+    scale: Scale, mode: Any, distribution: Family, fan_in: Any, fan_out: Any, gain: Any, axes: Any
+) -> Any:
+    """The value, or with fans its distribution."""
+    for name in axes:
+        if name not in AXES:
+            valid = ("fan_in", "fan_out", "gain", "mode", *AXES)
+            raise ArgumentTypeError(
+                f"{name!r} is not an argument of this initializer; {choose_from(name, valid)}",
+                name,
+                axes[name],
+                valid,
+            )
+    scaling = VarianceScaling(scale, mode, distribution, gain, **axes)
+    return scaling if fan_in is fan_out is None else scaling.with_fans(fan_in, fan_out)
+
+
+def _rectified(
+    distribution: Family, fan_in: Any, fan_out: Any, gain: Any, slope: Any, mode: Any, axes: Any
+) -> Any:
+    """He's initializers: variance 2 / ((1 + slope**2) * n), or with a gain gain**2 / n."""
+    slope = abs(real("negative_slope", slope))
+    if gain is not None:
+        if slope:
+            raise ArgumentValueError(
+                f"negative_slope is {slope} beside gain={shown(gain)}, which replaces it: give one",
+                "negative_slope",
+                slope,
+            )
+        return _scaled(1, mode, distribution, fan_in, fan_out, gain, axes)
+    with _core.round_to_nearest():
+        # Beyond 2**28 the 1 is lost in rounding, and before long the square overflows.
+        leaky = 1 / (slope if slope > 2**28 else sqrt(1 + slope * slope))
+    return _scaled(2, mode, distribution, fan_in, fan_out, leaky, axes)
+
+
+_GLOROT_2010 = """\
+X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward neural
+networks", AISTATS 2010, equation """
+_HE_2015 = """\
+K. He, X. Zhang, S. Ren, J. Sun, "Delving deep into rectifiers: surpassing human-level
+performance on ImageNet classification", ICCV 2015, equations 10, 14 and 15."""
+_LECUN_1998 = """\
+Y. LeCun, L. Bottou, G. B. Orr, K.-R. Müller, "Efficient BackProp", in Neural Networks: Tricks
+of the Trade, Springer 1998, section 4.6."""
+_SELU_2017 = """
+
+G. Klambauer, T. Unterthiner, A. Mayr, S. Hochreiter, "Self-normalizing neural networks",
+NeurIPS 2017."""
+
+
+# ---- the named cases -----------------------------------------------------------------------------
+
+
+@_case(_GLOROT_2010 + "12.", Distribution)
 def variance_scaling(
-    scale: float, mode: Mode, distribution: Literal["uniform"],
-    fan_in: float, fan_out: float, gain: SupportsFloat = 1.0,
-) -> Uniform: ...  # fmt: skip
-@overload
-def variance_scaling(
-    scale: float, mode: Mode, distribution: Literal["normal"],
-    fan_in: float, fan_out: float, gain: SupportsFloat = 1.0,
-) -> Normal: ...  # fmt: skip
-@overload
-def variance_scaling(
-    scale: float, mode: Mode, distribution: Literal["truncated_normal"],
-    fan_in: float, fan_out: float, gain: SupportsFloat = 1.0,
-) -> TruncatedNormal: ...  # fmt: skip
-@overload
-def variance_scaling(
-    scale: float, mode: Mode, distribution: str,
-    fan_in: float, fan_out: float, gain: SupportsFloat = 1.0,
-) -> Distribution: ...  # fmt: skip
-def variance_scaling(
-    scale: float,
+    scale: Scale,
     mode: Mode,
-    distribution: str,
-    fan_in: float,
-    fan_out: float,
-    gain: SupportsFloat = 1.0,
-) -> Distribution:
-    """The distribution of mean 0 and variance ``gain**2 * scale / n``, n being the fan that `mode` names.
+    distribution: Family,
+    fan_in: Fan = None,
+    fan_out: Fan = None,
+    *,
+    gain: Gain = 1.0,
+    **axes: Any,
+) -> Any:
+    """Mean 0 and variance ``gain**2 * scale / n``, n being the fan that `mode` names.
 
-    Every scheme named after a paper is this one with some of its arguments fixed. JAX and Keras
-    have the same function without a gain (Keras calls the plain normal "untruncated_normal");
-    torch has none.
+    Every other initializer with fans is this one with some of its arguments fixed. JAX and Keras
+    have the same function without a gain (Keras calls the plain normal "untruncated_normal"); torch
+    has none.
 
-    Parameters
-    ----------
-    scale : int or float
-        Factor on the variance: 1 keeps that of a linear layer, 2 that of a rectified one.
-    mode : {"fan_avg", "fan_in", "fan_out", "fan_geo_avg"}
-        n: (fan_in + fan_out) / 2; fan_in, which keeps the variance of activations (forward pass
-        only); fan_out, which keeps that of gradients (backward pass only); or the geometric mean,
-        sqrt(fan_in * fan_out).
-    distribution : {"uniform", "normal", "truncated_normal"}
-        U[-a, a] with a = sqrt(3 * variance); a plain normal; or a normal cut at two standard
-        deviations of its parent, whose std is divided by 0.87962566..., so that the variance is
-        that of what the cut leaves.
-    fan_in, fan_out : int or float
-        Inputs that feed one unit of the layer and outputs that one input feeds; `fans` tells them
-        from a shape. Not negative; integers of any size are taken exactly.
-    gain : float, default 1
-        Factor on the standard deviation, for the activation that follows; see `gains.gain`.
-
-    Returns
-    -------
-    Uniform, Normal or TruncatedNormal
-        The distribution, to be given to `fill_`.
-
-    Raises
-    ------
-    TypeError
-        If scale, a fan or the gain is not a real number.
-    ValueError
-        If one of them is negative, NaN or infinite, n is 0, the distribution reaches beyond the largest
-        float, or `mode` or `distribution` is none of the above.
-
-    References
-    ----------
-    X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward neural
-    networks", AISTATS 2010, equations 10 to 12.
-
-    Examples
-    --------
-    >>> from fastxavier.initializers import variance_scaling
-    >>> variance_scaling(3, "fan_in", "normal", fan_in=12, fan_out=50)
+    >>> variance_scaling(3, "fan_in", "normal", fan_in=12)
     Normal(mean=0.0, std=0.5)
     >>> variance_scaling(1, "fan_geo_avg", "uniform", fan_in=27, fan_out=3)
     Uniform(low=-0.5773502691896257, high=0.5773502691896257)
     """
-    if distribution == "uniform":
-        bound = _spread(3, scale, mode, fan_in, fan_out, gain)
-        return _core.make_uniform(Uniform, -bound, bound)
-    if distribution == "normal":
-        return _core.make_normal(Normal, 0.0, _spread(1, scale, mode, fan_in, fan_out, gain))
-    if distribution == "truncated_normal":
-        parent_std = _spread(1, scale, mode, fan_in, fan_out, gain, _STANDARD_CUT_STD)
-        return _core.make_rescaled(TruncatedNormal, _STANDARD_CUT, 0.0, parent_std)
-    raise ValueError(
-        f"distribution is {distribution!r}; it must be 'uniform', 'normal' or 'truncated_normal'"
-    )
+    return _scaled(scale, mode, distribution, fan_in, fan_out, gain, axes)
 
 
-_STANDARD_CUT = TruncatedNormal(0.0, 1.0)
-with _core.round_to_nearest():
-    _STANDARD_CUT_STD = _STANDARD_CUT.std
-
-
-def _spread(
-    factor: int,
-    scale: Any,
-    mode: str,
-    fan_in: Any,
-    fan_out: Any,
-    gain: Any,
-    kept_std: float = 1.0,
-) -> float:
-    """gain * sqrt(factor * scale / n) / kept_std, n being the fan that `mode` names."""
-    if type(scale) is not int or scale < 0:
-        scale = _not_negative("scale", scale)
-    if type(fan_in) is not int or fan_in < 0:
-        fan_in = _not_negative("fan_in", fan_in)
-    if type(fan_out) is not int or fan_out < 0:
-        fan_out = _not_negative("fan_out", fan_out)
-    if type(gain) is not float or not 0 <= gain < inf:
-        gain = float(_not_negative("gain", real("gain", gain)))
-    with _core.round_to_nearest():
-        try:
-            if mode == "fan_avg":
-                square = 2 * factor * scale / (fan_in + fan_out)
-            elif mode == "fan_in":
-                square = factor * scale / fan_in
-            elif mode == "fan_out":
-                square = factor * scale / fan_out
-            else:
-                square = 0.0
-        except (ZeroDivisionError, OverflowError):
-            square = 0.0
-        if _LEAST_SQUARE < square < inf:
-            root = sqrt(square)
-        else:
-            root = _exact_root(factor, scale, mode, fan_in, fan_out)
-        spread: float = gain * root / kept_std
-    if not spread < inf:
-        raise ValueError(
-            f"scale {scale}, gain {gain}, fan_in {fan_in} and fan_out {fan_out} give a distribution beyond "
-            "the largest float"
-        )
-    return spread
-
-
-_LEAST_SQUARE = 1e-290  # below it a quotient is on its way to losing digits
-
-
-def _exact_root(factor: int, scale: Any, mode: str, fan_in: Any, fan_out: Any) -> float:
-    """sqrt(factor * scale / n) where floats would overflow or lose digits on the way."""
-    from fractions import Fraction  # milliseconds, of which most programs need none
-
-    if mode not in _MODES:
-        raise ValueError(f"mode is {mode!r}; it must be {', '.join(map(repr, _MODES))}")
-    ratio, first, second = factor * Fraction(scale), Fraction(fan_in), Fraction(fan_out)
-    n_or_square = {
-        "fan_avg": (first + second) / 2,
-        "fan_in": first,
-        "fan_out": second,
-        "fan_geo_avg": first * second,  # the square, since n itself may be irrational
-    }[mode]
-    if not n_or_square:
-        raise ValueError(
-            f"fan_in is {fan_in} and fan_out is {fan_out}: mode {mode!r} divides by their mean, or "
-            "by the one it names, which must not be 0"
-        )
-    if mode == "fan_geo_avg":
-        return _root(ratio**2 / n_or_square, 4)
-    return _root(ratio / n_or_square, 2)
-
-
-def _root(number: Fraction, degree: int) -> float:
-    """The square or fourth root of a fraction of any size; infinite beyond the largest float."""
-    doublings = (number.numerator.bit_length() - number.denominator.bit_length()) // degree
-    root = sqrt(number / type(number)(2) ** (degree * doublings))
-    try:
-        return ldexp(root if degree == 2 else sqrt(root), doublings)
-    except OverflowError:
-        return inf
-
-
-def _not_negative(name: str, value: Any) -> Any:
-    """The value as a Python number that is not negative: an integer of any size, or a float."""
-    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
-        value = int(value)
-    else:
-        value = real(name, value)
-    if value < 0:
-        raise ValueError(f"{name} is {value}; it must not be negative")
-    return value
-
-
-# ---- Glorot --------------------------------------------------------------------------------------
-
-
+@_case(_GLOROT_2010 + "16.", Uniform)
 def glorot_uniform(
-    fan_in: float, fan_out: float, gain: SupportsFloat = 1.0, mode: Mode = "fan_avg"
-) -> Uniform:
-    """Glorot's uniform distribution, U[-a, a] with a = gain * sqrt(6 / (fan_in + fan_out)).
+    fan_in: Fan = None,
+    fan_out: Fan = None,
+    *,
+    gain: Gain = 1.0,
+    mode: Mode = "fan_avg",
+    **axes: Any,
+) -> Any:
+    """Glorot (Xavier) uniform: U[-a, a] with a = gain * sqrt(6 / (fan_in + fan_out)).
 
-    Its variance is gain**2 * 2 / (fan_in + fan_out): the compromise of Glorot & Bengio (2010),
-    equation 16, between keeping the variance of activations (`mode` "fan_in") and of
-    back-propagated gradients ("fan_out"). The same distribution as torch's ``xavier_uniform_`` and as
-    ``glorot_uniform`` in JAX and Keras.
+    The variance is gain**2 * 2 / (fan_in + fan_out), a compromise between keeping the variance of
+    activations and that of gradients. What torch's ``xavier_uniform_`` and ``glorot_uniform`` in
+    JAX and Keras draw.
 
-    Parameters
-    ----------
-    fan_in, fan_out : int or float
-        Inputs that feed one unit and outputs that one input feeds, as `fans` tells them; not
-        negative.
-    gain : float, default 1
-        Factor on the standard deviation, for the activation that follows; see `gains.gain`.
-    mode : {"fan_avg", "fan_in", "fan_out", "fan_geo_avg"}
-        What the formula divides by: the mean of both fans, one of them alone, or the geometric
-        mean.
-
-    Returns
-    -------
-    Uniform
-        The distribution, to be given to `fill_`.
-
-    Raises
-    ------
-    TypeError
-        If a fan or the gain is not a real number.
-    ValueError
-        If a fan or the gain is negative or not finite, the fan to divide by is 0, the distribution reaches
-        beyond the largest float, or the mode is unknown.
-
-    References
-    ----------
-    X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward neural
-    networks", AISTATS 2010, equation 16.
-
-    Examples
-    --------
-    >>> from fastxavier.initializers import glorot_uniform
     >>> glorot_uniform(fan_in=10, fan_out=14)
     Uniform(low=-0.5, high=0.5)
     """
-    return variance_scaling(1, mode, "uniform", fan_in, fan_out, gain)
+    return _scaled(1, mode, "uniform", fan_in, fan_out, gain, axes)
 
 
+@_case(_GLOROT_2010 + "12.", Normal)
 def glorot_normal(
-    fan_in: float, fan_out: float, gain: SupportsFloat = 1.0, mode: Mode = "fan_avg"
-) -> Normal:
-    """Glorot's distribution with a plain normal: std = gain * sqrt(2 / (fan_in + fan_out)).
+    fan_in: Fan = None,
+    fan_out: Fan = None,
+    *,
+    gain: Gain = 1.0,
+    mode: Mode = "fan_avg",
+    **axes: Any,
+) -> Any:
+    """Glorot (Xavier) normal, not truncated: std = gain * sqrt(2 / (fan_in + fan_out)).
 
-    Glorot & Bengio (2010), equation 12. The distribution of torch's ``xavier_normal_``. What JAX and Keras
-    call ``glorot_normal`` is truncated: see `glorot_truncated_normal`.
+    What torch's ``xavier_normal_`` draws. ``glorot_normal`` in JAX and Keras is truncated: it is
+    `glorot_truncated_normal` here.
 
-    Parameters
-    ----------
-    fan_in, fan_out : int or float
-        Inputs that feed one unit and outputs that one input feeds, as `fans` tells them; not
-        negative.
-    gain : float, default 1
-        Factor on the standard deviation, for the activation that follows; see `gains.gain`.
-    mode : {"fan_avg", "fan_in", "fan_out", "fan_geo_avg"}
-        What the formula divides by: the mean of both fans, one of them alone, or the geometric
-        mean.
-
-    Returns
-    -------
-    Normal
-        The distribution, to be given to `fill_`.
-
-    Raises
-    ------
-    TypeError
-        If a fan or the gain is not a real number.
-    ValueError
-        If a fan or the gain is negative or not finite, the fan to divide by is 0, the distribution reaches
-        beyond the largest float, or the mode is unknown.
-
-    References
-    ----------
-    X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward neural
-    networks", AISTATS 2010, equation 12.
-
-    Examples
-    --------
-    >>> from fastxavier.initializers import glorot_normal
-    >>> glorot_normal(fan_in=2, fan_out=6)
+    >>> glorot_normal(fan_in=3, fan_out=5)
     Normal(mean=0.0, std=0.5)
     """
-    return variance_scaling(1, mode, "normal", fan_in, fan_out, gain)
+    return _scaled(1, mode, "normal", fan_in, fan_out, gain, axes)
 
 
+@_case(_GLOROT_2010 + "12.", TruncatedNormal)
 def glorot_truncated_normal(
-    fan_in: float, fan_out: float, gain: SupportsFloat = 1.0, mode: Mode = "fan_avg"
-) -> TruncatedNormal:
-    """Glorot's distribution with a normal cut at two standard deviations of the parent.
+    fan_in: Fan = None,
+    fan_out: Fan = None,
+    *,
+    gain: Gain = 1.0,
+    mode: Mode = "fan_avg",
+    **axes: Any,
+) -> Any:
+    """Glorot (Xavier) normal truncated at two standard deviations, its variance corrected.
 
-    The parent's std is gain * sqrt(2 / (fan_in + fan_out)) / 0.87962566..., so that what is left by
-    the cut has the variance of Glorot & Bengio (2010), equation 12. The distribution of ``glorot_normal`` in
-    JAX and Keras; torch has none.
+    The std before truncation is gain * sqrt(2 / (fan_in + fan_out)) / 0.87962566..., so that the
+    variance after it is that of `glorot_normal`. What JAX and Keras call ``glorot_normal``; torch
+    has none.
 
-    Parameters
-    ----------
-    fan_in, fan_out : int or float
-        Inputs that feed one unit and outputs that one input feeds, as `fans` tells them; not
-        negative.
-    gain : float, default 1
-        Factor on the standard deviation, for the activation that follows; see `gains.gain`.
-    mode : {"fan_avg", "fan_in", "fan_out", "fan_geo_avg"}
-        What the formula divides by: the mean of both fans, one of them alone, or the geometric
-        mean.
-
-    Returns
-    -------
-    TruncatedNormal
-        The distribution, to be given to `fill_`.
-
-    Raises
-    ------
-    TypeError
-        If a fan or the gain is not a real number.
-    ValueError
-        If a fan or the gain is negative or not finite, the fan to divide by is 0, the distribution reaches
-        beyond the largest float, or the mode is unknown.
-
-    References
-    ----------
-    X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward neural
-    networks", AISTATS 2010, equation 12.
-
-    Examples
-    --------
-    >>> from fastxavier.initializers import glorot_truncated_normal
-    >>> glorot_truncated_normal(fan_in=2, fan_out=6).parent.std
-    0.5684236171692783
+    >>> round(glorot_truncated_normal(fan_in=3, fan_out=5).std, 12)
+    0.5
     """
-    return variance_scaling(1, mode, "truncated_normal", fan_in, fan_out, gain)
+    return _scaled(1, mode, "truncated_normal", fan_in, fan_out, gain, axes)
 
 
-# ---- He ------------------------------------------------------------------------------------------
-
-
+@_case(_HE_2015, Uniform)
 def he_uniform(
-    fan_in: float, fan_out: float, negative_slope: SupportsFloat = 0.0, mode: Mode = "fan_in"
-) -> Uniform:
-    """He's uniform distribution, U[-a, a] with a = sqrt(6 / ((1 + negative_slope**2) * fan_in)).
+    fan_in: Fan = None,
+    fan_out: Fan = None,
+    *,
+    gain: Gain | None = None,
+    negative_slope: SupportsFloat = 0.0,
+    mode: Mode = "fan_in",
+    **axes: Any,
+) -> Any:
+    """He (Kaiming) uniform: U[-a, a] with a = sqrt(6 / ((1 + negative_slope**2) * fan_in)).
 
-    Its variance is that of `he_normal`. The distribution of torch's ``kaiming_uniform_`` (whose ``a`` is the
-    slope; the default of ``torch.nn.Linear``, ``a=sqrt(5)``, is no rectifier's but that of
-    `heuristic_uniform`) and of ``he_uniform`` in JAX and Keras.
+    For layers after a (leaky) rectifier, which halves the second moment. What torch's
+    ``kaiming_uniform_(a=negative_slope)`` and ``he_uniform`` in JAX and Keras draw.
 
-    Parameters
-    ----------
-    fan_in, fan_out : int or float
-        Inputs that feed one unit and outputs that one input feeds, as `fans` tells them; not
-        negative.
-    negative_slope : float, default 0
-        Slope of the rectifier left of zero (equation 15): 0 is ReLU, 1 a linear unit.
-    mode : {"fan_in", "fan_out", "fan_avg", "fan_geo_avg"}
-        What the formula divides by: fan_in, which keeps the variance of activations; fan_out,
-        which keeps that of gradients; or a mean of both.
-
-    Returns
-    -------
-    Uniform
-        The distribution, to be given to `fill_`.
-
-    Raises
-    ------
-    TypeError
-        If a fan or the slope is not a real number.
-    ValueError
-        If a fan is negative or not finite, the slope is not finite, the fan to divide by is 0, or
-        the mode is unknown.
-
-    References
-    ----------
-    K. He, X. Zhang, S. Ren, J. Sun, "Delving deep into rectifiers: surpassing human-level
-    performance on ImageNet classification", ICCV 2015, equations 10, 14 and 15.
-
-    Examples
-    --------
-    >>> from fastxavier.initializers import he_uniform
-    >>> he_uniform(fan_in=24, fan_out=7)
+    >>> he_uniform(fan_in=24)
     Uniform(low=-0.5, high=0.5)
     """
-    return variance_scaling(2, mode, "uniform", fan_in, fan_out, _rectified(negative_slope))
+    return _rectified("uniform", fan_in, fan_out, gain, negative_slope, mode, axes)
 
 
+@_case(_HE_2015, Normal)
 def he_normal(
-    fan_in: float, fan_out: float, negative_slope: SupportsFloat = 0.0, mode: Mode = "fan_in"
-) -> Normal:
-    """He's distribution with a plain normal: std = sqrt(2 / ((1 + negative_slope**2) * fan_in)).
+    fan_in: Fan = None,
+    fan_out: Fan = None,
+    *,
+    gain: Gain | None = None,
+    negative_slope: SupportsFloat = 0.0,
+    mode: Mode = "fan_in",
+    **axes: Any,
+) -> Any:
+    """He (Kaiming) normal, not truncated: std = sqrt(2 / ((1 + negative_slope**2) * fan_in)).
 
-    For layers whose inputs have passed a (leaky) rectifier, which halves the second moment. The
-    distribution of torch's ``kaiming_normal_``; what JAX and Keras call ``he_normal`` is truncated: see
-    `he_truncated_normal`.
+    For layers after a (leaky) rectifier, which halves the second moment. What torch's
+    ``kaiming_normal_(a=negative_slope)`` draws. ``he_normal`` in JAX and Keras is truncated: it is
+    `he_truncated_normal` here.
 
-    Parameters
-    ----------
-    fan_in, fan_out : int or float
-        Inputs that feed one unit and outputs that one input feeds, as `fans` tells them; not
-        negative.
-    negative_slope : float, default 0
-        Slope of the rectifier left of zero (equation 15): 0 is ReLU, 1 a linear unit.
-    mode : {"fan_in", "fan_out", "fan_avg", "fan_geo_avg"}
-        What the formula divides by: fan_in, which keeps the variance of activations; fan_out,
-        which keeps that of gradients; or a mean of both.
-
-    Returns
-    -------
-    Normal
-        The distribution, to be given to `fill_`.
-
-    Raises
-    ------
-    TypeError
-        If a fan or the slope is not a real number.
-    ValueError
-        If a fan is negative or not finite, the slope is not finite, the fan to divide by is 0, or
-        the mode is unknown.
-
-    References
-    ----------
-    K. He, X. Zhang, S. Ren, J. Sun, "Delving deep into rectifiers: surpassing human-level
-    performance on ImageNet classification", ICCV 2015, equations 10, 14 and 15.
-
-    Examples
-    --------
-    >>> from fastxavier.initializers import he_normal
-    >>> he_normal(fan_in=8, fan_out=50)
-    Normal(mean=0.0, std=0.5)
+    >>> he_normal(fan_in=128)
+    Normal(mean=0.0, std=0.125)
     """
-    return variance_scaling(2, mode, "normal", fan_in, fan_out, _rectified(negative_slope))
+    return _rectified("normal", fan_in, fan_out, gain, negative_slope, mode, axes)
 
 
+@_case(_HE_2015, TruncatedNormal)
 def he_truncated_normal(
-    fan_in: float, fan_out: float, negative_slope: SupportsFloat = 0.0, mode: Mode = "fan_in"
-) -> TruncatedNormal:
-    """He's distribution with a normal cut at two standard deviations of the parent.
+    fan_in: Fan = None,
+    fan_out: Fan = None,
+    *,
+    gain: Gain | None = None,
+    negative_slope: SupportsFloat = 0.0,
+    mode: Mode = "fan_in",
+    **axes: Any,
+) -> Any:
+    """He (Kaiming) normal truncated at two standard deviations, its variance corrected.
 
-    The parent's std is sqrt(2 / ((1 + negative_slope**2) * fan_in)) / 0.87962566..., so that what
-    is left by the cut has the variance of `he_normal`. The distribution of ``he_normal`` in JAX and Keras;
-    torch has none.
+    The std before truncation is sqrt(2 / ((1 + negative_slope**2) * fan_in)) / 0.87962566..., so
+    that the variance after it is that of `he_normal`. What JAX and Keras call ``he_normal``; torch
+    has none.
 
-    Parameters
-    ----------
-    fan_in, fan_out : int or float
-        Inputs that feed one unit and outputs that one input feeds, as `fans` tells them; not
-        negative.
-    negative_slope : float, default 0
-        Slope of the rectifier left of zero (equation 15): 0 is ReLU, 1 a linear unit.
-    mode : {"fan_in", "fan_out", "fan_avg", "fan_geo_avg"}
-        What the formula divides by: fan_in, which keeps the variance of activations; fan_out,
-        which keeps that of gradients; or a mean of both.
-
-    Returns
-    -------
-    TruncatedNormal
-        The distribution, to be given to `fill_`.
-
-    Raises
-    ------
-    TypeError
-        If a fan or the slope is not a real number.
-    ValueError
-        If a fan is negative or not finite, the slope is not finite, the fan to divide by is 0, or
-        the mode is unknown.
-
-    References
-    ----------
-    K. He, X. Zhang, S. Ren, J. Sun, "Delving deep into rectifiers: surpassing human-level
-    performance on ImageNet classification", ICCV 2015, equations 10, 14 and 15.
-
-    Examples
-    --------
-    >>> from fastxavier.initializers import he_truncated_normal
-    >>> he_truncated_normal(fan_in=8, fan_out=50).parent.std
+    >>> he_truncated_normal(fan_in=8).parent.std
     0.5684236171692783
     """
-    return variance_scaling(
-        2, mode, "truncated_normal", fan_in, fan_out, _rectified(negative_slope)
-    )
+    return _rectified("truncated_normal", fan_in, fan_out, gain, negative_slope, mode, axes)
 
 
-def _rectified(negative_slope: Any) -> float:
-    """1 / sqrt(1 + negative_slope**2): a leaky rectifier's gain beside that of ReLU."""
-    slope = abs(real("negative_slope", negative_slope))
-    with _core.round_to_nearest():
-        # Beyond 2**28 the 1 is lost in rounding, and before long the square overflows.
-        return 1 / (slope if slope > 2**28 else sqrt(1 + slope * slope))
-
-
-# ---- LeCun ---------------------------------------------------------------------------------------
-
-
+@_case(_LECUN_1998, Uniform)
 def lecun_uniform(
-    fan_in: float, fan_out: float, gain: SupportsFloat = 1.0, mode: Mode = "fan_in"
-) -> Uniform:
-    """LeCun's uniform distribution, U[-a, a] with a = gain * sqrt(3 / fan_in).
+    fan_in: Fan = None, fan_out: Fan = None, *, gain: Gain = 1.0, mode: Mode = "fan_in", **axes: Any
+) -> Any:
+    """LeCun uniform: U[-a, a] with a = gain * sqrt(3 / fan_in).
 
-    Its variance is that of `lecun_normal`. The same distribution as ``lecun_uniform`` in JAX and Keras;
-    torch has none of this name.
+    The variance is that of `lecun_normal`. What ``lecun_uniform`` in JAX and Keras draws; torch has
+    none.
 
-    Parameters
-    ----------
-    fan_in, fan_out : int or float
-        Inputs that feed one unit and outputs that one input feeds, as `fans` tells them; not
-        negative.
-    gain : float, default 1
-        Factor on the standard deviation, for the activation that follows; see `gains.gain`.
-    mode : {"fan_in", "fan_out", "fan_avg", "fan_geo_avg"}
-        What the formula divides by: fan_in, which keeps the variance of activations; fan_out,
-        which keeps that of gradients; or a mean of both.
-
-    Returns
-    -------
-    Uniform
-        The distribution, to be given to `fill_`.
-
-    Raises
-    ------
-    TypeError
-        If a fan or the gain is not a real number.
-    ValueError
-        If a fan or the gain is negative or not finite, the fan to divide by is 0, the distribution reaches
-        beyond the largest float, or the mode is unknown.
-
-    References
-    ----------
-    Y. LeCun, L. Bottou, G. B. Orr, K.-R. Müller, "Efficient BackProp", in Neural Networks: Tricks
-    of the Trade, Springer 1998, section 4.6.
-
-    Examples
-    --------
-    >>> from fastxavier.initializers import lecun_uniform
-    >>> lecun_uniform(fan_in=12, fan_out=7)
+    >>> lecun_uniform(fan_in=12)
     Uniform(low=-0.5, high=0.5)
     """
-    return variance_scaling(1, mode, "uniform", fan_in, fan_out, gain)
+    return _scaled(1, mode, "uniform", fan_in, fan_out, gain, axes)
 
 
+@_case(_LECUN_1998 + _SELU_2017, Normal)
 def lecun_normal(
-    fan_in: float, fan_out: float, gain: SupportsFloat = 1.0, mode: Mode = "fan_in"
-) -> Normal:
-    """LeCun's distribution with a plain normal: std = gain * sqrt(1 / fan_in).
+    fan_in: Fan = None, fan_out: Fan = None, *, gain: Gain = 1.0, mode: Mode = "fan_in", **axes: Any
+) -> Any:
+    """LeCun normal, not truncated: std = gain * sqrt(1 / fan_in).
 
-    Units of `fan_in` inputs of variance 1 then sum to variance 1; self-normalising networks (SELU)
-    start from it. What JAX and Keras call ``lecun_normal`` is truncated: see
-    `lecun_truncated_normal`. torch has none of this name.
+    A unit of `fan_in` inputs with variance 1 then has variance 1; networks with SELU use it.
+    ``lecun_normal`` in JAX and Keras is truncated: it is `lecun_truncated_normal` here; torch has
+    none.
 
-    Parameters
-    ----------
-    fan_in, fan_out : int or float
-        Inputs that feed one unit and outputs that one input feeds, as `fans` tells them; not
-        negative.
-    gain : float, default 1
-        Factor on the standard deviation, for the activation that follows; see `gains.gain`.
-    mode : {"fan_in", "fan_out", "fan_avg", "fan_geo_avg"}
-        What the formula divides by: fan_in, which keeps the variance of activations; fan_out,
-        which keeps that of gradients; or a mean of both.
-
-    Returns
-    -------
-    Normal
-        The distribution, to be given to `fill_`.
-
-    Raises
-    ------
-    TypeError
-        If a fan or the gain is not a real number.
-    ValueError
-        If a fan or the gain is negative or not finite, the fan to divide by is 0, the distribution reaches
-        beyond the largest float, or the mode is unknown.
-
-    References
-    ----------
-    Y. LeCun, L. Bottou, G. B. Orr, K.-R. Müller, "Efficient BackProp", in Neural Networks: Tricks
-    of the Trade, Springer 1998, section 4.6.
-
-    G. Klambauer, T. Unterthiner, A. Mayr, S. Hochreiter, "Self-normalizing neural networks",
-    NeurIPS 2017.
-
-    Examples
-    --------
-    >>> from fastxavier.initializers import lecun_normal
-    >>> lecun_normal(fan_in=4, fan_out=50)
+    >>> lecun_normal(fan_in=4)
     Normal(mean=0.0, std=0.5)
     """
-    return variance_scaling(1, mode, "normal", fan_in, fan_out, gain)
+    return _scaled(1, mode, "normal", fan_in, fan_out, gain, axes)
 
 
+@_case(_LECUN_1998, TruncatedNormal)
 def lecun_truncated_normal(
-    fan_in: float, fan_out: float, gain: SupportsFloat = 1.0, mode: Mode = "fan_in"
-) -> TruncatedNormal:
-    """LeCun's distribution with a normal cut at two standard deviations of the parent.
+    fan_in: Fan = None, fan_out: Fan = None, *, gain: Gain = 1.0, mode: Mode = "fan_in", **axes: Any
+) -> Any:
+    """LeCun normal truncated at two standard deviations, its variance corrected.
 
-    The parent's std is gain * sqrt(1 / fan_in) / 0.87962566..., so that what is left by the cut has
-    the variance of `lecun_normal`. The distribution of ``lecun_normal`` in JAX and Keras; torch has none.
+    The std before truncation is gain * sqrt(1 / fan_in) / 0.87962566..., so that the variance after
+    it is that of `lecun_normal`. What JAX and Keras call ``lecun_normal``; torch has none.
 
-    Parameters
-    ----------
-    fan_in, fan_out : int or float
-        Inputs that feed one unit and outputs that one input feeds, as `fans` tells them; not
-        negative.
-    gain : float, default 1
-        Factor on the standard deviation, for the activation that follows; see `gains.gain`.
-    mode : {"fan_in", "fan_out", "fan_avg", "fan_geo_avg"}
-        What the formula divides by: fan_in, which keeps the variance of activations; fan_out,
-        which keeps that of gradients; or a mean of both.
-
-    Returns
-    -------
-    TruncatedNormal
-        The distribution, to be given to `fill_`.
-
-    Raises
-    ------
-    TypeError
-        If a fan or the gain is not a real number.
-    ValueError
-        If a fan or the gain is negative or not finite, the fan to divide by is 0, the distribution reaches
-        beyond the largest float, or the mode is unknown.
-
-    References
-    ----------
-    Y. LeCun, L. Bottou, G. B. Orr, K.-R. Müller, "Efficient BackProp", in Neural Networks: Tricks
-    of the Trade, Springer 1998, section 4.6.
-
-    Examples
-    --------
-    >>> from fastxavier.initializers import lecun_truncated_normal
-    >>> lecun_truncated_normal(fan_in=4, fan_out=50).parent.std
+    >>> lecun_truncated_normal(fan_in=4).parent.std
     0.5684236171692783
     """
-    return variance_scaling(1, mode, "truncated_normal", fan_in, fan_out, gain)
+    return _scaled(1, mode, "truncated_normal", fan_in, fan_out, gain, axes)
 
 
-# ---- before them, and without fans ---------------------------------------------------------------
+@_case(_GLOROT_2010 + "1.", Uniform)
+def heuristic_uniform(
+    fan_in: Fan = None, fan_out: Fan = None, *, mode: Mode = "fan_in", **axes: Any
+) -> Any:
+    """U[-1/sqrt(fan_in), 1/sqrt(fan_in)]: what torch's Linear and convolutions draw by default.
 
+    Its variance is 1 / (3 * fan_in). torch writes it ``kaiming_uniform_`` with ``a=sqrt(5)`` for
+    the weight, and draws the bias likewise. Glorot and Bengio show that activations and gradients fade
+    under it. JAX and Keras have no name for it.
 
-def heuristic_uniform(fan_in: float, fan_out: float, mode: Mode = "fan_in") -> Uniform:
-    """The older habit, U[-1/sqrt(n), 1/sqrt(n)], whose variance is 1 / (3 * n).
-
-    The "standard initialization" that Glorot & Bengio (2010), equation 1, show to let activations
-    and gradients fade from layer to layer. Still what ``torch.nn.Linear`` and torch's convolutions
-    begin with, weight and bias (as ``kaiming_uniform_`` with ``a=sqrt(5)``); JAX and Keras have no
-    name for it.
-
-    Parameters
-    ----------
-    fan_in, fan_out : int or float
-        Inputs that feed one unit and outputs that one input feeds, as `fans` tells them; not
-        negative.
-    mode : {"fan_in", "fan_out", "fan_avg", "fan_geo_avg"}
-        What the formula divides by: fan_in, which keeps the variance of activations; fan_out,
-        which keeps that of gradients; or a mean of both.
-
-    Returns
-    -------
-    Uniform
-        The distribution, to be given to `fill_`.
-
-    Raises
-    ------
-    TypeError
-        If a fan is not a real number.
-    ValueError
-        If a fan is negative or not finite, the fan to divide by is 0, or the mode is unknown.
-
-    References
-    ----------
-    X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward neural
-    networks", AISTATS 2010, equation 1.
-
-    Examples
-    --------
-    >>> from fastxavier.initializers import heuristic_uniform
-    >>> heuristic_uniform(fan_in=16, fan_out=3)
+    >>> heuristic_uniform(fan_in=16)
     Uniform(low=-0.25, high=0.25)
     """
-    return variance_scaling(1 / 3, mode, "uniform", fan_in, fan_out)
+    return _scaled(1 / 3, mode, "uniform", fan_in, fan_out, 1.0, axes)
 
 
-def fixed_uniform(bound: SupportsFloat = 0.1) -> Uniform:
-    """U[-bound, bound], whatever the fans.
+xavier_uniform = glorot_uniform
+xavier_normal = glorot_normal
+kaiming_uniform = he_uniform
+kaiming_normal = he_normal
 
-    torch's ``uniform_(-bound, bound)`` and Keras' ``RandomUniform(-bound, bound)``; JAX's
-    ``uniform(scale)`` is [0, scale) instead.
+
+def zeros() -> Constant:
+    """Zeros, as for biases: ``Constant(0.0)``."""
+    return Constant(0.0)
+
+
+def ones() -> Constant:
+    """Ones, as for the scales of norms: ``Constant(1.0)``."""
+    return Constant(1.0)
+
+
+# ---- the table -----------------------------------------------------------------------------------
+
+Resolved: TypeAlias = "Distribution | StructuredInitializer"
+Initializer: TypeAlias = "VarianceScaling | Distribution | StructuredInitializer"
+
+
+class Row(NamedTuple):
+    """An initializer: how it is made, and the settings that a plan may give it."""
+
+    make: Callable[..., Any]
+    settings: tuple[str, ...]
+
+
+_FAMILY = ("gain", "mode", *AXES)
+_HE = ("gain", "negative_slope", "mode", *AXES)
+
+INITIALIZERS: Final[dict[str, Row]] = {
+    "glorot_uniform": Row(glorot_uniform, _FAMILY),
+    "glorot_normal": Row(glorot_normal, _FAMILY),
+    "glorot_truncated_normal": Row(glorot_truncated_normal, _FAMILY),
+    "he_uniform": Row(he_uniform, _HE),
+    "he_normal": Row(he_normal, _HE),
+    "he_truncated_normal": Row(he_truncated_normal, _HE),
+    "lecun_uniform": Row(lecun_uniform, _FAMILY),
+    "lecun_normal": Row(lecun_normal, _FAMILY),
+    "lecun_truncated_normal": Row(lecun_truncated_normal, _FAMILY),
+    "heuristic_uniform": Row(heuristic_uniform, ("mode", *AXES)),
+    "variance_scaling": Row(variance_scaling, ("scale", "mode", "distribution", "gain", *AXES)),
+    "uniform": Row(Uniform, ("low", "high")),
+    "normal": Row(Normal, ("mean", "std")),
+    "truncated_normal": Row(TruncatedNormal, ("mean", "std", "low", "high")),
+    "zeros": Row(zeros, ()),
+    "ones": Row(ones, ()),
+    "constant": Row(Constant, ("value",)),
+    "identity": Row(structured.Identity, ("gain",)),
+    "dirac": Row(structured.Dirac, ("groups", "gain", "layout")),
+    "orthogonal": Row(structured.Orthogonal, ("gain", "layout")),
+    "delta_orthogonal": Row(structured.DeltaOrthogonal, ("gain", "layout")),
+    "sparse": Row(structured.Sparse, ("sparsity", "std")),
+}
+"""Every initializer by its name: what plans, in-place functions, docs and tests are made from."""
+
+ALIASES: Final[dict[str, str]] = {
+    "xavier_uniform": "glorot_uniform",
+    "xavier_normal": "glorot_normal",
+    "kaiming_uniform": "he_uniform",
+    "kaiming_normal": "he_normal",
+    "trunc_normal": "truncated_normal",
+    "eye": "identity",
+}
+"""Names that other libraries use, torch's above all."""
+
+
+def initializer_named(name: str, **settings: Any) -> Initializer:
+    """The initializer that a plan or a string names.
 
     Parameters
     ----------
-    bound : float, default 0.1
-        Not negative.
+    name : str
+        A key of `INITIALIZERS` or `ALIASES`; torch's trailing underscore is allowed.
+    **settings
+        What the initializer takes.
 
     Returns
     -------
-    Uniform
-        The distribution, to be given to `fill_`.
+    VarianceScaling, Distribution or StructuredInitializer
+        What `fill_` takes.
 
     Raises
     ------
-    TypeError
-        If `bound` is not a real number.
-    ValueError
-        If `bound` is negative or not finite.
-
-    Examples
-    --------
-    >>> from fastxavier.initializers import fixed_uniform
-    >>> fixed_uniform(0.5)
-    Uniform(low=-0.5, high=0.5)
+    TypeError, ValueError
+        If the name is unknown, or as the initializer does.
     """
-    high: float = _not_negative("bound", real("bound", bound))
-    return Uniform(-high, high)
+    choices = (*INITIALIZERS, *ALIASES)
+    plain = name.removesuffix("_") if isinstance(name, str) else name
+    choice("initializer", plain, choices)
+    row = INITIALIZERS[ALIASES.get(plain, plain)]
+    for key in settings:
+        if key not in row.settings:
+            raise ArgumentValueError(
+                f"{key!r} is not a setting of {name}; {choose_from(key, row.settings)}",
+                key,
+                settings[key],
+                row.settings,
+            )
+    try:
+        made: Initializer = row.make(**settings)
+    except ArgumentTypeError:
+        raise
+    except TypeError as error:  # an argument is missing
+        raise ArgumentValueError(
+            f"{name} needs more settings: {error}", "initializer", name
+        ) from None
+    return made
 
 
-def fixed_normal(std: SupportsFloat = 0.02) -> Normal:
-    """N(0, std**2), whatever the fans; not truncated.
-
-    The start of GPT-2's weights. torch's ``normal_(0, std)``, ``normal(std)`` in JAX and
-    ``RandomNormal(0, std)`` in Keras.
+def resolve(initializer: Any, shape: tuple[int, ...], layout: Layout = "torch") -> Resolved:
+    """The distribution, or the structured initializer, for a tensor of this shape.
 
     Parameters
     ----------
-    std : float, default 0.02
-        Standard deviation, not negative.
+    initializer : VarianceScaling, Distribution, StructuredInitializer or str
+        What `fill_` was given.
+    shape : tuple of int
+        The whole tensor's.
+    layout : str
+        Which axes are inputs and outputs where the initializer does not say.
 
     Returns
     -------
-    Normal
-        The distribution, to be given to `fill_`.
+    Distribution or StructuredInitializer
+        What is left to be drawn.
 
     Raises
     ------
-    TypeError
-        If `std` is not a real number.
-    ValueError
-        If `std` is negative or not finite.
-
-    Examples
-    --------
-    >>> from fastxavier.initializers import fixed_normal
-    >>> fixed_normal()
-    Normal(mean=0.0, std=0.02)
+    TypeError, ValueError
+        If it is not an initializer, or not one for this shape.
     """
-    return Normal(0.0, std)
+    if isinstance(initializer, str):
+        initializer = initializer_named(initializer)
+    if isinstance(initializer, VarianceScaling):
+        return for_shape(initializer, shape, layout)
+    if isinstance(initializer, Distribution):
+        return initializer
+    if isinstance(initializer, StructuredInitializer):
+        return initializer.in_layout(layout)
+    name = getattr(initializer, "__name__", "")
+    hint = f"; call it: {name}()" if callable(initializer) and name else ""
+    raise ArgumentTypeError(
+        f"distribution is {shown(initializer)}; it must be an initializer such as he_normal(), a "
+        f"distribution such as Normal(0, 0.02), or the name of one{hint}",
+        "distribution",
+        initializer,
+    )

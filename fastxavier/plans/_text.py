@@ -1,184 +1,167 @@
-"""Texts in TOML and JSON: parsed, with the line on which a key stands. Knows no plan.
-
-The parsers of both tell where a text is not valid, but not where a valid key came from.
-"""
+"""Plans as TOML and JSON: reading, with errors that name the rule, and writing. Plan calls it."""
 
 from __future__ import annotations
 
 import json
-import re
-import sys
-from collections import Counter
-from collections.abc import Callable, Iterator
-from typing import Any, TypeAlias
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-# The line of a key, or with None of the head, in the rule of an index, or with None at the top.
-Lines: TypeAlias = "Callable[[int | None, str | None], int]"
+from fastxavier._validation import choose_from, shown
+from fastxavier.plans._names import named
+from fastxavier.plans._rule import PlanError
+from fastxavier.plans._toml import parse_toml
 
+if TYPE_CHECKING:
+    from fastxavier.plans._rule import Rule
 
-class Members(dict[str, Any]):
-    """An object of JSON, which remembers a key that stands twice, as TOML does not allow."""
-
-    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
-        super().__init__(pairs)
-        counts = Counter(key for key, _ in pairs)
-        self.repeated = next((key for key, count in counts.items() if count > 1), None)
+KEYS = ("layout", "rule")
+ENDINGS = (".toml", ".json")
 
 
-def parsed_toml(text: str, source: str, error_class: type[ValueError]) -> dict[str, Any]:
-    """TOML as a dictionary; `error_class` with the source and the line if it is none."""
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        try:
-            import tomli as tomllib
-        except ImportError:
-            raise ImportError(
-                'reading TOML needs Python 3.11 or tomli: pip install "fastxavier[cli]"'
-            ) from None
+# ---- reading -------------------------------------------------------------------------------------
+
+
+def kind_of(path: str | os.PathLike[str]) -> str:
+    """The ending of a plan's file, which says its language."""
+    ending = Path(path).suffix
+    if ending not in ENDINGS:
+        raise PlanError(
+            f"{path} ends in {ending!r}; a plan's file ends in .toml or .json", "path", path
+        )
+    return ending
+
+
+def read(path: str | os.PathLike[str]) -> tuple[str, str]:
+    """The text of a plan's file, and its ending."""
+    kind = kind_of(path)
+    data = Path(path).read_bytes()
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        found = re.search(r" \(at line (\d+), column \d+\)| \(at end of document\)", str(error))
-        line = found[1] if found and found[1] else text.count("\n") + 1
-        message = str(error)[: found.start() if found else None]
-        raise error_class(f"{source}, line {line}: {message}") from None
-    except RecursionError:
-        raise error_class(f"{source}: nested too deeply") from None
+        return data.decode(), kind
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise PlanError(f"{path}, line {line}: not UTF-8", "path", path) from None
 
 
-def toml_lines(text: str) -> Lines:
-    """The lines of valid TOML."""
-
-    def line(rule: int | None, key: str | None) -> int:
-        places = _toml_places(text)
-        path = (*(() if rule is None else ("rule", rule)), *(() if key is None else (key,)))
-        while path and path not in places:
-            path = path[:-1]
-        return text.count("\n", 0, places.get(path, 0)) + 1
-
-    return line
-
-
-_Path: TypeAlias = "tuple[str | int, ...]"
-
-_TOML_SPACE = re.compile(r"(?:\s|#[^\n]*)*")
-_STRING = (
-    r'"""(?:\\.|[^\\])*?"{3,5}|'
-    r"'''.*?'{3,5}|"
-    r'"(?:\\.|[^"\\])*"|'
-    r"'[^']*'"
-)
-_TOML_KEY = re.compile(rf"({_STRING}|[\w-]+)[ \t]*(\.?)[ \t]*", re.S)
-_TOML_SCALAR = re.compile(rf"{_STRING}|[^,\]}}\n#]+", re.S)
+def toml_document(text: str, source: str) -> Any:
+    """What TOML says."""
+    try:
+        return parse_toml(text, source, PlanError)
+    except PlanError as error:
+        if "[rule]" in text and "[[rule]]" not in text:
+            raise PlanError(
+                f"{error}. Each rule begins with [[rule]], in two brackets", "rule"
+            ) from None
+        raise
 
 
-def _toml_places(text: str) -> dict[_Path, int]:
-    """Where each key, element and table of valid TOML begins, by the keys and indices above it."""
-    places: dict[_Path, int] = {}
-    table: _Path = ()
-    lengths: Counter[_Path] = Counter()  # so far, of the arrays of tables
-    at = _toml_skip(text, 0)
-    while at < len(text):
-        if text[at] == "[":
-            brackets = 2 if text.startswith("[[", at) else 1
-            names, end = _toml_key(text, _toml_skip(text, at + brackets))
-            table = ()
-            for name in names:
-                if lengths[table]:
-                    table = (*table, lengths[table] - 1)
-                table = (*table, name)
-                places.setdefault(table, at)
-            if brackets == 2:
-                lengths[table] += 1
-                table = (*table, lengths[table] - 1)
-                places[table] = at
-            at = end + brackets
-        else:
-            at = _toml_pair(text, at, table, places)
-        at = _toml_skip(text, at)
-    return places
+def json_document(text: str, source: str) -> Any:
+    """What JSON says; a key given twice is an error, as it is in TOML."""
+
+    def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in found:
+                raise PlanError(f"{source}: key {key!r} is given twice in one object", key, value)
+            found[key] = value
+        return found
+
+    try:
+        return json.loads(text, object_pairs_hook=members)
+    except json.JSONDecodeError as error:
+        raise PlanError(f"{source}, line {error.lineno}: {error.msg}") from None
+    except PlanError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise PlanError(f"{source}: {error}") from None
 
 
-def _toml_skip(text: str, at: int) -> int:
-    """Where what follows space, comments and ends of lines begins."""
-    found = _TOML_SPACE.match(text, at)
-    return found.end() if found else at
+def layout_and_entries(document: Any, source: str) -> tuple[Any, list[Any]]:
+    """The layout of a document, and its rules as they are written."""
+    if not isinstance(document, Mapping):
+        raise PlanError(
+            f"{source}: the plan is {shown(document)}; it must have the key rule", "rule"
+        )
+    for key in document:
+        if key not in KEYS:
+            raise PlanError(
+                f"{source}: key {key!r} is not one of a plan; {choose_from(key, KEYS)}", key
+            )
+    entries = document.get("rule", [])
+    if isinstance(entries, Mapping):
+        raise PlanError(
+            f"{source}: rule is one table; each rule begins with [[rule]], in two brackets", "rule"
+        )
+    if not isinstance(entries, list):
+        raise PlanError(f"{source}: rule is {shown(entries)}; it must be a list of rules", "rule")
+    return document.get("layout", "torch"), entries
 
 
-def _toml_key(text: str, at: int) -> tuple[list[str], int]:
-    """The parts of a key, and what follows it."""
-    names, dot = [], "."
-    while dot and (found := _TOML_KEY.match(text, at)):
-        name, dot = found.groups()
-        quoted = name[0] in "\"'"
-        names.append(parsed_toml(f"key = {name}", "key", ValueError)["key"] if quoted else name)
-        at = found.end()
-    return names, at
+def rule_arguments(entry: Any) -> dict[str, Any]:
+    """The arguments of `Rule` that an entry of a document says."""
+    if not isinstance(entry, Mapping):
+        raise PlanError(f"the rule is {shown(entry)}; it must have the keys names and initializer")
+    for needed in ("names", "initializer"):
+        if needed not in entry:
+            near = {"names": ("name",), "initializer": ("scheme", "init", "distribution")}[needed]
+            given = next((key for key in near if key in entry), None)
+            hint = f"; {given!r} is not a key, write {needed!r}" if given else ""
+            raise PlanError(f"the key {needed!r} is missing{hint}", needed)
+    if not isinstance(entry["initializer"], str):
+        raise PlanError(
+            f"initializer is {shown(entry['initializer'])}; it must be the name of one",
+            "initializer",
+        )
+    if "ndim" in entry and entry["ndim"] is None:  # JSON's null
+        raise PlanError("ndim is null; leave it out, or write a number of axes", "ndim")
+    if "rank" in entry:
+        raise PlanError("key 'rank' is not one of a rule; the number of axes is 'ndim'", "rank")
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
 
 
-def _toml_pair(text: str, at: int, path: _Path, places: dict[_Path, int]) -> int:
-    """Note a key and what its value holds; the value's end."""
-    names, end = _toml_key(text, at)
-    for name in names:
-        path = (*path, name)
-        places.setdefault(path, at)
-    return _toml_value(text, _toml_skip(text, end + 1), path, places)
+def rule_called(number: int, entry: Any) -> str:
+    """How an error names a rule."""
+    names = entry.get("names") if isinstance(entry, Mapping) else None
+    return f"rule {number}" + (f" (names {shown(names)})" if names is not None else "")
 
 
-def _toml_value(text: str, at: int, path: _Path, places: dict[_Path, int]) -> int:
-    """Note what a value holds; its end."""
-    if text[at] not in "[{":
-        found = _TOML_SCALAR.match(text, at)
-        return found.end() if found else at + 1
-    closing, index = {"[": "]", "{": "}"}[text[at]], 0
-    inside = _toml_skip(text, at + 1)
-    while text[inside] != closing:
-        if closing == "}":
-            inside = _toml_pair(text, inside, path, places)
-        else:
-            places[(*path, index)] = inside
-            inside = _toml_value(text, inside, (*path, index), places)
-            index += 1
-        inside = _toml_skip(text, inside)
-        if text[inside] == ",":
-            inside = _toml_skip(text, inside + 1)
-    return inside + 1
+# ---- writing -------------------------------------------------------------------------------------
 
 
-_BETWEEN = re.compile(r"[\s,:]*")
-_decode = json.JSONDecoder().raw_decode
+def _entry(rule: Rule) -> dict[str, Any]:
+    """A rule as the keys and values of a document."""
+    names: Any = rule.names[0] if len(rule.names) == 1 else list(rule.names)
+    ndim = {} if rule.ndim is None else {"ndim": rule.ndim}
+    initializer, settings = named(rule.initializer)
+    return {"names": names, **ndim, "initializer": initializer, **settings}
 
 
-def _json_skip(text: str, at: int) -> int:
-    """Where the next value or key of valid JSON begins, or a bracket closes."""
-    found = _BETWEEN.match(text, at)
-    return found.end() if found else at
+def as_toml(layout: str, rules: Iterable[Rule]) -> str:
+    """A plan as TOML."""
+    blocks = [f"layout = {_toml(layout)}\n"]
+    for rule in rules:
+        pairs = "".join(f"{key} = {_toml(value)}\n" for key, value in _entry(rule).items())
+        blocks.append(f"[[rule]]\n{pairs}")
+    return "\n".join(blocks)
 
 
-def _json_members(text: str, at: int) -> Iterator[tuple[str, int, int]]:
-    """Key, its place, and the place of its value, of the object that begins at a place."""
-    at = _json_skip(text, at + 1)
-    while text[at] != "}":
-        key, end = _decode(text, at)
-        value = _json_skip(text, end)
-        yield key, at, value
-        at = _json_skip(text, _decode(text, value)[1])
+def as_json(layout: str, rules: Iterable[Rule]) -> str:
+    """A plan as JSON."""
+    document = {"layout": layout, "rule": [_entry(rule) for rule in rules]}
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-def json_lines(text: str) -> Lines:
-    """The lines of valid JSON."""
+def quoted(text: str) -> str:
+    """A string as TOML and JSON write it."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
-    def place(rule: int | None, key: str | None) -> int:
-        at = _json_skip(text, 0)
-        if rule is not None:
-            values = (value for name, _, value in _json_members(text, at) if name == "rule")
-            at = _json_skip(text, next(values) + 1)
-            for _ in range(rule):
-                at = _json_skip(text, _decode(text, at)[1])
-        if text[at] != "{":
-            return at
-        # The last of a key that stands twice: the one that is too many.
-        return max((begin for name, begin, _ in _json_members(text, at) if name == key), default=at)
 
-    return lambda rule, key: text.count("\n", 0, place(rule, key)) + 1
+def _toml(value: Any) -> str:
+    if isinstance(value, str):
+        return quoted(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_toml, value))}]"
+    return repr(value)

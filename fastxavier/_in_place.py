@@ -1,0 +1,124 @@
+"""An in-place function for every initializer, made from the table of initializers.
+
+Each takes its fans from the shape. Their types stand in _in_place.pyi, which tools/stubs.py writes.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from fastxavier._streams import MODULE_DEFAULT
+from fastxavier._validation import ArgumentTypeError, shown
+from fastxavier.fill import fill_
+from fastxavier.initializers import ALIASES, INITIALIZERS
+
+_FANS = ("fan_in", "fan_out")
+_FILL = [
+    one
+    for one in inspect.signature(fill_).parameters.values()
+    if one.name not in ("array", "distribution")
+]
+
+_DOC = """\
+Fill an array in place: {summary}
+
+The same as ``fill_(array, {name}(...))``{fans}. See
+`{name}` for the formula, the names in other libraries and the source.
+
+Parameters
+----------
+array : array_like
+    What is filled; see `fill_`.{settings}
+seed, stream, global_shape, offset, threads
+    Which values, and where; see `fill_`.
+
+Returns
+-------
+array_like
+    The object given as `array`.
+
+Raises
+------
+TypeError, ValueError
+    As `{name}` and `fill_` do; the array is then as it was.
+"""
+
+
+def _in_place(name: str, initializer: str) -> Callable[..., Any]:
+    """The function `name`, which fills an array by an initializer of the table."""
+    make = INITIALIZERS[initializer].make
+    made = inspect.signature(make)
+    by_shape = "fan_in" in made.parameters
+    positional = [
+        key
+        for key, one in made.parameters.items()
+        if one.kind is one.POSITIONAL_OR_KEYWORD and not by_shape
+    ]
+
+    def function(
+        array: Any,
+        *values: Any,
+        seed: Any = MODULE_DEFAULT,
+        stream: Any = None,
+        global_shape: Any = None,
+        offset: Any = None,
+        threads: Any = None,
+        **settings: Any,
+    ) -> Any:
+        if len(values) > len(positional):
+            raise ArgumentTypeError(
+                f"{name} takes {', '.join(['array', *positional])} by position, and was given "
+                f"{shown(values[len(positional)])} too: write the name of that argument, such as "
+                f"gain={shown(values[len(positional)])}",
+                "gain",
+                values[len(positional)],
+            )
+        for key in _FANS:
+            if key in settings:
+                raise ArgumentTypeError(
+                    f"{key} is {shown(settings[key])}, but {name} takes the fans from the shape; "
+                    f"to give them write fill_(array, {initializer}(fan_in, fan_out))",
+                    key,
+                    settings[key],
+                )
+        return fill_(
+            array,
+            make(*values, **settings),
+            seed=seed,
+            stream=stream,
+            global_shape=global_shape,
+            offset=offset,
+            threads=threads,
+        )
+
+    own = [
+        one.replace(kind=one.KEYWORD_ONLY) if by_shape else one
+        for key, one in made.parameters.items()
+        if key not in _FANS
+    ]
+    array = inspect.Parameter("array", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    function.__signature__ = inspect.Signature([array, *own, *_FILL])  # type: ignore[attr-defined]
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = _DOC.format(
+        summary=(inspect.getdoc(make) or "").partition("\n")[0],
+        name=make.__name__,
+        fans=", with the fans of the whole shape" if by_shape else "",
+        settings=f"\n{', '.join(one.name for one in own)}\n    As for `{make.__name__}`."
+        if own
+        else "",
+    )
+    return function
+
+
+# `uniform_`, `normal_` and `truncated_normal_` are Glorot's, with fans, in fill.py.
+IN_PLACE: dict[str, Callable[..., Any]] = {
+    f"{name}_": _in_place(f"{name}_", ALIASES.get(name, name))
+    for name in (*INITIALIZERS, *ALIASES)
+    if ALIASES.get(name, name) not in ("uniform", "normal", "truncated_normal")
+}
+"""Every in-place function, by its name."""
+
+globals().update(IN_PLACE)
+__all__ = ["IN_PLACE", *IN_PLACE]

@@ -1,0 +1,92 @@
+"""torch tensors as memory: which can be filled, and telling autograd that one was.
+
+torch is never imported here.
+_core asks this module when it is given a torch tensor; `verify` reads tensors through it.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from fastxavier._validation import ArgumentTypeError, ArgumentValueError
+
+__all__ = ["increment_version", "is_tensor", "strided_memory"]
+
+
+def is_tensor(array: Any) -> bool:
+    """Whether `array` is a torch tensor."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(array, getattr(torch, "Tensor", ()))
+
+
+def strided_memory(tensor: Any) -> Any:
+    """The tensor without autograd, if its values lie in CPU memory as they are.
+
+    Raises
+    ------
+    TypeError
+        If it is a subclass whose values lie elsewhere, sparse, quantized or complex.
+    ValueError
+        If it is not in CPU memory, has lost its storage, or is a negated or conjugated view.
+    """
+    torch = sys.modules["torch"]
+    kind = type(tensor)
+    if kind.__torch_dispatch__ is not torch.Tensor.__torch_dispatch__:
+        raise ArgumentTypeError(
+            f"array is a {kind.__module__}.{kind.__qualname__}, whose values lie elsewhere; fill "
+            "the plain tensor that holds them",
+            "array",
+            tensor,
+        )
+    if torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+        raise ArgumentTypeError(
+            "array is a tensor inside a torch.func transform, which has no memory of its own; fill "
+            "the tensor outside of it",
+            "array",
+            tensor,
+        )
+    if tensor.layout is not torch.strided or tensor.is_quantized:
+        what = "quantized" if tensor.is_quantized else str(tensor.layout)
+        raise ArgumentTypeError(
+            f"array is a {what} torch tensor; it must be a dense one (torch.strided)",
+            "array",
+            tensor,
+        )
+    if tensor.device.type != "cpu":
+        raise ArgumentValueError(
+            f"array is a torch tensor on device {str(tensor.device)!r}; it must be on 'cpu'"
+            + (", which to_empty(device='cpu') makes of it" if tensor.is_meta else ""),
+            "array",
+            tensor,
+        )
+    if tensor.is_neg() or tensor.is_conj():
+        bit = "negative" if tensor.is_neg() else "conjugate"
+        raise ArgumentValueError(
+            f"array is a view with torch's {bit} bit, whose memory holds other values than it "
+            "shows; fill its base, or a copy from resolve_neg() or resolve_conj()",
+            "array",
+            tensor,
+        )
+    memory = tensor.detach()
+    if tensor.numel() and _reach(memory) > memory.untyped_storage().nbytes():
+        raise ArgumentValueError(
+            f"array is a torch tensor of shape {tuple(tensor.shape)} whose storage of "
+            f"{memory.untyped_storage().nbytes()} bytes has been freed or cut; allocate it first",
+            "array",
+            tensor,
+        )
+    return memory
+
+
+def _reach(tensor: Any) -> int:
+    """Bytes of storage that the tensor's elements need."""
+    last = tensor.storage_offset() + sum(
+        (extent - 1) * stride for extent, stride in zip(tensor.shape, tensor.stride(), strict=True)
+    )
+    return int((last + 1) * tensor.element_size())
+
+
+def increment_version(tensor: Any) -> None:
+    """Tell autograd that the tensor's values have changed."""
+    sys.modules["torch"].autograd.graph.increment_version(tensor)

@@ -1,0 +1,299 @@
+"""A plan: rules in order, from tensor names and shapes to initializers."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, get_args
+
+from fastxavier._fans import Layout
+from fastxavier._validation import choice
+from fastxavier.initializers import Resolved
+from fastxavier.plans import _text
+from fastxavier.plans._rule import PlanError, Rule, _data, pattern
+
+__all__ = ["Plan"]
+
+
+@dataclass(frozen=True, init=False)
+class Plan:
+    """Rules in order; for each tensor the first that matches holds.
+
+    Immutable, compared by value. ``Plan([mine, *default_plan().rules])`` is a plan in which `mine`
+    goes before the others.
+
+    Parameters
+    ----------
+    rules : iterable of Rule
+        The rules, in order.
+    layout : {"torch", "jax", "keras", "embedding"}
+        Where shapes have their inputs and outputs, for initializers that do not say: see `fans`.
+
+    Raises
+    ------
+    PlanError
+        If the layout is not valid, or a rule cannot hold in it.
+
+    Examples
+    --------
+    >>> from fastxavier import Plan, Rule
+    >>> plan = Plan([Rule("*.bias", "zeros"), Rule("*", "he_normal", ndim="2+")])
+    >>> plan.distribution("encoder.weight", (64, 200))
+    Normal(mean=0.0, std=0.1)
+    >>> print(plan.to_toml())
+    layout = "torch"
+    <BLANKLINE>
+    [[rule]]
+    names = "*.bias"
+    initializer = "zeros"
+    <BLANKLINE>
+    [[rule]]
+    names = "*"
+    ndim = "2+"
+    initializer = "he_normal"
+    <BLANKLINE>
+    """
+
+    rules: tuple[Rule, ...]
+    layout: Layout
+    # Models repeat their shapes, layer after layer, and are initialized more than once.
+    _of_ndim: dict[int, list[tuple[Any, int]]] = field(init=False, repr=False, compare=False)
+    _resolved: dict[tuple[int, tuple[int, ...]], Resolved] = field(
+        init=False, repr=False, compare=False
+    )
+
+    def __init__(self, rules: Iterable[Rule], layout: Layout = "torch") -> None:
+        object.__setattr__(self, "rules", tuple(rules))
+        object.__setattr__(self, "layout", layout)
+        object.__setattr__(self, "_of_ndim", {})
+        object.__setattr__(self, "_resolved", {})
+        try:
+            choice("layout", layout, get_args(Layout))
+        except (TypeError, ValueError) as error:
+            raise PlanError(str(error), *_data(error)) from None
+        for number, rule in enumerate(self.rules, 1):
+            if not isinstance(rule, Rule):
+                raise PlanError(f"rules has {rule!r} as rule {number}; it must be a Rule", "rules")
+            try:
+                rule.check(layout)
+            except PlanError as error:
+                raise PlanError(
+                    f"rule {number} (names {_quoted_names(rule)}): {error}", *_data(error)
+                ) from None
+
+    def rule_for(self, name: str, ndim: int) -> Rule | None:
+        """The first rule that matches a tensor.
+
+        Parameters
+        ----------
+        name : str
+            The tensor's whole name.
+        ndim : int
+            Its number of axes.
+
+        Returns
+        -------
+        Rule or None
+            None if no rule matches.
+        """
+        number = self._number(name, ndim)
+        return None if number is None else self.rules[number]
+
+    def _number(self, name: str, ndim: int) -> int | None:
+        patterns = self._of_ndim.get(ndim)
+        if patterns is None:
+            patterns = self._of_ndim[ndim] = [
+                (pattern(rule.names).match, number)
+                for number, rule in enumerate(self.rules)
+                if rule.has_ndim(ndim)
+            ]
+        for matches, number in patterns:
+            if matches(name):
+                return number
+        return None
+
+    def distribution(self, name: str, shape: Iterable[int]) -> Resolved:
+        """What a tensor is filled with.
+
+        Parameters
+        ----------
+        name : str
+            The tensor's whole name.
+        shape : sequence of int
+            The whole tensor's shape. A tensor without elements has a distribution too, as if each
+            extent of 0 were 1: nothing is drawn.
+
+        Returns
+        -------
+        Distribution or StructuredInitializer
+            What `fill_` takes.
+
+        Raises
+        ------
+        PlanError
+            If no rule matches, or the initializer of the one that does is not for this shape.
+        """
+        shape = tuple(shape)
+        number = self._number(name, len(shape))
+        if number is None:
+            raise PlanError(self._unmatched(name, shape), "name", name)
+        resolved = self._resolved.get((number, shape))
+        if resolved is not None:
+            return resolved
+        rule = self.rules[number]
+        try:
+            resolved = self._resolved[number, shape] = rule.distribution(shape, self.layout)
+        except (TypeError, ValueError) as error:
+            raise PlanError(
+                f"tensor {name!r} of shape {shape}, by {rule}: {error}", *_data(error)
+            ) from None
+        return resolved
+
+    def _unmatched(self, name: str, shape: tuple[int, ...]) -> str:
+        glob = re.sub(r"\d+", "*", re.sub(r"[\[?*]", r"[\g<0>]", name))
+        near = [rule for rule in self.rules if rule.has_name(name)]
+        hint = f"; {near[0]} has the name but not this number of axes" if near else ""
+        return (
+            f"no rule of the plan matches tensor {name!r} of shape {shape}{hint}. "
+            f"A rule with names = {_text.quoted(glob)} and ndim = {len(shape)} would match it"
+        )
+
+    # ---- text ----
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Plan:
+        """Read a plan from a file, TOML or JSON by the ending of its name.
+
+        Parameters
+        ----------
+        path : str or path-like
+            A file in UTF-8 whose name ends in .toml or .json.
+
+        Returns
+        -------
+        Plan
+            What the file says.
+
+        Raises
+        ------
+        PlanError
+            If something in it is not valid, with the file and the rule; or if the name has another
+            ending.
+        OSError
+            If the file cannot be read.
+        ImportError
+            If it is TOML, which Python before 3.11 cannot read without tomli.
+        """
+        text, kind = _text.read(path)
+        return (cls.from_toml if kind == ".toml" else cls.from_json)(text, source=str(path))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the plan to a file, TOML or JSON by the ending of its name.
+
+        Parameters
+        ----------
+        path : str or path-like
+            A name that ends in .toml or .json; a file that exists is replaced.
+
+        Raises
+        ------
+        PlanError
+            If the name has another ending.
+        OSError
+            If the file cannot be written.
+        """
+        kind = _text.kind_of(path)
+        text = self.to_toml() if kind == ".toml" else self.to_json()
+        with open(path, "wb") as file:
+            file.write(text.encode())
+
+    @classmethod
+    def from_toml(cls, text: str, *, source: str = "TOML plan") -> Plan:
+        """Read a plan from TOML.
+
+        Parameters
+        ----------
+        text : str
+            A key `layout`, if it is not "torch", and a table ``[[rule]]`` for each rule, whose keys
+            are the parameters of `Rule`.
+        source : str
+            What errors call the text.
+
+        Returns
+        -------
+        Plan
+            What the text says.
+
+        Raises
+        ------
+        PlanError
+            If the text is not TOML, or something in it is not valid; the message names the rule.
+        ImportError
+            Before Python 3.11, if tomli is not installed.
+        """
+        return cls._from_document(_text.toml_document(text, source), source)
+
+    @classmethod
+    def from_json(cls, text: str, *, source: str = "JSON plan") -> Plan:
+        """Read a plan from JSON.
+
+        Parameters
+        ----------
+        text : str
+            An object with the same keys as in TOML, `rule` being an array of objects.
+        source : str
+            What errors call the text.
+
+        Returns
+        -------
+        Plan
+            What the text says.
+
+        Raises
+        ------
+        PlanError
+            If the text is not JSON, or something in it is not valid; the message names the rule.
+        """
+        return cls._from_document(_text.json_document(text, source), source)
+
+    @classmethod
+    def _from_document(cls, document: Any, source: str) -> Plan:
+        rules: list[Rule] = []
+        layout, entries = _text.layout_and_entries(document, source)
+        for number, entry in enumerate(entries, 1):
+            try:
+                rules.append(Rule(**_text.rule_arguments(entry)))
+            except PlanError as error:
+                raise PlanError(
+                    f"{source}, {_text.rule_called(number, entry)}: {error}", *_data(error)
+                ) from None
+        try:
+            return cls(rules, layout)
+        except PlanError as error:
+            raise PlanError(f"{source}, {error}", *_data(error)) from None
+
+    def to_toml(self) -> str:
+        """The plan as TOML that `from_toml` reads.
+
+        Returns
+        -------
+        str
+            The same characters for equal plans.
+        """
+        return _text.as_toml(self.layout, self.rules)
+
+    def to_json(self) -> str:
+        """The plan as JSON that `from_json` reads.
+
+        Returns
+        -------
+        str
+            The same characters for equal plans. An infinite number is written ``Infinity``.
+        """
+        return _text.as_json(self.layout, self.rules)
+
+
+def _quoted_names(rule: Rule) -> str:
+    return ", ".join(map(repr, rule.names))

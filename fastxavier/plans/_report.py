@@ -1,0 +1,130 @@
+"""What `init_` did, tensor by tensor: a value that prints as a table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from fastxavier import _core
+from fastxavier._console import columns
+from fastxavier._moments import moments
+from fastxavier.distributions import Distribution
+from fastxavier.initializers import Resolved
+
+__all__ = ["HEAD", "LEGEND", "Filled", "Report", "Tensor"]
+
+Array: TypeAlias = "np.ndarray[Any, Any]"
+Tensor = tuple[str, Any, Any, int]  # name, target, distribution, stream
+
+HEAD = ("tensor", "shape", "dtype", "distribution", "expected std", "measured std")
+LEGEND = "expected std: of the distribution; measured std: of the values in the array"
+
+
+@dataclass(frozen=True)
+class Filled:
+    """One tensor of a `Report`: `name`, `shape`, `dtype`, `distribution`, and its values' std."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    distribution: Resolved
+    _view: Array | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def expected_std(self) -> float | None:
+        """The standard deviation of the distribution; None for a structured initializer."""
+        return self.distribution.std if isinstance(self.distribution, Distribution) else None
+
+    @cached_property
+    def measured_std(self) -> float | None:
+        """That of the values, measured when it is first asked for; None in a detached report."""
+        return None if self._view is None else moments(self._view).std
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `init_` did: `tensors`, each a `Filled`, the `seed`, `seconds` and `nbytes`.
+
+    Prints as a table. It keeps the arrays alive, and measures them when it is printed or a
+    `measured_std` is asked for, not before: that takes far longer than filling them.
+    """
+
+    seed: int
+    seconds: float
+    nbytes: int
+    _tensors: tuple[Tensor, ...] = field(repr=False, compare=False)
+
+    @cached_property
+    def tensors(self) -> tuple[Filled, ...]:
+        """The tensors, in the order of the mapping."""
+        return tuple(
+            [_filled(name, target, distribution) for name, target, distribution, _ in self._tensors]
+        )
+
+    def detached(self) -> Report:
+        """The same without the arrays: for memory that will not stay, such as a file's."""
+        report = replace(self, _tensors=())
+        report.__dict__["tensors"] = tuple([replace(one, _view=None) for one in self.tensors])
+        return report
+
+    def asdict(self) -> dict[str, Any]:
+        """The same as a dictionary of plain values."""
+        return {
+            "seed": self.seed,
+            "seconds": self.seconds,
+            "nbytes": self.nbytes,
+            "tensors": [
+                {
+                    "name": tensor.name,
+                    "shape": list(tensor.shape),
+                    "dtype": tensor.dtype,
+                    "distribution": repr(tensor.distribution),
+                    "expected_std": tensor.expected_std,
+                    "measured_std": tensor.measured_std,
+                }
+                for tensor in self.tensors
+            ],
+        }
+
+    @property
+    def summary(self) -> str:
+        """One line: how many tensors, how much, how fast, from which seed."""
+        speed = f", {self.nbytes / self.seconds / 1e9:.1f} GB/s" if self.seconds > 0 else ""
+        return (
+            f"{len(self.tensors)} tensors, {self.nbytes / 1e6:,.1f} MB in "
+            f"{self.seconds * 1e3:,.1f} ms{speed}, seed {self.seed}"
+        )
+
+    @property
+    def rows(self) -> list[tuple[str, ...]]:
+        """The table's rows; their columns are `HEAD`."""
+        return [
+            (
+                tensor.name,
+                "x".join(map(str, tensor.shape)) or "scalar",
+                tensor.dtype,
+                _shown(tensor.distribution),
+                "" if tensor.expected_std is None else f"{tensor.expected_std:.6g}",
+                "" if tensor.measured_std is None else f"{tensor.measured_std:.6g}",
+            )
+            for tensor in self.tensors
+        ]
+
+    def __str__(self) -> str:
+        return "\n".join([*columns(HEAD, self.rows), LEGEND, self.summary])
+
+
+def _shown(distribution: Resolved) -> str:
+    if not isinstance(distribution, Distribution):
+        return repr(distribution)
+    arguments = ", ".join(f"{value:.6g}" for value in distribution._arguments().values())
+    return f"{type(distribution).__name__}({arguments})"
+
+
+def _filled(name: str, target: Any, distribution: Resolved) -> Filled:
+    if isinstance(target, _core.Target):
+        return Filled(name, target.shape, target.dtype, distribution, target.numpy())
+    return Filled(name, target.shape, target.dtype.name, distribution, target)

@@ -1,0 +1,224 @@
+"""A rule of a plan: tensors, by name and number of axes, and their initializer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import translate
+from functools import lru_cache
+from typing import Any, cast
+
+from fastxavier._fans import Layout
+from fastxavier._validation import ArgumentError, shown
+from fastxavier.distributions import Distribution
+from fastxavier.initializers import (
+    Initializer,
+    Resolved,
+    VarianceScaling,
+    initializer_named,
+    resolve,
+)
+from fastxavier.plans._names import named
+from fastxavier.structured import StructuredInitializer
+
+__all__ = ["PlanError", "Rule"]
+
+
+class PlanError(ArgumentError, ValueError):
+    """A plan that is not valid, or that has no initializer for a tensor; see `ArgumentError`."""
+
+
+MOST_AXES = 64  # of a NumPy array
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class Rule:
+    """Tensors, by name and number of axes, and the initializer they get.
+
+    Immutable, compared by value. Everything that can be known without a shape is checked at once.
+
+    Parameters
+    ----------
+    names : str or sequence of str
+        Globs over the whole name of a tensor, one of which must match: ``*`` any characters, dots
+        and slashes included, ``?`` one, ``[ab]`` either. Upper and lower case differ.
+    initializer : str, VarianceScaling, Distribution or StructuredInitializer
+        What `fill_` takes: a value, such as ``he_normal(mode="fan_out")`` or ``Normal(0, 0.02)``,
+        or its name, such as "he_normal", "normal" or "orthogonal". Names of torch are known too.
+    ndim : int, str or None
+        How many axes the tensor must have: that many, or that many and more as in "2+". None
+        leaves it open.
+    **settings
+        With a name, the initializer's own parameters, such as `gain`, `mode` or `std`; with an
+        initializer that takes fans also those of `fans`: `layout` (instead of the plan's),
+        `in_axis`, `out_axis`, `batch_axis`, `groups`, `transposed`, `parts`.
+
+    Attributes
+    ----------
+    initializer : VarianceScaling, Distribution or StructuredInitializer
+        The value.
+
+    Raises
+    ------
+    PlanError
+        If a name or value is not valid; the message lists those that are.
+
+    Examples
+    --------
+    >>> from fastxavier import Normal, Rule
+    >>> Rule("*.qkv.weight", "glorot_uniform", ndim="2+", parts=3)
+    Rule(('*.qkv.weight',), 'glorot_uniform', ndim='2+', parts=3)
+    >>> Rule("*.bias", Normal(0.0, 1e-6), ndim=1)
+    Rule(('*.bias',), 'normal', ndim=1, std=1e-06)
+    """
+
+    names: tuple[str, ...]
+    initializer: Initializer
+    ndim: int | str | None
+
+    def __init__(
+        self,
+        names: str | Sequence[str],
+        initializer: str | Initializer,
+        *,
+        ndim: int | str | None = None,
+        **settings: Any,
+    ) -> None:
+        object.__setattr__(self, "names", _checked_names(names))
+        object.__setattr__(self, "initializer", _value(initializer, settings))
+        object.__setattr__(self, "ndim", _checked_ndim(ndim))
+        self.check("torch")
+
+    def __repr__(self) -> str:
+        name, settings = named(self.initializer)
+        ndim = [] if self.ndim is None else [f"ndim={self.ndim!r}"]
+        shown_settings = [f"{key}={value!r}" for key, value in settings.items()]
+        return f"Rule({', '.join([repr(self.names), repr(name), *ndim, *shown_settings])})"
+
+    def matches(self, name: str, ndim: int) -> bool:
+        """Whether the rule is for a tensor.
+
+        Parameters
+        ----------
+        name : str
+            The tensor's whole name.
+        ndim : int
+            Its number of axes.
+
+        Returns
+        -------
+        bool
+            Whether a glob matches the name, and the number of axes is the rule's.
+        """
+        return self.has_ndim(ndim) and self.has_name(name)
+
+    def has_name(self, name: str) -> bool:
+        """Whether a glob matches the name."""
+        return pattern(self.names).match(name) is not None
+
+    def has_ndim(self, ndim: int) -> bool:
+        """Whether the rule is for this number of axes."""
+        if isinstance(self.ndim, str):
+            return ndim >= int(self.ndim[:-1])
+        return self.ndim is None or ndim == self.ndim
+
+    def distribution(self, shape: tuple[int, ...], layout: str) -> Resolved:
+        """What a tensor of this shape is filled with, in a plan of this layout."""
+        resolved = resolve(self.initializer, shape, cast(Layout, layout))
+        if isinstance(resolved, StructuredInitializer):
+            resolved._check_shape(shape, "shape")
+        return resolved
+
+    def check(self, layout: str) -> None:
+        """Raise what is wrong for tensors of any shape, in a plan of this layout."""
+        initializer = self.initializer
+        if isinstance(initializer, Distribution):
+            return
+        scaling = initializer if isinstance(initializer, VarianceScaling) else None
+        if self.ndim is None or isinstance(self.ndim, str):
+            if scaling is None:
+                return
+            ndim = max(int(self.ndim[:-1]) if self.ndim else 0, scaling.fewest_axes())
+        else:
+            ndim = self.ndim
+        extent = 1 if scaling is None else scaling.groups * scaling.parts
+        try:
+            self.distribution((extent,) * ndim, layout)
+        except (TypeError, ValueError) as error:
+            argument = getattr(error, "argument", None)
+            argument = "ndim" if argument in ("shape", "array") else argument
+            raise PlanError(f"{error} (initializer {named(initializer)[0]})", argument) from None
+
+
+def _value(initializer: Any, settings: dict[str, Any]) -> Initializer:
+    if isinstance(initializer, str):
+        try:
+            return initializer_named(initializer, **settings)
+        except (TypeError, ValueError) as error:
+            raise PlanError(str(error), *_data(error)) from None
+    if not isinstance(initializer, (VarianceScaling, Distribution, StructuredInitializer)):
+        name = getattr(initializer, "__name__", "")
+        hint = f"; call it: {name}()" if callable(initializer) and name else ""
+        raise PlanError(
+            f"initializer is {shown(initializer)}; it must be an initializer or its name{hint}",
+            "initializer",
+            initializer,
+        )
+    if settings:
+        key = min(settings)
+        raise PlanError(
+            f"{key} is {shown(settings[key])} beside {initializer!r}, which has its own settings; "
+            "give it to the initializer, or name the initializer",
+            key,
+            settings[key],
+        )
+    return initializer
+
+
+def _data(error: Exception) -> tuple[Any, ...]:
+    """Argument, value and choices of an error, if it has them."""
+    if isinstance(error, ArgumentError):
+        return error.argument, error.value, error.choices
+    return ()
+
+
+def _checked_names(names: Any) -> tuple[str, ...]:
+    globs = (names,) if isinstance(names, str) else names
+    if not isinstance(globs, (list, tuple)) or not all(isinstance(glob, str) for glob in globs):
+        raise PlanError(
+            f"names is {shown(names)}; it must be a glob or a list of globs", "names", names
+        )
+    if not globs:
+        raise PlanError("names is empty: the rule would match no tensor", "names", names)
+    for glob in globs:
+        try:
+            glob.encode()
+        except UnicodeEncodeError:
+            raise PlanError(
+                f"names has {glob!r}, which UTF-8 cannot write", "names", glob
+            ) from None
+    return tuple(globs)
+
+
+def _checked_ndim(ndim: Any) -> int | str | None:
+    if ndim is None:
+        return None
+    if isinstance(ndim, str):
+        if re.fullmatch(r"[0-9]{1,2}\+", ndim) and int(ndim[:-1]) <= MOST_AXES:
+            return f"{int(ndim[:-1])}+"
+    elif hasattr(ndim, "__index__") and type(ndim).__name__ not in ("bool", "bool_"):
+        number = int(ndim)
+        if 0 <= number <= MOST_AXES:
+            return number
+    raise PlanError(
+        f"ndim is {shown(ndim)}; it must be a number of axes, such as 2, or '2+' for two and more",
+        "ndim",
+        ndim,
+    )
+
+
+@lru_cache(maxsize=1024)
+def pattern(names: tuple[str, ...]) -> re.Pattern[str]:
+    """The regular expression that matches what any of the globs does."""
+    return re.compile("|".join(map(translate, names)))
