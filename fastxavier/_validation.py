@@ -152,20 +152,34 @@ def truth(name: str, value: Any) -> bool:
 
 
 def choice(name: str, value: Any, choices: Iterable[str]) -> str:
-    """`value`, if it is one of the names in `choices`."""
+    """`value`, if it is one of the names in `choices`; ValueError for anything else."""
     valid = tuple(choices)
     if isinstance(value, str) and value in valid:
         return value
-    error = ArgumentValueError if isinstance(value, str) else ArgumentTypeError
-    raise error(f"{name} is {shown(value)}; {choose_from(value, valid)}", name, value, valid)
+    raise ArgumentValueError(
+        f"{name} is {shown(value)}; {choose_from(value, valid)}", name, value, valid
+    )
 
 
 def choose_from(value: Any, choices: Iterable[str]) -> str:
     """What to write instead of a name that is not among `choices`."""
     names = list(choices)
-    near = difflib.get_close_matches(value, names, 1) if isinstance(value, str) else []
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return f"{hint}It must be one of {', '.join(map(repr, names))}" if names else "there is none"
+    if not names:
+        return "there are none"
+    near = _nearest(value, names) if isinstance(value, str) else None
+    listed = f"it must be one of {', '.join(map(repr, names))}"
+    return f"did you mean {near!r}? I{listed[1:]}" if near else listed
+
+
+def _nearest(value: str, names: list[str]) -> str | None:
+    """The name that was meant, if that is plain: another case, swapped letters, a slip in a word.
+
+    Short names of other things are near too ("gelu" and "selu"), so the bound is high.
+    """
+    for name in names:
+        if name.casefold() == value.casefold() or sorted(name) == sorted(value):
+            return name
+    return next(iter(difflib.get_close_matches(value, names, 1, 0.8)), None)
 
 
 def _scalar(value: Any) -> Any:

@@ -547,12 +547,12 @@ REFUSED = {
     "read-only": ({"flags": READ_ONLY}, ValueError, "read-only"),
     "a copy": ({"flags": IS_COPIED}, (ValueError, BufferError), "cop(y|ied)"),
     "cuda": ({"device": CUDA}, (ValueError, BufferError), "device type 2|CPU"),
-    "int32": ({"code": 0}, TypeError, "dtype code 0 of 32 bits"),
-    "float8": ({"bits": 8}, TypeError, "dtype code 2 of 8 bits"),
-    "bfloat32": ({"code": BFLOAT}, TypeError, "dtype code 4 of 32 bits"),
+    "int32": ({"code": 0}, TypeError, "dtype int32"),
+    "float8": ({"bits": 8}, TypeError, "dtype float8"),
+    "bfloat32": ({"code": BFLOAT}, TypeError, "dtype bfloat32"),
     "two lanes": ({"lanes": 2}, TypeError, "dtype|lanes"),
     "overlap": ({"strides": (1, 1)}, ValueError, "share memory"),
-    "version 2": ({"major": 2}, BufferError, "version 2"),
+    "version 2": ({"major": 2}, ValueError, "version 2"),
 }
 
 
