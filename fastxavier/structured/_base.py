@@ -209,14 +209,14 @@ class StructuredInitializer(ABC):
         global_shape, offset = _kept(global_shape), _kept(offset)
         with suppress(_AllChecked):
             _core.fill(array, self._reach(), _CheckOnly(0), global_shape, offset, threads)
-        array = np.asarray(array)
-        part = Part.whole(array)
+        part = Part.whole(np.asarray(array))
         if global_shape is None:
-            self._check_shape(array.shape)
+            self._check_shape(part.shape)
             return part
         shape = tuple(map(operator.index, global_shape))
         self._check_shape(shape, "global_shape")
-        return Part(array, shape, tuple(map(operator.index, offset or part.offset)))
+        origin = part.offset if offset is None else tuple(map(operator.index, offset))
+        return Part(part.array, shape, origin)
 
     def _looked_at(self, array: Array) -> FloatDtype:
         """The facts of the array's dtype, once `deviation` and `tolerance` can look at it."""
