@@ -287,8 +287,8 @@ def test_places_that_are_refused(initializer, shape):
     """In the words of a fill of the same array; nothing is written, no stream taken."""
     array = np.full(shape, 9.0)
     for error, place in places(shape):
+        whole, offset = place.get("global_shape"), place.get("offset")
         with pytest.raises(error) as raised:
-            whole, offset = place.get("global_shape"), place.get("offset")
             _core.fill(array, fx.Constant(1.0), (7, 3), whole, offset, None)
         refused(initializer, error, f"^{re.escape(str(raised.value))}$", array, **place)
 

@@ -401,7 +401,7 @@ def test_lowest_of_equal_numbers(count):
 @pytest.mark.parametrize("shape", [(40, 20_000), (39, 19_999)])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_sparse_moments(shape, dtype):
-    """Every row is as often zero; what is not has the normal's moments, wherever it stands."""
+    """Every row is as often zero; the other values have the moments of the normal."""
     rows, columns = shape
     array = written(Sparse(0.3, 0.5), shape, dtype).astype(float)
     share = math.ceil(0.3 * rows) / rows
