@@ -20,15 +20,17 @@ from hypothesis import strategies as st
 from test_processes import environment, posix
 
 import fastxavier as fx
-from fastxavier import checkpoints
 from fastxavier.checkpoints import (
     CheckpointError,
     Tensor,
+    _header,
+    _init,
     init_checkpoint,
     mapped,
     read_header,
     tensors_like,
 )
+from fastxavier.checkpoints._dtypes import DTYPES
 from fastxavier.distributions import Constant, Normal, Uniform, ones, zeros
 from fastxavier.plans import Plan, PlanError, Rule
 
@@ -131,7 +133,7 @@ def test_file_is_that_of_safetensors(tmp_path):
             lambda name: name != "__metadata__"
         ),
         st.tuples(
-            st.sampled_from(sorted({name for name in checkpoints._DTYPES if "F6" not in name})),
+            st.sampled_from(sorted({name for name in DTYPES if "F6" not in name})),
             st.lists(st.integers(0, 3).map(lambda n: 2 * n), min_size=1, max_size=3),
         ),
         max_size=12,
@@ -143,7 +145,7 @@ def test_file_is_that_of_safetensors(tmp_path):
 def test_layout_is_that_of_safetensors(tmp_path_factory, like, metadata):
     """All dtypes, any names: byte for byte what its writer makes of zeros."""
     folder = tmp_path_factory.mktemp("layout")
-    names = {numpy or name: name for name, (_, numpy) in checkpoints._DTYPES.items()}
+    names = {numpy or name: name for name, (_, numpy) in DTYPES.items()}
     names["float4_e2m1fn_x2"] = names.pop("F4")
     names = {name: numpy for numpy, name in names.items()}
     room = ctypes.create_string_buffer(8 * 6**3)
@@ -154,7 +156,7 @@ def test_layout_is_that_of_safetensors(tmp_path_factory, like, metadata):
             dtype=names[dtype],
             shape=stored,
             data_ptr=ctypes.addressof(room),
-            data_len=math.prod(shape) * checkpoints._DTYPES[dtype].bits // 8,
+            data_len=math.prod(shape) * DTYPES[dtype].bits // 8,
         )
     theirs = bytes(safetensors.serialize(specs, metadata or None))
     source = folder / "like.safetensors"
@@ -243,7 +245,7 @@ def test_interrupted(tmp_path, monkeypatch, error, there):
         arrays["w"][:100] = 1
         raise error
 
-    monkeypatch.setattr(checkpoints, "init_", stop)
+    monkeypatch.setattr(_init, "init_", stop)
     with pytest.raises(error):
         init_checkpoint(path, PLAN, {"w": ("F32", (300, 400))}, seed=1)
     assert left_in(tmp_path) == (["out"] if there else [])
@@ -252,12 +254,12 @@ def test_interrupted(tmp_path, monkeypatch, error, there):
 
 SCRIPT = """
 import os, resource, signal, sys
-from fastxavier import checkpoints
+from fastxavier.checkpoints import _init
 from fastxavier.checkpoints import init_checkpoint
 from fastxavier.plans.presets import default_plan
 
 like = {f"{i}.weight": ("F32", (1000, 1000)) for i in range(12)}
-fill = checkpoints.init_
+fill = _init.init_
 
 def half(arrays, plan, **options):
     fill({name: arrays[name] for name in list(arrays)[:6]}, plan, **options)
@@ -284,7 +286,7 @@ def test_killed(tmp_path, there):
         path.write_text("before")
     ended = script(
         """
-checkpoints.init_ = half
+_init.init_ = half
 init_checkpoint(sys.argv[1], default_plan(), like, seed=1)
 """,
         path,
@@ -304,7 +306,7 @@ def test_no_room(tmp_path):
     path.write_text("before")
     ended = script(
         """
-checkpoints.init_ = half
+_init.init_ = half
 resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
 try:
     init_checkpoint(sys.argv[1], default_plan(), like, seed=1)
@@ -360,9 +362,9 @@ def test_order_of_writing(tmp_path, monkeypatch):
     for name in ("posix_fallocate", "fsync", "replace"):
         if hasattr(os, name):
             noting(name)
-    fill = checkpoints.init_
+    fill = _init.init_
     monkeypatch.setattr(
-        checkpoints, "init_", lambda *rest, **options: done.append("fill") or fill(*rest, **options)
+        _init, "init_", lambda *rest, **options: done.append("fill") or fill(*rest, **options)
     )
     init_checkpoint(tmp_path / "out", PLAN, LIKE, seed=1)
     steps = list(dict.fromkeys(done))
@@ -430,7 +432,7 @@ def test_skip(tmp_path):
 
 def test_header_too_long_to_read(tmp_path, monkeypatch):
     """What could not be read again is not written."""
-    monkeypatch.setattr(checkpoints, "_LONGEST_HEADER", 800)
+    monkeypatch.setattr(_header, "LONGEST_HEADER", 800)
     init_checkpoint(tmp_path / "out", PLAN, LIKE, seed=1)
     with pytest.raises(CheckpointError, match="the header would have"):
         init_checkpoint(tmp_path / "more", PLAN, {**LIKE, "x" * 100: ("F32", ())}, seed=1)
@@ -524,7 +526,7 @@ def test_without_ml_dtypes(tmp_path, monkeypatch):
     init_checkpoint(tmp_path / "out", PLAN, {"w": ("F16", (3,))}, seed=1)
 
 
-@pytest.mark.parametrize("dtype", checkpoints._DTYPES)
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_every_dtype(tmp_path, dtype):
     """All can start at 0; those that count also at 1; four can be drawn."""
     like = {"w": (dtype, (4, 2))}
@@ -854,7 +856,7 @@ def test_list(tmp_path):
     for name in ("bool", "uint8", "int64", "float16", "float64", "complex64", "float8_e4m3fn"):
         path.write_text(f'[tensors]\na = {{ shape = [2], dtype = "{name}" }}')
         ((dtype, _),) = tensors_like(path).values()
-        assert np.dtype(name).itemsize * 8 == checkpoints._DTYPES[dtype].bits
+        assert np.dtype(name).itemsize * 8 == DTYPES[dtype].bits
     path.write_text("[tensors]\n")
     assert tensors_like(path) == {}
 

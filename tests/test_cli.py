@@ -16,9 +16,8 @@ import safetensors.numpy
 from test_processes import environment, posix
 
 import fastxavier as fx
-from fastxavier import checkpoints
 from fastxavier._console import progress_bar, table
-from fastxavier.checkpoints import init_checkpoint, tensors_like
+from fastxavier.checkpoints import _init, init_checkpoint, tensors_like
 from fastxavier.cli import init, main
 from fastxavier.plans import Plan, Rule
 from fastxavier.plans.presets import PLANS, default_plan, gpt2_plan
@@ -467,7 +466,7 @@ def test_terminated(folder, capsys, monkeypatch):
         assert any(path.name.startswith(".new.safetensors.") for path in folder.iterdir())
         signal.raise_signal(signal.SIGTERM)
 
-    monkeypatch.setattr(checkpoints, "init_", end)
+    monkeypatch.setattr(_init, "init_", end)
     (folder / "new.safetensors").write_text("before")
     before = sorted(folder.iterdir())
     assert call(capsys, *INIT) == (143, [], [])

@@ -1,0 +1,206 @@
+"""The header of a safetensors file: read and checked, laid out and encoded."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
+
+from fastxavier.checkpoints._dtypes import (
+    ALIGNMENT,
+    DTYPES,
+    Kind,
+    checked_kind,
+    checked_shape,
+    natural,
+    nbytes,
+    unknown_dtype,
+)
+from fastxavier.checkpoints._errors import CheckpointError
+
+PathLike: TypeAlias = "str | os.PathLike[str]"
+
+LONGEST_HEADER = 100_000_000  # as in safetensors
+
+
+class Tensor(NamedTuple):
+    """What a header says of a tensor: its bytes are `begin` to `end` of the data."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes that it takes."""
+        return self.end - self.begin
+
+
+@dataclass(frozen=True)
+class Header:
+    """The header of a safetensors file: its tensors as they lie, and where the data begins."""
+
+    tensors: dict[str, Tensor]
+    metadata: dict[str, str]
+    start: int
+
+
+def read_header(path: PathLike) -> Header:
+    """Read the header of a safetensors file, and check it against the file.
+
+    Parameters
+    ----------
+    path : path-like
+        The file; only its header is read.
+
+    Returns
+    -------
+    Header
+        With `tensors` (name to `Tensor`: dtype, shape, begin, end), in the order of their data;
+        `metadata`, strings by name; and `start`, the place in the file from which `begin` and
+        `end` are counted.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is not what its header says, or the header not what the format asks for:
+        tensors that overlap, or leave a byte to none, are refused as well.
+    OSError
+        If the file cannot be read.
+
+    References
+    ----------
+    The format: https://github.com/huggingface/safetensors#format.
+    """
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        length = int.from_bytes(file.read(8), "little")
+        try:
+            if size < 8:
+                raise CheckpointError(f"{size} bytes are too few for a header")
+            if length > LONGEST_HEADER:
+                raise CheckpointError(f"the header says it has {length} bytes, over 100 MB")
+            if length > size - 8:
+                raise CheckpointError(f"the header says it has {length} bytes of the {size} here")
+            tensors, metadata = _parsed_header(file.read(length))
+            return Header(_in_order(tensors, size - 8 - length), metadata, 8 + length)
+        except CheckpointError as error:
+            raise CheckpointError(f"{path}: {error}") from None
+
+
+def _parsed_header(raw: bytes) -> tuple[dict[str, Tensor], dict[str, str]]:
+    if not raw.startswith(b"{"):
+        raise CheckpointError("the header does not begin with '{'")
+    entries = parsed_json(raw, "the header")
+    metadata = entries.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
+        raise CheckpointError(f"__metadata__ is {metadata!r}; it must hold strings by name")
+    return {name: _tensor(name, entry) for name, entry in entries.items()}, metadata
+
+
+def parsed_json(raw: bytes, what: str) -> Any:
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in found:
+                raise CheckpointError(f"{what} has {key!r} twice")
+            found[key] = value
+        return found
+
+    def constant(name: str) -> Any:
+        raise CheckpointError(f"{what} has {name}, which is no JSON")
+
+    def integer(digits: str) -> int | float:
+        return -0.0 if digits == "-0" else int(digits)  # as safetensors' reader takes it
+
+    try:
+        document = json.loads(
+            raw.decode(), object_pairs_hook=unique, parse_constant=constant, parse_int=integer
+        )
+        json.dumps(document, ensure_ascii=False).encode()  # no half of a surrogate pair
+        return document
+    except CheckpointError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{what} is no JSON: {error}") from None
+
+
+def _tensor(name: str, entry: Any) -> Tensor:
+    fields = ("dtype", "shape", "data_offsets")
+    if not isinstance(entry, dict) or set(entry) != set(fields):
+        raise CheckpointError(f"tensor {name!r} is {entry!r}; it must have {', '.join(fields)}")
+    dtype, offsets = entry["dtype"], entry["data_offsets"]
+    if not isinstance(dtype, str) or dtype not in DTYPES:
+        raise unknown_dtype(name, dtype)
+    shape = checked_shape(name, entry["shape"])
+    if not isinstance(offsets, list) or len(offsets) != 2 or not all(map(natural, offsets)):
+        raise CheckpointError(f"tensor {name!r} has data_offsets {offsets!r}; they are two places")
+    begin, end = offsets
+    if end - begin != nbytes(name, dtype, shape):
+        raise CheckpointError(
+            f"tensor {name!r} of shape {shape} and dtype {dtype} takes "
+            f"{nbytes(name, dtype, shape)} bytes, not the {end - begin} from {begin} to {end}"
+        )
+    return Tensor(dtype, shape, begin, end)
+
+
+def _in_order(tensors: dict[str, Tensor], size: int) -> dict[str, Tensor]:
+    """The tensors by place, which have to cover `size` bytes, each byte once."""
+    ordered = dict(sorted(tensors.items(), key=lambda item: (item[1].begin, item[1].end)))
+    place = 0
+    for name, tensor in ordered.items():
+        if tensor.begin != place:
+            fault = "overlaps the one before it" if tensor.begin < place else "leaves a hole"
+            raise CheckpointError(
+                f"tensor {name!r} begins at {tensor.begin} and {fault}, which ends at {place}"
+            )
+        place = tensor.end
+    if place != size:
+        fault = "cut short" if place > size else "too long"
+        raise CheckpointError(
+            f"the file is {fault}: {size} bytes of data, where tensors have {place}"
+        )
+    return ordered
+
+
+def laid_out(kinds: Mapping[str, Kind]) -> dict[str, Tensor]:
+    """The tensors in the order and at the places in which safetensors' writer puts them."""
+    checked = []
+    for name, kind in kinds.items():
+        if not isinstance(name, str) or name == "__metadata__":
+            raise CheckpointError(f"a tensor has the name {name!r}, which no tensor can have")
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise CheckpointError(
+                f"a tensor has the name {name!r}, which UTF-8 cannot write"
+            ) from None
+        if not isinstance(kind, (list, tuple)) or len(kind) != 2:
+            what = repr(kind) if isinstance(kind, (list, tuple)) else f"a {type(kind).__name__}"
+            raise CheckpointError(
+                f"tensor {name!r} is {what}; it must be (dtype, shape), such as ('F32', (256, 128))"
+            )
+        checked.append((name, *checked_kind(name, *kind)))
+    tensors: dict[str, Tensor] = {}
+    begin = 0
+    for name, dtype, shape in sorted(
+        checked, key=lambda tensor: (-ALIGNMENT[tensor[1]], tensor[0].encode())
+    ):
+        end = begin + nbytes(name, dtype, shape)
+        tensors[name] = Tensor(dtype, shape, begin, end)
+        begin = end
+    return tensors
+
+
+def encoded(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
+    entries: dict[str, Any] = {"__metadata__": metadata} if metadata else {}
+    for name, (dtype, shape, begin, end) in tensors.items():
+        entries[name] = {"dtype": dtype, "shape": shape, "data_offsets": (begin, end)}
+    text = json.dumps(entries, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    if len(text) > LONGEST_HEADER:
+        raise CheckpointError(f"the header would have {len(text)} bytes, over 100 MB")
+    return len(text).to_bytes(8, "little") + text
