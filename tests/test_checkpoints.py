@@ -864,7 +864,9 @@ def test_list(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[tensors]\na = {", "line 2"),
+        ("[tensors]\na = {", "at end of document|line 2"),
+        ("[tensors]\na = = 3\n", "at line 2, column 5"),
+        ("a = " + "[" * 100_000, "nested too deeply|at end of document"),
         ("", r"\[tensors\]"),
         ("[tensor]\n", r"tensor; it must have just \[tensors\]"),
         ("tensors = 3", r"\[tensors\]"),
@@ -880,7 +882,7 @@ def test_list(tmp_path):
         ("[tensors]\na = { shape = [2.0], dtype = 'F32' }", r"\[2.0\]"),
         ("# \xff", "UTF-8"),
     ],
-    ids=repr,
+    ids=lambda x: repr(x)[:50],
 )
 def test_list_that_is_wrong(tmp_path, text, message):
     path = tmp_path / "like.toml"

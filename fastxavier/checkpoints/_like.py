@@ -8,7 +8,7 @@ from pathlib import Path
 from fastxavier.checkpoints._dtypes import Kind, checked_kind
 from fastxavier.checkpoints._errors import CheckpointError
 from fastxavier.checkpoints._header import Header, PathLike, parsed_json, read_header
-from fastxavier.plans._text import parsed_toml
+from fastxavier.plans._toml import parse_toml
 
 
 def tensors_like(path: PathLike) -> dict[str, Kind]:
@@ -105,7 +105,7 @@ def _from_list(path: Path) -> tuple[dict[str, Kind], dict[str, str]]:
         text = path.read_bytes().decode()
     except UnicodeDecodeError as error:
         raise CheckpointError(f"{path}: not UTF-8: {error}") from None
-    document = parsed_toml(text, str(path), CheckpointError)
+    document = parse_toml(text, str(path), CheckpointError)
     entries = document.get("tensors")
     if set(document) != {"tensors"} or not isinstance(entries, dict):
         raise CheckpointError(f"{path}: has {', '.join(document)}; it must have just [tensors]")
