@@ -1,7 +1,7 @@
-"""Checkpoints: a plan and the names, dtypes and shapes of tensors become a safetensors file.
+"""Checkpoints: safetensors files of initial weights, written from a plan, and read.
 
-Knows the file and its header; which distribution a tensor has is the plan's, how it is drawn is
-`init_`'s.
+The commands `init` and `verify` are made of this. A plan says which distribution a tensor has,
+and `init_` draws it; here is what they do not know, the file.
 """
 
 from fastxavier.checkpoints._dtypes import DRAWN, nbytes

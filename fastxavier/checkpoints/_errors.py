@@ -1,5 +1,5 @@
-"""The error of everything in this package."""
+"""The error that every module of this package raises."""
 
 
 class CheckpointError(ValueError):
-    """A checkpoint file that is not what it says, or one that cannot be made."""
+    """A checkpoint file or a list of tensors that is not valid, or a file that cannot be made."""

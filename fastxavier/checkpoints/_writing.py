@@ -1,4 +1,7 @@
-"""A file that is there whole or not at all: written under a temporary name, then renamed."""
+"""A file that appears complete or not at all: filled under a temporary name, then renamed.
+
+`_init` calls `write`; nothing here knows what is in the file.
+"""
 
 from __future__ import annotations
 
@@ -9,28 +12,33 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 from fastxavier.checkpoints._errors import CheckpointError
-from fastxavier.plans._init import Report
 
-_LONGEST_NAME = 56  # characters, of 4 bytes at most: a temporary name has to stay within 255
+Result = TypeVar("Result")
+
+# Characters, of 4 bytes at most, that a temporary name takes from the file's: names end at 255.
+_LONGEST_NAME = 56
 
 
 def target_of(path: Path) -> Path:
-    """The file that a path leads to, which is a regular one or none yet."""
+    """The file to write for a path, links followed: a regular file, or one that does not exist."""
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    aim = Path(os.path.realpath(path)) if path.is_symlink() else path
-    if (path.exists() or aim.is_symlink()) and not path.is_file():
-        raise CheckpointError(f"{path} is no regular file; a checkpoint can replace nothing else")
-    if not aim.parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(aim.parent))
-    return aim
+    target = Path(os.path.realpath(path)) if path.is_symlink() else path
+    if (path.exists() or target.is_symlink()) and not path.is_file():
+        raise CheckpointError(
+            f"{path} is not a regular file; a checkpoint can replace only a regular file"
+        )
+    if not target.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(target.parent))
+    return target
 
 
 @contextmanager
-def _of_file(path: Path) -> Iterator[None]:
-    """What the system says of a descriptor or of a temporary name is said of this file."""
+def _errors_name(path: Path) -> Iterator[None]:
+    """Let errors about a descriptor or the temporary name be about the file that was asked for."""
     try:
         yield
     except OSError as error:
@@ -38,18 +46,18 @@ def _of_file(path: Path) -> Iterator[None]:
         raise
 
 
-def write(path: Path, size: int, fill: Callable[[mmap.mmap], Report]) -> Report:
-    """Make a file of `size` bytes, filled through a map; it is there whole or not at all."""
+def write(path: Path, size: int, fill: Callable[[mmap.mmap], Result]) -> Result:
+    """Make a file of `size` bytes, which `fill` writes through a map; returns what `fill` does."""
     temporary = path.with_name(f".{path.name[:_LONGEST_NAME]}.{secrets.token_hex(8)}.partial")
     try:
-        with _of_file(path):
+        with _errors_name(path):
             descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
         try:
-            with _of_file(path):
+            with _errors_name(path):
                 _reserve(descriptor, size)
                 memory = mmap.mmap(descriptor, size)
-            report = fill(memory)
-            with _of_file(path):
+            result = fill(memory)
+            with _errors_name(path):
                 memory.flush()
                 os.fsync(descriptor)
         finally:
@@ -60,11 +68,11 @@ def write(path: Path, size: int, fill: Callable[[mmap.mmap], Report]) -> Report:
             temporary.unlink()
         raise
     _sync_folder(path.parent)
-    return report
+    return result
 
 
 def _reserve(descriptor: int, size: int) -> None:
-    """Take room for all of the file: a full disk would otherwise kill who writes to the map."""
+    """Allocate the whole file: if the disk filled up later, a write to the map would be SIGBUS."""
     if hasattr(os, "posix_fallocate"):
         try:
             os.posix_fallocate(descriptor, 0, size)
@@ -78,7 +86,7 @@ def _reserve(descriptor: int, size: int) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Bring the new name itself to the disk."""
+    """Write the folder's new entry to the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -608,9 +608,9 @@ class Plan:
         str
             The same characters for equal plans.
         """
-        blocks = [f"layout = {_toml(self.layout)}\n"]
+        blocks = [f"layout = {_as_toml(self.layout)}\n"]
         for entry in self._document()["rule"]:
-            pairs = "".join(f"{key} = {_toml(value)}\n" for key, value in entry.items())
+            pairs = "".join(f"{key} = {_as_toml(value)}\n" for key, value in entry.items())
             blocks.append(f"[[rule]]\n{pairs}")
         return "\n".join(blocks)
 
@@ -643,13 +643,13 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _toml(value: Any) -> str:
+def _as_toml(value: Any) -> str:
     if isinstance(value, str):
         return _quoted(value)
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, (list, tuple)):
-        return f"[{', '.join(map(_toml, value))}]"
+        return f"[{', '.join(map(_as_toml, value))}]"
     return repr(value)
 
 
