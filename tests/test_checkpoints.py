@@ -158,14 +158,14 @@ def test_layout_is_that_of_safetensors(tmp_path_factory, like, metadata):
     names = {numpy or name: name for name, (_, numpy) in DTYPES.items()}
     names["float4_e2m1fn_x2"] = names.pop("F4")
     names = {name: numpy for numpy, name in names.items()}
-    room = ctypes.create_string_buffer(8 * 6**3)
+    buffer = ctypes.create_string_buffer(8 * 6**3)
     specs = {}
     for name, (dtype, shape) in like.items():
         stored = [*shape[:-1], shape[-1] // 2] if dtype == "F4" else shape
         specs[name] = safetensors.TensorSpec(
             dtype=names[dtype],
             shape=stored,
-            data_ptr=ctypes.addressof(room),
+            data_ptr=ctypes.addressof(buffer),
             data_len=math.prod(shape) * DTYPES[dtype].bits // 8,
         )
     source, out = folder / "like.safetensors", folder / "out.safetensors"

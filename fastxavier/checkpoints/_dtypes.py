@@ -61,9 +61,10 @@ DRAWN = tuple(_FLOATS)
 COUNTED = ("I8", "I16", "I32", "I64", "U8", "U16", "U32", "U64", "BOOL")
 """Codes of integers and truth values, which can be 0 or 1."""
 
-# The usual ones first, for messages.
+# By the names that users write: the usual ones first, those without a name in NumPy last.
 _CODES = {
-    DTYPES[code].numpy or code: code for code in dict.fromkeys((*DRAWN, *COUNTED, *sorted(DTYPES)))
+    DTYPES[code].numpy or code: code
+    for code in (*DRAWN, *COUNTED, *sorted(DTYPES, key=lambda code: DTYPES[code].numpy is None))
 }
 _ALSO_CALLED = {
     "fp64": "float64",

@@ -196,9 +196,9 @@ def laid_out(kinds: Mapping[str, Kind]) -> dict[str, Tensor]:
                 f"a tensor has the name {name!r}, which cannot be encoded in UTF-8"
             ) from None
         if not isinstance(kind, (list, tuple)) or len(kind) != 2:
-            what = shown(kind) if isinstance(kind, (list, tuple)) else f"a {type(kind).__name__}"
             raise CheckpointError(
-                f"tensor {name!r} is {what}; it must be (dtype, shape), such as ('F32', (256, 128))"
+                f"tensor {name!r} is {shown(kind)}, a {type(kind).__name__}; it must be "
+                "(dtype, shape), such as ('float32', (256, 128))"
             )
         checked.append((name, *checked_kind(name, *kind)))
     tensors: dict[str, Tensor] = {}
