@@ -1,4 +1,4 @@
-"""python -m fastxavier: the command line."""
+"""Run the command line by ``python -m fastxavier``."""
 
 import sys
 

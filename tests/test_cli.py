@@ -1,4 +1,4 @@
-"""The command line: what it prints to whom, what it makes, and with what status it ends."""
+"""The command line: what it prints and writes, and its exit status."""
 
 import io
 import json
@@ -16,9 +16,8 @@ import safetensors.numpy
 from test_processes import environment, posix
 
 import fastxavier as fx
-from fastxavier import checkpoints
 from fastxavier._console import progress_bar, table
-from fastxavier.checkpoints import init_checkpoint, tensors_like
+from fastxavier.checkpoints import _init, init_checkpoint, tensors_like
 from fastxavier.cli import init, main
 from fastxavier.plans import Plan, Rule
 from fastxavier.plans.presets import PLANS, default_plan, gpt2_plan
@@ -62,20 +61,52 @@ def initialised(capsys, *arguments, plan="default", out="out.safetensors"):
 
 
 def test_init(folder, capsys):
-    """The file is the library's, for seed and plan; a line for each rule that was used."""
+    """The file is the library's, for seed and plan; a row for each rule that was used."""
     lines = initialised(capsys, "--seed", 7, "--threads", 2)
     assert re.fullmatch(r"out.safetensors: 5 tensors, 0.2 MB, in .* s, seed 7", lines[0])
-    assert [line.split() for line in lines[1:]] == [
-        ["rule", "tensors", "values"],
-        ["zeros", "1", "300"],
-        ["zeros", "1", "1"],
-        ["glorot_uniform", "3", "63,000"],
+    assert [line.split() for line in lines[1:5]] == [
+        ["names", "ndim", "initializer", "tensors", "values"],
+        ["*[._/]bias", "1", "zeros", "1", "300"],
+        ["*[._/]num_batches_tracked", "0", "zeros", "1", "1"],
+        ["*[._/]weight", "2+", "glorot_uniform", "3", "63,000"],
     ]
+    legend = " ".join(lines[5:])
+    assert all(f"{what}:" in legend for what in ("names", "ndim", "tensors, values"))
     init_checkpoint("library", default_plan(), "like.toml", seed=7)
     made = (folder / "out.safetensors").read_bytes()
     assert made == (folder / "library").read_bytes()
     w = safetensors.numpy.load(made)["0.weight"]
     assert (w == fx.uniform_(np.empty_like(w), 200, 300, seed=7, stream="0.weight")).all()
+
+
+def test_init_patterns(folder, capsys):
+    """A row has all patterns of its rule that match; a rule that is not used has no row."""
+    rules = [
+        Rule(["bn.*", "no", "0.b*"], "zeros"),
+        Rule("never", "ones"),
+        Rule(["none*", "[01].weight"], "normal", mean=1 / 3, std=0.5),
+        Rule(["bn.*", "no", "0.b*"], "zeros"),
+    ]
+    Plan(rules).save(folder / "plan.toml")
+    lines = initialised(capsys, plan="plan.toml")
+    assert [re.split(r"\s{2,}", line) for line in lines[2:4]] == [
+        ["bn.* 0.b*", "any", "zeros", "2", "301"],
+        ["none* [01].weight", "any", "normal mean=0.333333 std=0.5", "3", "63,000"],
+    ]
+    assert not any("zeros" in line or "ones" in line for line in lines[4:])
+
+
+def test_init_metadata(folder, capsys):
+    """Seed and plan are in the file, by which it is made again and verified."""
+    initialised(capsys, "--seed", 7, plan="plan.toml")
+    with safetensors.safe_open("out.safetensors", "np") as file:
+        found = file.metadata()
+    assert (found["format"], found["fastxavier.seed"]) == ("pt", "7")
+    (folder / "again.toml").write_text(found["fastxavier.plan"])
+    seed = found["fastxavier.seed"]
+    initialised(capsys, "--seed", seed, plan="again.toml", out="again.safetensors")
+    assert (folder / "again.safetensors").read_bytes() == (folder / "out.safetensors").read_bytes()
+    assert call(capsys, "verify", "out.safetensors", "--plan", "again.toml")[0] == 0
 
 
 def test_init_json(folder, capsys):
@@ -102,23 +133,24 @@ def test_init_json(folder, capsys):
 
 @pytest.mark.parametrize("as_json", [False, True])
 def test_fresh_seed(folder, capsys, as_json):
-    """Another one each time, told, and with it the same file again."""
+    """Another one each time, which is printed and makes the same file again."""
     option = ["--json"] if as_json else []
     seeds = []
     for name in ("a", "b"):
-        lines = initialised(capsys, *option, out=name)
+        lines = initialised(capsys, *option, out=f"{name}.safetensors")
         seeds.append(json.loads(lines[0])["seed"] if as_json else int(lines[0].split()[-1]))
     assert seeds[0] != seeds[1]
     assert max(seeds) < 2**53
-    initialised(capsys, "--seed", seeds[0], out="c")
-    assert (folder / "a").read_bytes() == (folder / "c").read_bytes()
-    assert (folder / "a").read_bytes() != (folder / "b").read_bytes()
+    initialised(capsys, "--seed", seeds[0], out="c.safetensors")
+    a, b, c = ((folder / f"{name}.safetensors").read_bytes() for name in "abc")
+    assert a == c
+    assert a != b
 
 
 @pytest.mark.parametrize("prefix", ["", "transformer."])
 @pytest.mark.parametrize("layers", [3, 12])
 def test_gpt2_is_as_deep_as_its_tensors(folder, capsys, layers, prefix):
-    """The residual projections' std comes of the number of blocks in the likeness."""
+    """The residual projections' std follows from the number of blocks in the list."""
     names = [f"{prefix}h.{i}.mlp.c_proj.weight" for i in range(layers)]
     lines = [f'"{name}" = {{ shape = [400, 100], dtype = "F32" }}' for name in names]
     (folder / "like.toml").write_text("\n".join(["[tensors]", *lines]))
@@ -128,14 +160,15 @@ def test_gpt2_is_as_deep_as_its_tensors(folder, capsys, layers, prefix):
     assert call(capsys, "verify", "out.safetensors", "--plan", "gpt2")[0] == 0
 
 
-def test_other_likenesses(folder, capsys):
-    """A checkpoint, and the index of one in parts."""
+def test_like_a_checkpoint(folder, capsys):
+    """A file, and the index of a sharded one."""
     initialised(capsys, "--seed", 7)
     places = dict.fromkeys(tensors_like("like.toml"), "out.safetensors")
     (folder / "i.json").write_text(json.dumps({"weight_map": places}))
     for i, like in enumerate(("out.safetensors", "i.json")):
-        assert call(capsys, "init", "default", "--like", like, "-o", i, "--seed", 7)[0] == 0
-        assert (folder / str(i)).read_bytes() == (folder / "out.safetensors").read_bytes()
+        out = f"{i}.safetensors"
+        assert call(capsys, "init", "default", "--like", like, "-o", out, "--seed", 7)[0] == 0
+        assert (folder / out).read_bytes() == (folder / "out.safetensors").read_bytes()
 
 
 # ---- verify --------------------------------------------------------------------------------------
@@ -269,19 +302,34 @@ INIT = ["init", "default", "--like", "like.toml", "-o", "new.safetensors"]
 VERIFY = ["verify", "out.safetensors", "--plan", "default"]
 
 REFUSED = [
-    (["init", "defualt", *INIT[2:]], r"'defualt'.*default, gpt2, .*did you mean 'default'\?"),
+    (
+        ["init", "defualt", *INIT[2:]],
+        r"'defualt'.*did you mean 'default'\? .*'gpt2', .*\.toml or \.json",
+    ),
     (["init", "no.toml", *INIT[2:]], "no.toml: No such file"),
     (["init", "like.toml", *INIT[2:]], "like.toml, line 2: 'tensors' is no key"),
     (["init", "wrong.toml", *INIT[2:]], "wrong.toml, line 4: .*did you mean 'zeros'"),
     (["init", "plan.yaml", *INIT[2:]], r"plan.yaml ends in '.yaml'; .*\.toml or \.json"),
     (["init", "vit", *INIT[2:]], r"no rule of the plan matches tensor '0.weight' of shape \(300,"),
-    (["init", "default", "--like", "no.safetensors", "-o", "new"], "no.safetensors: No such file"),
-    (["init", "default", "--like", "lie.safetensors", "-o", "new"], "lie.safetensors: the header"),
-    (["init", "default", "--like", "plan.toml", "-o", "new"], "plan.toml: has layout"),
-    (["init", "default", "--like", "like.toml", "-o", "no/new"], "no: No such file"),
-    (["init", "default", "--like", "like.toml", "-o", "."], "Is a directory"),
-    (["init", "default", "--like", "large.toml", "-o", "new"], r"all tensors .* beyond 2\*\*63"),
-    (["init", "vit", "--skip", "1.*", *INIT[2:]], "'0.weight' .*, --skip GLOB would leave it out"),
+    (
+        ["init", "default", "--like", "no.safetensors", "-o", "new.safetensors"],
+        "no.safetensors: No such file",
+    ),
+    (
+        ["init", "default", "--like", "bad.safetensors", "-o", "new.safetensors"],
+        "bad.safetensors: its header",
+    ),
+    (
+        ["init", "default", "--like", "plan.toml", "-o", "new.safetensors"],
+        "plan.toml: it has layout, rule; it must have",
+    ),
+    (["init", "default", "--like", "like.toml", "-o", "no/new.safetensors"], "no: No such file"),
+    (["init", "default", "--like", "like.toml", "-o", "folder.safetensors"], "Is a directory"),
+    (
+        ["init", "default", "--like", "large.toml", "-o", "new.safetensors"],
+        r"all tensors .* more than 2\*\*63",
+    ),
+    (["init", "vit", "--skip", "1.*", *INIT[2:]], "'0.weight' .*; --skip GLOB would leave it out"),
     (["bench", "--size", "9" * 400 + "e9"], "infinity"),
     (
         ["verify", "plan.toml", "--plan", "default"],
@@ -290,7 +338,7 @@ REFUSED = [
     (["verify", "new", "--plan", "default"], r"new ends in ''; a checkpoint is a \.safetensors"),
     ([*INIT, "--threads", "0"], "threads is 0"),
     (["verify", "no.safetensors", "--plan", "default"], "no.safetensors: No such file"),
-    (["verify", "lie.safetensors", "--plan", "default"], "lie.safetensors: the header says"),
+    (["verify", "bad.safetensors", "--plan", "default"], "bad.safetensors: its header says"),
     (["verify", "out.safetensors", "--plan", "defualt"], "did you mean 'default'"),
     (["verify", "out.safetensors", "--plan", "vit"], "no rule of the plan matches"),
     (
@@ -304,7 +352,8 @@ REFUSED = [
 def test_refused(folder, capsys, arguments, message):
     """Status 2, one line on stderr, nothing on stdout and no file."""
     initialised(capsys, "--seed", 7)
-    (folder / "lie.safetensors").write_bytes(b"\x09" + bytes(7) + b"{}")
+    (folder / "folder.safetensors").mkdir()
+    (folder / "bad.safetensors").write_bytes(b"\x09" + bytes(7) + b"{}")
     large = '{ shape = [4611686018427387904], dtype = "U8" }'
     (folder / "large.toml").write_text(f'[tensors]\n"0.bias" = {large}\n"1.bias" = {large}\n')
     (folder / "wrong.toml").write_text("[[rule]]\nnames = '*'\n\nscheme = 'zeroes'\n")
@@ -320,7 +369,7 @@ def test_refused(folder, capsys, arguments, message):
     "arguments",
     [
         ["init"],
-        ["init", "default", "-o", "new"],
+        ["init", "default", "-o", "new.safetensors"],
         ["init", "default", "--like", "like.toml"],
         [*INIT, "--seed", "-1"],
         [*INIT, "--seed", "1.5"],
@@ -342,6 +391,20 @@ def test_wrong_usage(folder, capsys, arguments):
     status, lines, errors = call(capsys, *arguments)
     assert (status, lines) == (2, [])
     assert re.match(r"fastxavier( \w+)?: error: ", errors[-1])
+    assert left_alone(folder)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["x.pt", "x", "x.json", "x.safetensors.index.json", ".", "a/x.bin", ".safetensors", "x."],
+)
+def test_output_that_nobody_could_read(folder, capsys, monkeypatch, name):
+    """`init` refuses what `verify` would refuse, before anything is drawn."""
+    monkeypatch.setattr(init, "init_checkpoint", None)
+    status, lines, errors = call(capsys, *INIT[:-1], name)
+    assert (status, lines) == (2, [])
+    assert f"argument -o/--output: {name!r}" in errors[-1]
+    assert "it must end in '.safetensors'" in errors[-1]
     assert left_alone(folder)
 
 
@@ -392,7 +455,7 @@ def test_piped(folder):
 
 @posix
 def test_reader_that_goes():
-    """As `| head -0` does: no traceback, and no status 0, since nothing was told."""
+    """As `| head -0` does: no traceback, and a status that is not 0, since nothing was printed."""
     reading, writing = os.pipe()
     os.close(reading)
     try:
@@ -461,13 +524,13 @@ def test_interrupt(folder, capsys, monkeypatch):
 
 @posix
 def test_terminated(folder, capsys, monkeypatch):
-    """SIGTERM: what was begun is gone, what stood there stands; then it ends programs as before."""
+    """SIGTERM: what was begun is removed, an existing file is as it was; the handler is reset."""
 
     def end(arrays, plan, **options):
         assert any(path.name.startswith(".new.safetensors.") for path in folder.iterdir())
         signal.raise_signal(signal.SIGTERM)
 
-    monkeypatch.setattr(checkpoints, "init_", end)
+    monkeypatch.setattr(_init, "init_", end)
     (folder / "new.safetensors").write_text("before")
     before = sorted(folder.iterdir())
     assert call(capsys, *INIT) == (143, [], [])
@@ -486,7 +549,7 @@ def test_terminated(folder, capsys, monkeypatch):
     ids=repr,
 )
 def test_no_traceback(folder, capsys, monkeypatch, error, message):
-    """What a size that no machine has ends in is one line."""
+    """Too large a size ends in one line."""
 
     def fail(*arguments, **options):
         raise error

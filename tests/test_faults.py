@@ -502,12 +502,12 @@ def test_full_disk(tmp_path):
     """A checkpoint takes its room first: an error before anything is drawn, and nothing is left."""
     script = """
         import errno
-        from fastxavier import checkpoints
+        from fastxavier.checkpoints import _init
         from fastxavier.checkpoints import init_checkpoint, read_header
         plan, path = fx.Plan([fx.Rule("*", "glorot_normal")]), sys.argv[1] + "/out"
         init_checkpoint(path, plan, {"w": ("F32", (400, 500))}, seed=1)
         before = open(path, "rb").read()
-        checkpoints.init_ = None  # to call it would be another error
+        _init.init_ = None  # to call it would be another error
         try:
             init_checkpoint(path, plan, {"w": ("F32", (2000, 1000))}, seed=1)
         except OSError as error:
@@ -557,7 +557,7 @@ def test_map_of_a_truncated_file(tmp_path):
         try:
             mapped(path)
         except CheckpointError as error:
-            print("cut short" in str(error), os.stat(path).st_size < whole.nbytes, flush=True)
+            print("truncated" in str(error), os.stat(path).st_size < whole.nbytes, flush=True)
         fx.normal_(whole[: 4 * 100_000].view(np.float32), 3, 4, seed=1)
     """
     command = [sys.executable, "-c", source(SIGBUS, script), tmp_path]

@@ -1,4 +1,4 @@
-"""The command line: each command is one module of this folder, thin over the library."""
+"""The command line: each command is one module of this folder and calls the library."""
 
 from __future__ import annotations
 
@@ -11,22 +11,27 @@ from fastxavier import __version__
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command that the arguments name; without one, the demonstration.
+    """Run the command that the arguments name, `demo` if they name none.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        The arguments; by default those of the process.
 
     Returns
     -------
     int
-        The exit status: 0, or what the command says; 2 for a wrong argument, or a file that is not
-        there or not valid, or no memory left; 130 after Ctrl-C, 141 if the reader of a pipe went.
-        After SIGTERM, `init` clears up and exits with 143.
+        The exit status: 0, or the command's own; 2 for an argument or a file that is not valid, a
+        file that does not exist, or too little memory; 130 after Ctrl-C; 141 if the reader of a
+        pipe has closed it. After SIGTERM, `init` removes what it has begun and exits with 143.
     """
     from fastxavier.cli import bench, demo, info, init, verify
 
     parser = argparse.ArgumentParser(
-        prog="fastxavier", description="Neural-network weights, filled in place."
+        prog="fastxavier", description="Initial weights of neural networks, filled in place."
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    commands = parser.add_subparsers(title="commands (demo, if none is given)")
+    commands = parser.add_subparsers(title="commands (default: demo)")
     for command in (demo, bench, info, init, verify):
         command.add_to(commands)
     parser.set_defaults(run=demo.run, gib=demo.DEFAULT_GIB, threads=None)
@@ -35,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         result: int = options.run(options)
         sys.stdout.flush()
         return result
-    except BrokenPipeError:  # whoever read has read enough
+    except BrokenPipeError:  # as of `| head`; no traceback at exit either
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except KeyboardInterrupt:

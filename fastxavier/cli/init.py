@@ -1,41 +1,47 @@
-"""fastxavier init: a safetensors file of freshly drawn tensors, from a plan.
-
-PLAN is a file (.toml or .json), or one of the ready-made: default, gpt2, vit, resnet. The file
-appears whole, or not at all, also after Ctrl-C or SIGTERM. --json prints one object: {"file",
-"seed", "bytes", "seconds", "tensors": {NAME: {"dtype", "shape", "distribution"}}}.
-"""
+"""fastxavier init: write a safetensors file of initial weights, from a plan."""
 
 from __future__ import annotations
 
 import argparse
-import difflib
 import json
 import math
-import re
 import secrets
 import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from fastxavier._console import progress_bar, table
 from fastxavier.checkpoints import init_checkpoint, nbytes, tensors_like, without
-from fastxavier.plans import AnyDistribution, Plan, PlanError, Rule
-from fastxavier.plans.presets import PLANS, gpt2_plan
+from fastxavier.cli._arguments import add_plan_to, add_skip_to, distributions_of, plan_from, seed
+from fastxavier.plans import Plan, Rule
 
 Tensors = Mapping[str, tuple[str, tuple[int, ...]]]
+
+DESCRIPTION = """
+Write a safetensors file of initial weights, with the names, dtypes and shapes of another file or a
+list. The file appears when it is complete, or not at all, also after Ctrl-C or SIGTERM. Its
+metadata have the seed and the plan. --json prints one object: {"file", "seed", "bytes", "seconds",
+"tensors": {NAME: {"dtype", "shape", "distribution"}}}.
+"""
+HEAD = ("names", "ndim", "initializer", "tensors", "values")
+LEGEND = (
+    "One row for each rule of the plan that was used. names: its patterns, those that match a "
+    "tensor;\nndim: the number of axes that it asks for; tensors, values: how many it initialized."
+)
 
 
 def add_to(commands: Any) -> None:
     """Add the command to the parser's."""
     parser = commands.add_parser(
-        "init", help="make a checkpoint of fresh weights", description=__doc__
+        "init", help="write a checkpoint of initial weights", description=DESCRIPTION
     )
-    parser.add_argument("plan", metavar="PLAN", help="a plan's file, or a ready-made one's name")
+    add_plan_to(parser)
     parser.add_argument(
         "--like",
         metavar="FILE",
@@ -43,73 +49,48 @@ def add_to(commands: Any) -> None:
         help="names, dtypes and shapes: a .safetensors file, the .index.json of a sharded one, or "
         "a list in .toml",
     )
-    parser.add_argument("-o", "--output", metavar="OUT", required=True, help="the file to make")
-    parser.add_argument("--seed", type=seed, help="an integer from 0 up (default: a fresh one)")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="OUT",
+        type=safetensors_file,
+        required=True,
+        help="the file to write; its name ends in .safetensors",
+    )
+    parser.add_argument("--seed", type=seed, help="an integer from 0 up (default: a random one)")
     add_skip_to(parser, "left out")
-    parser.add_argument("--threads", type=int, help="at most so many (default: what pays)")
-    parser.add_argument("--json", action="store_true", help="for machines")
+    parser.add_argument(
+        "--threads",
+        type=int,
+        metavar="N",
+        help="at most N threads (default: as many as make it faster)",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.set_defaults(run=run)
 
 
-def add_skip_to(parser: argparse.ArgumentParser, what: str) -> None:
-    """Add the option that says of which tensors the plan knows nothing."""
-    parser.add_argument(
-        "--skip",
-        metavar="GLOB",
-        action="append",
-        default=[],
-        help=f"tensors so named are {what}; may be given again",
-    )
-
-
-def seed(text: str) -> int:
-    """A seed as it is typed."""
-    if not re.fullmatch("[0-9]+", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no integer from 0 up")
-    return int(text)
-
-
-def plan_named(name: str, tensors: Iterable[str]) -> Plan:
-    """The plan of a file or a ready-made one; GPT-2's is as deep as the tensors say."""
-    if name == "gpt2":
-        blocks = (re.match(r"(?:transformer\.)?h\.([0-9]+)\.", tensor) for tensor in tensors)
-        return gpt2_plan(len({block[1] for block in blocks if block}) or 12)
-    if name in PLANS:
-        return PLANS[name]()
-    if not Path(name).suffix and not Path(name).exists():
-        near = difflib.get_close_matches(name, PLANS, 1)
-        raise PlanError(
-            f"plan {name!r} is no file and none of the ready-made ones, {', '.join(PLANS)}"
-            + (f"; did you mean {near[0]!r}?" if near else "")
+def safetensors_file(text: str) -> str:
+    """The name of the file to write, refused if `verify` would refuse it."""
+    ending = Path(text).suffix
+    if ending != ".safetensors":
+        found = f"ends in {ending!r}" if ending else "has no ending"
+        raise argparse.ArgumentTypeError(
+            f"{text!r} {found}; it must end in '.safetensors', the format of the file, by which "
+            "verify and other programs know it"
         )
-    return Plan.load(name)
-
-
-def distributions_of(
-    plan: Plan, tensors: Mapping[str, tuple[int, ...]]
-) -> dict[str, AnyDistribution]:
-    """The distribution of each tensor, by its shape; of one that has none, what can be done."""
-    distributions = {}
-    for name, shape in tensors.items():
-        try:
-            distributions[name] = plan.distribution(name, shape)
-        except PlanError as error:
-            if plan.rule_for(name, len(shape)):
-                raise
-            raise PlanError(f"{error}, --skip GLOB would leave it out") from None
-    return distributions
+    return text
 
 
 @contextmanager
-def terminable() -> Iterator[None]:
-    """Let SIGTERM end the program as an exception, after which files are cleared up."""
+def sigterm_as_exit() -> Iterator[None]:
+    """Let SIGTERM end the program by an exception, so that temporary files are removed."""
 
     def end(number: int, frame: object) -> None:
-        signal.signal(number, signal.SIG_IGN)  # a second one would end the clearing up
+        signal.signal(number, signal.SIG_IGN)  # a second one would interrupt the removal
         sys.exit(128 + number)
 
-    ours = threading.current_thread() is threading.main_thread()
-    if not ours or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+    in_main = threading.current_thread() is threading.main_thread()
+    if not in_main or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
         yield
         return
     signal.signal(signal.SIGTERM, end)
@@ -120,15 +101,16 @@ def terminable() -> Iterator[None]:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Make the file, and say what is in it."""
+    """Write the file, and print what is in it."""
     tensors = without(tensors_like(options.like), options.skip)
-    plan = plan_named(options.plan, tensors)
-    distributions_of(plan, {name: shape for name, (_, shape) in tensors.items()})
-    chosen = secrets.randbits(53) if options.seed is None else options.seed  # a double holds it
+    plan = plan_from(options.plan, tensors)
+    distributions = distributions_of(plan, {name: shape for name, (_, shape) in tensors.items()})
+    # Below 2**53, which JSON readers that have only doubles keep.
+    chosen = secrets.randbits(53) if options.seed is None else options.seed
     output = Path(options.output)
     start = time.perf_counter()
     total = sum(nbytes(name, *kind) for name, kind in tensors.items())
-    with terminable(), progress_bar(f"filling {output.name}", total) as show:
+    with sigterm_as_exit(), progress_bar(f"writing {output.name}", total) as show:
         init_checkpoint(
             output,
             plan,
@@ -141,46 +123,48 @@ def run(options: argparse.Namespace) -> int:
     seconds = time.perf_counter() - start
     size = output.stat().st_size
     if options.json:
-        print(json.dumps(as_json(options.output, plan, tensors, chosen, size, seconds)))
+        found = {
+            "file": options.output,
+            "seed": chosen,
+            "bytes": size,
+            "seconds": seconds,
+            "tensors": {
+                name: {"dtype": dtype, "shape": shape, "distribution": repr(distributions[name])}
+                for name, (dtype, shape) in tensors.items()
+            },
+        }
+        print(json.dumps(found))
         return 0
     what = f"{len(tensors)} tensors, {size / 1e6:,.1f} MB, in {seconds:.2f} s, seed {chosen}"
-    table(f"{output}: {what}", ("rule", "tensors", "values"), by_rule(plan, tensors))
+    table(f"{output}: {what}", HEAD, rows(plan, tensors))
+    print(LEGEND)
     return 0
 
 
-def as_json(
-    file: str, plan: Plan, tensors: Tensors, chosen: int, size: int, seconds: float
-) -> dict[str, Any]:
-    """What --json prints."""
-    return {
-        "file": file,
-        "seed": chosen,
-        "bytes": size,
-        "seconds": seconds,
-        "tensors": {
-            name: {
-                "dtype": dtype,
-                "shape": shape,
-                "distribution": repr(plan.distribution(name, shape)),
-            }
-            for name, (dtype, shape) in tensors.items()
-        },
-    }
-
-
-def by_rule(plan: Plan, tensors: Tensors) -> list[tuple[str, ...]]:
-    """A row for each rule that was used: its scheme, and how much started by it."""
-    counts: dict[Rule, list[int]] = {}
+def rows(plan: Plan, tensors: Tensors) -> list[tuple[str, ...]]:
+    """A row for each rule that was used, in the order of the plan; its columns are `HEAD`."""
+    used: dict[Rule, list[str]] = {}
     for name, (_, shape) in tensors.items():
         rule = plan.rule_for(name, len(shape))
         assert rule is not None  # or the plan had no distribution for the tensor
-        counts.setdefault(rule, []).append(math.prod(shape))
+        used.setdefault(rule, []).append(name)
     return [
         (
-            " ".join([rule.scheme, *(f"{key}={value}" for key, value in rule.settings.items())]),
-            f"{len(counts[rule])}",
-            f"{sum(counts[rule]):,}",
+            " ".join(g for g in rule.names if any(fnmatchcase(name, g) for name in used[rule])),
+            "any" if rule.rank is None else str(rule.rank),
+            initializer(rule),
+            f"{len(used[rule])}",
+            f"{sum(math.prod(tensors[name][1]) for name in used[rule]):,}",
         )
-        for rule in plan.rules
-        if rule in counts
+        for rule in dict.fromkeys(plan.rules)
+        if rule in used
     ]
+
+
+def initializer(rule: Rule) -> str:
+    """The initializer of a rule and its settings, numbers to 6 digits."""
+    settings = [
+        f"{key}={value:.6g}" if isinstance(value, float) else f"{key}={value}"
+        for key, value in rule.settings.items()
+    ]
+    return " ".join([rule.scheme, *settings])

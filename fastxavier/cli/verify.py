@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from fastxavier._console import progress_bar, table
 from fastxavier._verify import verify
 from fastxavier.checkpoints import DRAWN, Tensor, check_fillable, mapped, shards, without
-from fastxavier.cli.init import add_skip_to, distributions_of, plan_named
+from fastxavier.cli._arguments import add_skip_to, distributions_of, plan_from
 from fastxavier.distributions import Constant
 from fastxavier.plans import AnyDistribution
 
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
     files = shards(options.file)
     held = {name: one for header in files.values() for name, one in header.tensors.items()}
     tensors = without(held, options.skip)
-    plan = plan_named(options.plan, tensors)
+    plan = plan_from(options.plan, tensors)
     distributions = distributions_of(plan, {name: tensor.shape for name, tensor in tensors.items()})
     for name, tensor in tensors.items():
         check_fillable(name, tensor.dtype, distributions[name])

@@ -1,9 +1,9 @@
-"""Any bytes as plans and safetensors headers, for atheris: what is wrong with them is said by a
-PlanError or a CheckpointError, and a plan that is right comes back from what it writes.
+"""Fuzz the readers of plans, safetensors headers, indexes and lists of tensors, with atheris.
 
     python tests/fuzz/texts.py FOLDER [libFuzzer's options]
 
-FOLDER keeps what has been found to lead anywhere new; valid texts are put there to begin with.
+Text that is not valid must raise PlanError or CheckpointError; a valid plan must be equal to the
+one that is read from what it writes. FOLDER is the corpus; valid texts are put there first.
 """
 
 import sys
@@ -19,8 +19,11 @@ with atheris.instrument_imports(include=["fastxavier", "tomllib", "json"]):
 
 FILE = Path(tempfile.mkdtemp(), "model.safetensors")
 LIST = FILE.with_name("list.toml")
+INDEX = FILE.with_name("model.safetensors.index.json")
 HEAD = b'{"__metadata__":{"a":"b"},"w":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]}}'
 LISTED = b'[tensors]\n"w" = { shape = [2, 3], dtype = "float32" }\n'
+INDEXED = b'{"weight_map":{"w":"shard.safetensors"}}'
+FILE.with_name("shard.safetensors").write_bytes(len(HEAD).to_bytes(8, "little") + HEAD + bytes(24))
 
 
 def plan_from(read, write):
@@ -37,14 +40,14 @@ def plan_from(read, write):
 
 
 def read_head(data):
-    """A header as long as its file says, and as many bytes of data as the first two say."""
+    """A header of the length that its file says; the first two bytes are the size of the data."""
     size = int.from_bytes(data[:2], "little")
     FILE.write_bytes(len(data[2:]).to_bytes(8, "little") + data[2:] + bytes(size))
     checkpoints.read_header(FILE)
 
 
 def read_file(data):
-    """The whole file, its length included."""
+    """A whole file, the length of its header included."""
     FILE.write_bytes(data)
     checkpoints.read_header(FILE)
 
@@ -55,17 +58,25 @@ def read_list(data):
     checkpoints.tensors_like(LIST)
 
 
+def read_index(data):
+    """The index of a sharded checkpoint, beside one shard."""
+    INDEX.write_bytes(data)
+    with suppress(OSError):  # a shard that does not exist
+        checkpoints.tensors_like(INDEX)
+
+
 TOML = plan_from(plans.Plan.from_toml, plans.Plan.to_toml)
 JSON = plan_from(plans.Plan.from_json, plans.Plan.to_json)
-READERS = (TOML, JSON, read_head, read_file, read_list)
+READERS = (TOML, JSON, read_head, read_file, read_list, read_index)
 
 
 def seeds():
-    """A valid text for each of the readers, by whose number it begins."""
+    """A valid text for each of the readers, after the reader's number."""
     head = (24).to_bytes(2, "little") + HEAD
     file = len(HEAD).to_bytes(8, "little") + HEAD + bytes(24)
     toml, json = default_plan().to_toml().encode(), default_plan().to_json().encode()
-    return [bytes([i]) + text for i, text in enumerate((toml, json, head, file, LISTED))]
+    texts = (toml, json, head, file, LISTED, INDEXED)
+    return [bytes([i]) + text for i, text in enumerate(texts)]
 
 
 def try_one(data):

@@ -1,0 +1,5 @@
+"""The error that every module of this package raises."""
+
+
+class CheckpointError(ValueError):
+    """A checkpoint file or a list of tensors that is not valid, or a file that cannot be made."""

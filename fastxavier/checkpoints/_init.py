@@ -1,0 +1,189 @@
+"""init_checkpoint: a plan and the names, dtypes and shapes of tensors become a safetensors file."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import SupportsIndex, TypeVar
+
+import numpy as np
+
+from fastxavier import _core
+from fastxavier._streams import resolve
+from fastxavier._validation import ArgumentTypeError, shown
+from fastxavier.checkpoints._dtypes import COUNTED, DRAWN, Kind, exchange_bytes, numpy_dtype
+from fastxavier.checkpoints._errors import CheckpointError
+from fastxavier.checkpoints._header import PathLike, encoded, laid_out
+from fastxavier.checkpoints._like import tensors_and_metadata
+from fastxavier.checkpoints._mapping import view_of
+from fastxavier.checkpoints._writing import target_of, write
+from fastxavier.distributions import Constant
+from fastxavier.fill import Seed, fill_
+from fastxavier.plans import AnyDistribution, Plan
+from fastxavier.plans._init import Report, init_
+from fastxavier.structured import Structure
+
+Value = TypeVar("Value")
+
+
+def init_checkpoint(
+    path: PathLike,
+    plan: Plan,
+    like: PathLike | Mapping[str, Kind],
+    *,
+    seed: Seed,
+    skip: str | Sequence[str] = (),
+    threads: SupportsIndex | None = None,
+    progress: Callable[[float], object] | None = None,
+) -> Report:
+    """Write a safetensors file of initial weights, which may be larger than memory.
+
+    The file is mapped and `init_` fills it in place. The stream of each tensor is its name, so
+    adding, removing or reordering tensors does not change the others. The file appears under its
+    name when all of it is on the disk; after an error, a file of that name is as it was before.
+
+    Parameters
+    ----------
+    path : path-like
+        The file to write. An existing file is replaced; if `path` is a link, its target is.
+    plan : Plan
+        The initializer of each tensor, by name.
+    like : path-like or mapping
+        Names, dtypes and shapes: a file that `tensors_like` reads, or a mapping from names to
+        (dtype, shape) such as ``("float32", (256, 128))``, with dtypes as in a list.
+    seed : int or None
+        As of `init_`. The same `plan`, `like` and `seed` give the same bytes; with None the file
+        says which seed it got.
+    skip : str or sequence of str
+        Glob patterns; tensors whose names match one are left out.
+    threads, progress
+        As of `init_`.
+
+    Returns
+    -------
+    Report
+        That of `init_`, detached: nothing is measured, since the file may change.
+
+    Raises
+    ------
+    PlanError
+        If the plan has no distribution for a tensor.
+    CheckpointError
+        If `like` is not valid, or a tensor has a dtype that cannot hold its initial values: F32,
+        F64, F16 and BF16 can be drawn, integers and truth values can be 0 or 1, and any other
+        dtype can only be 0.
+    ValueError, TypeError
+        If an argument is not valid, as in `init_`.
+    ImportError
+        If a tensor is BF16 and ml_dtypes is not installed.
+    OSError
+        If the file cannot be written. The whole file is allocated before it is filled.
+
+    Notes
+    -----
+    The data are in the order of safetensors' own writer: by decreasing alignment of their dtypes,
+    then by name, after a header padded to 8 bytes.
+
+    The file's metadata, which are strings, say what it was made from:
+
+    ============================= ===============================================================
+    ``fastxavier.seed``           the seed; given as `seed`, it makes the same file again (a larger
+                                  seed than 2**64 - 1 is here the 64-bit number that stands for it)
+    ``fastxavier.plan``           the plan in TOML, for `Plan.from_toml`
+    ``fastxavier.stream_version`` version of the values, see `info`
+    ``fastxavier.version``        version of this package
+    ``format``                    "pt", which loaders such as Transformers ask for
+    ============================= ===============================================================
+
+    Any other metadata of `like`, and its ``format``, are copied.
+
+    Examples
+    --------
+    >>> import fastxavier as fx, tempfile, pathlib
+    >>> from fastxavier.checkpoints import init_checkpoint, read_header
+    >>> from fastxavier.plans.presets import default_plan
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "model.safetensors"
+    >>> like = {"0.weight": ("float32", (256, 128)), "0.bias": ("float32", (256,))}
+    >>> _ = init_checkpoint(path, default_plan(), like, seed=7)
+    >>> header = read_header(path)
+    >>> header.tensors["0.weight"]
+    Tensor(dtype='F32', shape=(256, 128), begin=1024, end=132096)
+    >>> header.metadata["fastxavier.seed"]
+    '7'
+    >>> fx.Plan.from_toml(header.metadata["fastxavier.plan"]) == default_plan()
+    True
+    """
+    if not isinstance(plan, Plan):
+        raise ArgumentTypeError(
+            f"plan is {shown(plan)}; it must be a Plan, such as default_plan()", "plan", plan
+        )
+    kinds, metadata = (like, {}) if isinstance(like, Mapping) else tensors_and_metadata(like)
+    tensors = laid_out(without(kinds, skip))
+    distributions = {name: plan.distribution(name, tensors[name].shape) for name in tensors}
+    for name, tensor in tensors.items():
+        check_fillable(name, tensor.dtype, distributions[name])
+    key, _ = resolve(seed, 0)  # type: ignore[misc]
+    header = encoded(tensors, {"format": "pt", **metadata, **_made_from(plan, key)})
+    size = len(header) + max((tensor.end for tensor in tensors.values()), default=0)
+    if size >= 1 << 63:
+        raise CheckpointError(f"all tensors together have {size} bytes, more than 2**63")
+
+    def fill(memory: mmap.mmap) -> Report:
+        memory[: len(header)] = header
+        arrays = {name: view_of(memory, len(header), tensor) for name, tensor in tensors.items()}
+        drawn = {name: arrays[name] for name in tensors if tensors[name].dtype in DRAWN}
+        ones = [
+            arrays[name]
+            for name in tensors
+            if name not in drawn and distributions[name] == Constant(1.0)
+        ]
+        for array in ones:  # what is not written is 0
+            array.fill(1)
+        report = init_(drawn, plan, seed=key, threads=threads, progress=progress).detached()
+        for array in (*drawn.values(), *ones):
+            exchange_bytes(array)
+        return report
+
+    return write(target_of(Path(path)), size, fill)
+
+
+def _made_from(plan: Plan, seed: int) -> dict[str, str]:
+    """The metadata that say how to make the same values again."""
+    return {
+        "fastxavier.seed": str(seed),
+        "fastxavier.plan": plan.to_toml(),
+        "fastxavier.stream_version": str(_core.stream_version),
+        "fastxavier.version": _core.version,
+    }
+
+
+def without(tensors: Mapping[str, Value], skip: str | Sequence[str]) -> dict[str, Value]:
+    """The tensors whose names match none of the glob patterns."""
+    globs = (skip,) if isinstance(skip, str) else skip
+    if not isinstance(globs, Sequence) or not all(isinstance(glob, str) for glob in globs):
+        raise ArgumentTypeError(
+            f"skip is {shown(skip)}; it must be a glob pattern or a sequence of them", "skip", skip
+        )
+    return {
+        name: one
+        for name, one in tensors.items()
+        if not any(fnmatchcase(name, glob) for glob in globs)
+    }
+
+
+def check_fillable(name: str, dtype: str, distribution: AnyDistribution) -> None:
+    """Refuse a dtype that cannot hold a tensor's initial values, before a file is begun."""
+    if dtype in DRAWN:
+        reach = distribution._reach() if isinstance(distribution, Structure) else distribution
+        try:
+            fill_(np.empty(0, numpy_dtype(dtype)), reach, seed=0)
+        except (TypeError, ValueError) as error:
+            raise CheckpointError(f"tensor {name!r}: {error}") from None
+    elif distribution != Constant(0.0) and not (distribution == Constant(1.0) and dtype in COUNTED):
+        values = "0 or 1" if dtype in COUNTED else "0"
+        raise CheckpointError(
+            f"tensor {name!r} has dtype {dtype}, which can only be {values} at first; "
+            f"the plan has {distribution}"
+        )

@@ -1,0 +1,69 @@
+"""Arguments that `init` and `verify` have in common, and what is made of them."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from fastxavier._validation import choose_from
+from fastxavier.plans import AnyDistribution, Plan, PlanError
+from fastxavier.plans.presets import PLANS, gpt2_plan
+
+
+def add_plan_to(parser: argparse.ArgumentParser) -> None:
+    """Add the positional argument for the plan, of which `plan_from` makes a Plan."""
+    parser.add_argument(
+        "plan",
+        metavar="PLAN",
+        help=f"a plan's file (.toml or .json), or a preset: {', '.join(PLANS)}",
+    )
+
+
+def add_skip_to(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add the option for tensors that the plan does not cover; `what` says what becomes of them."""
+    parser.add_argument(
+        "--skip",
+        metavar="GLOB",
+        action="append",
+        default=[],
+        help=f"tensors whose names match are {what}; may be repeated",
+    )
+
+
+def seed(text: str) -> int:
+    """A seed as the user types it."""
+    if not re.fullmatch("[0-9]+", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not an integer from 0 up")
+    return int(text)
+
+
+def plan_from(name: str, tensor_names: Iterable[str]) -> Plan:
+    """The plan of a file or a preset; the preset gpt2 for as many blocks as the names have."""
+    if name == "gpt2":
+        blocks = (re.match(r"(?:transformer\.)?h\.([0-9]+)\.", tensor) for tensor in tensor_names)
+        return gpt2_plan(len({block[1] for block in blocks if block}) or 12)
+    if name in PLANS:
+        return PLANS[name]()
+    if not Path(name).suffix and not Path(name).exists():
+        raise PlanError(
+            f"plan is {name!r}, which is not a file; {choose_from(name, PLANS)}, or a file in "
+            ".toml or .json"
+        )
+    return Plan.load(name)
+
+
+def distributions_of(
+    plan: Plan, tensors: Mapping[str, tuple[int, ...]]
+) -> dict[str, AnyDistribution]:
+    """The distribution of each tensor; if one has no rule, the error also says how to skip it."""
+    distributions = {}
+    for name, shape in tensors.items():
+        try:
+            distributions[name] = plan.distribution(name, shape)
+        except PlanError as error:
+            if plan.rule_for(name, len(shape)):
+                raise
+            raise PlanError(f"{error}; --skip GLOB would leave it out") from None
+    return distributions
