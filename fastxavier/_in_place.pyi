@@ -1,10 +1,10 @@
 # Written by tools/stubs.py from the table of initializers.
 from collections.abc import Callable, Iterable
-from typing import Any, Literal, SupportsFloat, SupportsIndex, TypeVar
+from typing import Any, SupportsFloat, SupportsIndex, TypeVar
 
 from fastxavier._fans import Axes, Layout
-from fastxavier._streams import Seed, Stream
 from fastxavier._scaling import Family, Mode
+from fastxavier._streams import Seed, Stream
 
 _A = TypeVar("_A")
 _Shape = Iterable[SupportsIndex]

@@ -11,7 +11,7 @@ from typing import SupportsIndex, TypeVar
 import numpy as np
 
 from fastxavier import _core
-from fastxavier._streams import resolve
+from fastxavier._streams import Seed, model_seed
 from fastxavier._validation import ArgumentTypeError, shown
 from fastxavier.checkpoints._dtypes import COUNTED, DRAWN, Kind, exchange_bytes, numpy_dtype
 from fastxavier.checkpoints._errors import CheckpointError
@@ -20,17 +20,17 @@ from fastxavier.checkpoints._like import tensors_and_metadata
 from fastxavier.checkpoints._mapping import view_of
 from fastxavier.checkpoints._writing import target_of, write
 from fastxavier.distributions import Constant
-from fastxavier.fill import Seed, fill_
-from fastxavier.plans import AnyDistribution, Plan
-from fastxavier.plans._init import Report, init_
-from fastxavier.structured import Structure
+from fastxavier.fill import fill_
+from fastxavier.initializers import Resolved
+from fastxavier.plans import Plan, Report, init_, plan_named
+from fastxavier.structured import StructuredInitializer
 
 Value = TypeVar("Value")
 
 
 def init_checkpoint(
     path: PathLike,
-    plan: Plan,
+    plan: Plan | str,
     like: PathLike | Mapping[str, Kind],
     *,
     seed: Seed,
@@ -48,8 +48,8 @@ def init_checkpoint(
     ----------
     path : path-like
         The file to write. An existing file is replaced; if `path` is a link, its target is.
-    plan : Plan
-        The initializer of each tensor, by name.
+    plan : Plan or str
+        The initializer of each tensor, by name; or the name of a preset, such as "gpt2".
     like : path-like or mapping
         Names, dtypes and shapes: a file that `tensors_like` reads, or a mapping from names to
         (dtype, shape) such as ``("float32", (256, 128))``, with dtypes as in a list.
@@ -115,16 +115,13 @@ def init_checkpoint(
     >>> fx.Plan.from_toml(header.metadata["fastxavier.plan"]) == default_plan()
     True
     """
-    if not isinstance(plan, Plan):
-        raise ArgumentTypeError(
-            f"plan is {shown(plan)}; it must be a Plan, such as default_plan()", "plan", plan
-        )
+    plan = plan_named(plan)
     kinds, metadata = (like, {}) if isinstance(like, Mapping) else tensors_and_metadata(like)
     tensors = laid_out(without(kinds, skip))
     distributions = {name: plan.distribution(name, tensors[name].shape) for name in tensors}
     for name, tensor in tensors.items():
-        check_fillable(name, tensor.dtype, distributions[name])
-    key, _ = resolve(seed, 0)  # type: ignore[misc]
+        check_fillable(name, tensor.dtype, tensor.shape, distributions[name])
+    key = model_seed(seed)
     header = encoded(tensors, {"format": "pt", **metadata, **_made_from(plan, key)})
     size = len(header) + max((tensor.end for tensor in tensors.values()), default=0)
     if size >= 1 << 63:
@@ -173,12 +170,17 @@ def without(tensors: Mapping[str, Value], skip: str | Sequence[str]) -> dict[str
     }
 
 
-def check_fillable(name: str, dtype: str, distribution: AnyDistribution) -> None:
+def check_fillable(
+    name: str, dtype: str, shape: tuple[int, ...], distribution: Resolved
+) -> None:
     """Refuse a dtype that cannot hold a tensor's initial values, before a file is begun."""
     if dtype in DRAWN:
-        reach = distribution._reach() if isinstance(distribution, Structure) else distribution
+        part = np.empty((0,) * len(shape), numpy_dtype(dtype))
         try:
-            fill_(np.empty(0, numpy_dtype(dtype)), reach, seed=0)
+            if isinstance(distribution, StructuredInitializer):
+                distribution.check(part, global_shape=shape)
+            else:
+                fill_(part, distribution, seed=0)
         except (TypeError, ValueError) as error:
             raise CheckpointError(f"tensor {name!r}: {error}") from None
     elif distribution != Constant(0.0) and not (distribution == Constant(1.0) and dtype in COUNTED):

@@ -5,11 +5,9 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
-from fastxavier._validation import choose_from
-from fastxavier.plans import AnyDistribution, Plan, PlanError
-from fastxavier.plans.presets import PLANS, gpt2_plan
+from fastxavier.initializers import Resolved
+from fastxavier.plans import PRESETS, Plan, PlanError, gpt2_plan, plan_named
 
 
 def add_plan_to(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +15,7 @@ def add_plan_to(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "plan",
         metavar="PLAN",
-        help=f"a plan's file (.toml or .json), or a preset: {', '.join(PLANS)}",
+        help=f"a plan's file (.toml or .json), or a preset: {', '.join(PRESETS)}",
     )
 
 
@@ -44,19 +42,10 @@ def plan_from(name: str, tensor_names: Iterable[str]) -> Plan:
     if name == "gpt2":
         blocks = (re.match(r"(?:transformer\.)?h\.([0-9]+)\.", tensor) for tensor in tensor_names)
         return gpt2_plan(len({block[1] for block in blocks if block}) or 12)
-    if name in PLANS:
-        return PLANS[name]()
-    if not Path(name).suffix and not Path(name).exists():
-        raise PlanError(
-            f"plan is {name!r}, which is not a file; {choose_from(name, PLANS)}, or a file in "
-            ".toml or .json"
-        )
-    return Plan.load(name)
+    return plan_named(name)
 
 
-def distributions_of(
-    plan: Plan, tensors: Mapping[str, tuple[int, ...]]
-) -> dict[str, AnyDistribution]:
+def distributions_of(plan: Plan, tensors: Mapping[str, tuple[int, ...]]) -> dict[str, Resolved]:
     """The distribution of each tensor; if one has no rule, the error also says how to skip it."""
     distributions = {}
     for name, shape in tensors.items():

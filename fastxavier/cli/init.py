@@ -20,6 +20,7 @@ from fastxavier._console import progress_bar, table
 from fastxavier.checkpoints import init_checkpoint, nbytes, tensors_like, without
 from fastxavier.cli._arguments import add_plan_to, add_skip_to, distributions_of, plan_from, seed
 from fastxavier.plans import Plan, Rule
+from fastxavier.plans._names import named
 
 Tensors = Mapping[str, tuple[str, tuple[int, ...]]]
 
@@ -151,7 +152,7 @@ def rows(plan: Plan, tensors: Tensors) -> list[tuple[str, ...]]:
     return [
         (
             " ".join(g for g in rule.names if any(fnmatchcase(name, g) for name in used[rule])),
-            "any" if rule.rank is None else str(rule.rank),
+            "any" if rule.ndim is None else str(rule.ndim),
             initializer(rule),
             f"{len(used[rule])}",
             f"{sum(math.prod(tensors[name][1]) for name in used[rule]):,}",
@@ -163,8 +164,9 @@ def rows(plan: Plan, tensors: Tensors) -> list[tuple[str, ...]]:
 
 def initializer(rule: Rule) -> str:
     """The initializer of a rule and its settings, numbers to 6 digits."""
-    settings = [
+    name, settings = named(rule.initializer)
+    numbers = [
         f"{key}={value:.6g}" if isinstance(value, float) else f"{key}={value}"
-        for key, value in rule.settings.items()
+        for key, value in settings.items()
     ]
-    return " ".join([rule.scheme, *settings])
+    return " ".join([name, *numbers])
