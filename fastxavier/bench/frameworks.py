@@ -1,4 +1,4 @@
-"""torch, JAX and Keras."""
+"""torch, JAX and Keras as implementations; implementations.py lists them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from fastxavier.bench.base import BLOCK, SEED, Array, Contestant, Fill
+from fastxavier.bench.base import BLOCK, SEED, Array, Fill, Implementation
 from fastxavier.distributions import Normal, TruncatedNormal, Uniform
 
 
-class Torch(Contestant):
-    """torch.nn.init, on a tensor that is the array's memory."""
+class Torch(Implementation):
+    """torch.nn.init on a tensor that shares the array's memory."""
 
     name, package = "torch", "torch"
     note = "in place"
@@ -23,7 +23,7 @@ class Torch(Contestant):
     @staticmethod
     def _tensor(array: Array) -> Any:
         torch = importlib.import_module("torch")
-        if array.dtype.name == "bfloat16":  # torch does not know NumPy's
+        if array.dtype.name == "bfloat16":  # from_numpy does not take ml_dtypes' bfloat16
             return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
         return torch.from_numpy(array)
 
@@ -60,7 +60,7 @@ class Torch(Contestant):
 
 
 class TorchCast(Torch):
-    """The same in float32, for where its 16-bit draws are not the distribution's."""
+    """Drawn in float32 and rounded, because 16-bit draws are not exact enough to be verified."""
 
     name, dtypes = "torch, cast", ("float16", "bfloat16")
     note = "float32 blocks, cast into place"
@@ -80,8 +80,8 @@ class TorchCast(Torch):
         return fill
 
 
-class Jax(Contestant):
-    """jax.random under jit; its results are immutable, so they are copied into the array."""
+class Jax(Implementation):
+    """jax.random under jit; results are immutable, so they are copied into the array."""
 
     name, package, threads = "JAX", "jax", "own"
     note = "result copied"
@@ -134,7 +134,7 @@ class Jax(Contestant):
 
 
 class JaxCast(Jax):
-    """The same in float32, for where its 16-bit draws are not the distribution's."""
+    """Drawn in float32 and rounded, because 16-bit draws are not exact enough to be verified."""
 
     name, dtypes = "JAX, cast", ("float16", "bfloat16")
     note = "float32, cast under jit; result copied"
@@ -143,10 +143,10 @@ class JaxCast(Jax):
         return np.dtype(np.float32)
 
 
-class Keras(Contestant):
-    """keras.initializers, on the backend its user chose or else the first that is installed.
+class Keras(Implementation):
+    """keras.initializers on the backend of the environment, or else the first that is installed.
 
-    Results are copied into the array. Its truncated normal is cut at 2 and nowhere else.
+    Results are copied into the array. Its truncated normal is always cut at 2 std.
     """
 
     name, package, threads = "Keras", "keras", "own"
@@ -157,7 +157,7 @@ class Keras(Contestant):
         if "KERAS_BACKEND" not in os.environ:
             installed = [name for name in ("jax", "torch", "tensorflow") if find_spec(name)]
             if not installed:
-                raise ImportError("Keras has no backend here: jax, torch or tensorflow")
+                raise ImportError("Keras needs a backend; install jax, torch or tensorflow")
             os.environ["KERAS_BACKEND"] = installed[0]
         return importlib.import_module("keras")
 

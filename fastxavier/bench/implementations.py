@@ -1,33 +1,25 @@
-"""Who fills an array, and how: memory itself, this package, and its peers as they document it.
+"""The table of all implementations: memory without arithmetic, this package, and other libraries.
 
-One short class each. Knows no clock and no statistics; libraries are imported when they fill.
+To add one, write a class (see base.py) and its row here; the tests and the command find it there.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from fastxavier.bench.base import (
-    DISTRIBUTIONS,
-    DTYPES,
-    SEED,
-    Array,
-    Contestant,
-    Fill,
-    dtype_named,
-)
+from fastxavier.bench.base import SEED, Array, Fill, Implementation
 from fastxavier.bench.frameworks import Jax, JaxCast, Keras, Torch, TorchCast
 from fastxavier.bench.libraries import MKLRandom, MKLRandomNormals, Numba, NumPy
 from fastxavier.distributions import Constant, Distribution
 from fastxavier.fill import fill_
 
-__all__ = ["CONTESTANTS", "DISTRIBUTIONS", "DTYPES", "Contestant", "dtype_named"]
+__all__ = ["IMPLEMENTATIONS", "PEERS", "Implementation"]
 
 
-class Memset(Contestant):
-    """What the memory takes from one thread: NumPy's fill of bytes is memset."""
+class Memset(Implementation):
+    """The memory bandwidth of one thread: NumPy's fill of bytes is memset."""
 
-    name, package, role, threads = "memset", "numpy", "limit", "one"
+    name, package, role, threads = "memset", "numpy", "memory", "one"
 
     def uniform(self, distribution: Distribution, array: Array, threads: int) -> Fill:
         data = array.view(np.uint8)
@@ -36,10 +28,10 @@ class Memset(Contestant):
     normal = truncated_normal = uniform
 
 
-class StreamingStores(Contestant):
-    """What it takes from all, by stores past the cache and no arithmetic."""
+class ConstantFill(Implementation):
+    """The memory bandwidth of all threads: this package's stores without arithmetic."""
 
-    name, package, role = "streaming stores", "fastxavier", "limit"
+    name, package, role = "constant fill", "fastxavier", "memory"
 
     def uniform(self, distribution: Distribution, array: Array, threads: int) -> Fill:
         constant = Constant(0.5)
@@ -48,7 +40,7 @@ class StreamingStores(Contestant):
     normal = truncated_normal = uniform
 
 
-class Fastxavier(Contestant):
+class Fastxavier(Implementation):
     """This package."""
 
     name, package, role = "fastxavier", "fastxavier", "ours"
@@ -58,11 +50,12 @@ class Fastxavier(Contestant):
 
     normal = truncated_normal = uniform
 
+
 MKL_BITS = ("ARS5", "SFMT19937", "MCG59", "PHILOX4X32X10")
 
-CONTESTANTS: tuple[Contestant, ...] = (
+IMPLEMENTATIONS: tuple[Implementation, ...] = (
     Memset(),
-    StreamingStores(),
+    ConstantFill(),
     Fastxavier(),
     *(NumPy(bits) for bits in ("PCG64", "SFC64", "Philox")),
     Torch(),
@@ -74,3 +67,4 @@ CONTESTANTS: tuple[Contestant, ...] = (
     *(MKLRandomNormals(bits, method) for bits in MKL_BITS for method in ("ICDF", "BoxMuller2")),
     Numba(),
 )
+PEERS = tuple(dict.fromkeys(one.package for one in IMPLEMENTATIONS if one.role == "peer"))

@@ -1,20 +1,69 @@
-"""NumPy, mkl_random and Numba."""
+"""NumPy, mkl_random and Numba as implementations; implementations.py lists them."""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
-from fastxavier.bench.base import SEED, Array, Contestant, Fill, _pool, by_blocks, rejecting, scaled
+from fastxavier.bench.base import BLOCK, SEED, Array, Fill, Implementation
 from fastxavier.distributions import Normal, TruncatedNormal, Uniform
 
 
-class NumPy(Contestant):
-    """A bit generator of numpy.random on each thread, drawing in place: "Multithreaded generation".
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """The pool for this number of threads, shared by all runs."""
+    return ThreadPoolExecutor(threads)
+
+
+def by_blocks(array: Array, drawn_in: DTypeLike, draw: Callable[[Array], object]) -> None:
+    """Call `draw` on each block of the array, through a buffer where the dtypes differ."""
+    direct = array.dtype == drawn_in
+    block = np.empty(0 if direct else min(BLOCK, array.size), drawn_in)
+    for first in range(0, array.size, BLOCK):
+        part = array[first : first + BLOCK]
+        out = part if direct else block[: len(part)]
+        draw(out)
+        if not direct:
+            part[:] = out
+
+
+def rejecting(draw: Callable[[Array], object], low: float, high: float) -> Callable[[Array], None]:
+    """`draw`, but values outside [low, high] are drawn again."""
+
+    def within(out: Array) -> None:
+        draw(out)
+        outside = np.flatnonzero((out < low) | (out > high))
+        while outside.size:
+            again = np.empty(outside.size, out.dtype)
+            draw(again)
+            out[outside] = again
+            outside = outside[(again < low) | (again > high)]
+
+    return within
+
+
+def scaled(
+    draw: Callable[[Array], object], location: float, scale: float
+) -> Callable[[Array], None]:
+    """`draw`, multiplied by the scale, plus the location."""
+
+    def to_scale(out: Array) -> None:
+        draw(out)
+        out *= out.dtype.type(scale)
+        if location:
+            out += out.dtype.type(location)
+
+    return to_scale
+
+
+class NumPy(Implementation):
+    """numpy.random in place, each thread with its own bit generator, as NumPy's guide shows.
 
     https://numpy.org/doc/stable/reference/random/multithreading.html
     """
@@ -72,8 +121,8 @@ class NumPy(Contestant):
         return self._fill(array, threads, drawer)
 
 
-class MKLRandom(Contestant):
-    """A generator of Intel's library, which makes new float64 arrays: here blocks, to copy."""
+class MKLRandom(Implementation):
+    """A generator of Intel's library. It only makes new float64 arrays: drawn in blocks, copied."""
 
     package, threads = "mkl_random", "one"
     note = "float64 blocks, copied"
@@ -94,7 +143,7 @@ class MKLRandom(Contestant):
 
 
 class MKLRandomNormals(MKLRandom):
-    """The same with one of its methods for normal draws."""
+    """Normal draws by one of the methods of Intel's library."""
 
     uniform = None  # type: ignore[assignment]
 
@@ -121,7 +170,7 @@ class MKLRandomNormals(MKLRandom):
 
 @cache
 def _numba_kernels() -> dict[str, Any]:
-    """The loops, compiled once: each thread draws from a generator of its own."""
+    """The loops, compiled once; each thread draws from its own generator."""
     numba = importlib.import_module("numba")
     prange = numba.prange
 
@@ -144,8 +193,8 @@ def _numba_kernels() -> dict[str, Any]:
     return {loop.__name__: numba.njit(parallel=True)(loop) for loop in loops}
 
 
-class Numba(Contestant):
-    """Loops over prange, compiled with parallel=True; its numpy.random is one for each thread.
+class Numba(Implementation):
+    """Loops over prange, compiled with parallel=True; numpy.random has one state per thread there.
 
     https://numba.readthedocs.io/en/stable/reference/numpysupported.html#random
     """
