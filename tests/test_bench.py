@@ -5,10 +5,8 @@ No time is asserted.
 
 import argparse
 import dataclasses
-import importlib.util
 import json
 import math
-import pathlib
 import re
 import subprocess
 import sys
@@ -277,7 +275,10 @@ WRONG = [
     (changed(("machine", "cpu"), None), "machine has no 'cpu'"),
     (changed(("machine",), "this"), "'machine' is 'this'; it must be an object"),
     (changed(("versions", "jax"), 5), "versions: 'jax' is 5; it must be a string or null"),
-    (changed(("repetitions",), 0), "repetitions is 0; it must be an integer from 1 up"),
+    (
+        changed(("repetitions",), 0),
+        "the benchmark: 'repetitions' is 0; it must be an integer from 1",
+    ),
     (changed(("runs",), {}), "'runs' is {}; it must be a list"),
     (changed(("runs",), []), "'runs' is empty; it must hold at least one result"),
     (changed(("runs",), [{}]), r"runs\[0\] has no 'distribution'"),
@@ -538,50 +539,3 @@ def test_a_first_run_that_is_interrupted_leaves_no_trace(before, tmp_path, monke
     assert list(tmp_path.iterdir()) == ([figures] if before else [])
     assert figures.is_symlink() == (before == "a link")
     assert before is None or figures.is_symlink() or figures.read_bytes() == before
-
-
-# ---- the maintainers' tools that compare -------------------------------------------------------
-
-
-def script(name):
-    """A program of tools/ as a module."""
-    path = pathlib.Path(__file__).parents[1] / "tools" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_a_ratio_that_fell_is_found(tmp_path):
-    compare = script("compare")
-    before = {
-        "a, fraction of memset": 0.5,
-        "b, fraction of memset": 0.5,
-        "c, fraction of memset": 0.5,
-        "a, times NumPy": 20.0,
-    }
-    after = {"a, fraction of memset": 0.43, "b, fraction of memset": 0.42, "a, times NumPy": 1.0}
-    assert compare.fallen(before, before, 0.15) == []
-    fallen = ["b, fraction of memset", "c, fraction of memset"]
-    assert compare.fallen(before, after, 0.15) == fallen
-    for number, ratio in (("0001", 0.5), ("0002", 0.6)):
-        run = tmp_path / "machine" / f"{number}_before.json"
-        run.parent.mkdir(exist_ok=True)
-        params = {"distribution": "uniform", "dtype": "float32"}
-        info = {"fraction of memset": ratio}
-        run.write_text(json.dumps({"benchmarks": [{"params": params, "extra_info": info}]}))
-    saved = {"uniform, float32, fraction of memset": 0.6}
-    assert compare.saved("before", tmp_path) == saved
-    with pytest.raises(SystemExit, match="no run 'after'"):
-        compare.saved("after", tmp_path)
-
-
-def test_a_count_that_strayed_is_found():
-    instructions = script("instructions")
-    table = {"a": 10.0, "b": 10.0, "c": 10.0}
-    assert instructions.strayed(table, table) == []
-    assert instructions.strayed({"a": 10.19, "b": 9.79, "d": 1.0}, table) == ["b", "d", "c"]
-    made_by, counts = instructions.read()
-    assert made_by
-    assert {kernel.split()[0] for kernel in counts} == set(instructions.ISAS)
-    assert len(counts) == 4 * 4 * len(instructions.ISAS)

@@ -25,11 +25,14 @@ def saved(name, storage=STORAGE):
         raise SystemExit(
             f"no run {name!r} under {storage}: pytest benchmarks --benchmark-save={name}"
         )
-    return {
+    ratios = {
         f"{benchmark['params']['distribution']}, {benchmark['params']['dtype']}, {ratio}": value
         for benchmark in json.loads(runs[-1].read_text())["benchmarks"]
         for ratio, value in benchmark["extra_info"].items()
     }
+    if not ratios:
+        raise SystemExit(f"run {name!r} has no ratios; run the whole of benchmarks/")
+    return ratios
 
 
 def fallen(before, after, tolerance):

@@ -71,9 +71,9 @@ def mismatch(array: Array, distribution: Distribution) -> str | None:
     """
     low, high = np.array(distribution.bounds).astype(array.dtype).astype(np.float64)
     with np.errstate(invalid="ignore"):  # NaN among 16-bit values warns
-        least, most = float(array.min()), float(array.max())
-    if not (low <= least and most <= high):
-        return f"values from {least:.6g} to {most:.6g}, not within [{low:.6g}, {high:.6g}]"
+        smallest, largest = float(array.min()), float(array.max())
+    if not (low <= smallest and largest <= high):
+        return f"values from {smallest:.6g} to {largest:.6g}, not within [{low:.6g}, {high:.6g}]"
     found = moments(array)
     shift = found.mean - distribution.mean
     off = shift / distribution.std

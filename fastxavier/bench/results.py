@@ -193,7 +193,7 @@ class Benchmark:
             return cls(
                 machine,
                 versions,
-                integer("repetitions", _value(data, "repetitions", int, "the benchmark"), 1),
+                _count(data, "repetitions", "the benchmark"),
                 tuple(
                     _read_run(one, f"runs[{i}]")
                     for i, one in enumerate(_items(data, "runs", "the benchmark"))
@@ -222,7 +222,6 @@ _JSON_NAMES = {
     dict: "an object",
     list: "a list",
     str: "a string",
-    int: "an integer",
     str | None: "a string or null",
     int | None: "an integer or null",
 }
@@ -248,14 +247,16 @@ def _items(data: Any, key: str, where: str) -> list[Any]:
     return items
 
 
+def _count(data: Any, key: str, where: str) -> int:
+    return integer(f"{where}: {key!r}", _value(data, key, object, where), 1)
+
+
 def _read_run(data: Any, where: str) -> Run:
     return Run(
         _value(data, "distribution", str, where),
         _value(data, "dtype", str, where),
-        *(
-            integer(f"{where}: {key!r}", _value(data, key, object, where), 1)
-            for key in ("nbytes", "count")
-        ),
+        _count(data, "nbytes", where),
+        _count(data, "count", where),
         tuple(
             _read_timing(one, f"{where}.timings[{i}]")
             for i, one in enumerate(_items(data, "timings", where))
@@ -273,7 +274,7 @@ def _read_timing(data: Any, where: str) -> Timing:
         _value(data, "package", str, where),
         choice(f"{where}: 'role'", _value(data, "role", str, where), ROLES),
         _value(data, "note", str, where),
-        None if threads is None else integer(f"{where}: 'threads'", threads, 1),
+        None if threads is None else _count(data, "threads", where),
         tuple(seconds),
         _value(data, "failure", str | None, where),
     )
