@@ -1,4 +1,7 @@
-"""Tables and progress bars: rich's on a terminal, plain lines without it or into a pipe."""
+"""Tables and progress bars: rich's on a terminal; plain lines without rich or into a pipe.
+
+Called by the commands, `init_` and the reports that print as tables.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,14 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+__all__ = ["columns", "progress_bar", "table"]
+
 Row = Sequence[str]
 
 
 @contextmanager
 def progress_bar(description: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show how much of `total` bytes is done; yields the function to tell so many bytes to."""
+    """Show progress through `total` bytes; yields the function to call with the bytes done."""
     try:
         from rich import progress as bars
     except ImportError:
@@ -31,7 +36,7 @@ def progress_bar(description: str, total: int) -> Iterator[Callable[[int], None]
 
 
 def columns(head: Row, rows: Sequence[Row]) -> list[str]:
-    """The lines of a plain table: its first column to the left, the others to the right."""
+    """The lines of a plain table: the first column flush left, the others flush right."""
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     return [
         "  ".join(
@@ -42,8 +47,20 @@ def columns(head: Row, rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def table(title: str, head: Row, rows: Sequence[Row]) -> None:
-    """Print a table: its first column to the left, the others to the right."""
+def table(title: str, head: Row, rows: Sequence[Row], legend: str = "") -> None:
+    """Print a table: the first column flush left, the others flush right.
+
+    Parameters
+    ----------
+    title : str
+        Above the table.
+    head : sequence of str
+        A heading for each column.
+    rows : sequence of sequence of str
+        The cells.
+    legend : str, optional
+        How to read the table, in a line or two; below it.
+    """
     try:
         from rich.console import Console
         from rich.table import Table
@@ -58,6 +75,16 @@ def table(title: str, head: Row, rows: Sequence[Row]) -> None:
                 shown.add_column(Text(name), justify="left" if i == 0 else "right")
             for row in rows:
                 shown.add_row(*map(Text, row))
-            Console().print(shown)
+            console = Console()
+            console.print(shown)
+            if legend:
+                console.print(Text(legend, style="table.caption"))
             return
-    print(title, *columns(head, rows), sep="\n")
+    for line in (title, *columns(head, rows), *legend.splitlines()):
+        print(_encodable(line))
+
+
+def _encodable(text: str) -> str:
+    """The text with a question mark for each character that stdout's encoding lacks."""
+    encoding = sys.stdout.encoding or "utf-8"
+    return text.encode(encoding, "replace").decode(encoding)

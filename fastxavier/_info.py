@@ -1,4 +1,4 @@
-"""What this build is and what it would use here: the answer of `info`."""
+"""What this build is and what it would use on this machine; behind `info` and the command."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Info", "info"]
 
 @dataclass(frozen=True)
 class Info:
-    """What `info` found. Prints as a table; ``asdict`` makes a dictionary of it."""
+    """What `info` found; prints as a table."""
 
     version: str
     stream_version: int
@@ -25,7 +25,7 @@ class Info:
     openmp: str | None
 
     def asdict(self) -> dict[str, object]:
-        """The same as a dictionary."""
+        """The fields as a dictionary."""
         return asdict(self)
 
     def __str__(self) -> str:
@@ -34,7 +34,7 @@ class Info:
             (
                 f"fastxavier  {self.version}, stream version {self.stream_version}",
                 f"CPU         {self.cpu}",
-                f"ISA         {self.isa} (runs here: {', '.join(self.available_isas)})",
+                f"ISA         {self.isa} (available: {', '.join(self.available_isas)})",
                 f"threads     {self.threads} ({openmp})",
             )
         )
@@ -54,14 +54,15 @@ def info() -> Info:
     Returns
     -------
     Info
-        With `version`, `stream_version` (of the contract of values), `cpu`, `isa` (in use),
-        `available_isas` (best first), `threads` (of a large fill) and `openmp` (year and month of
-        its specification, None in a build without OpenMP, which fills on one thread).
+        With `version`, `stream_version` (of the definition of all values drawn), `cpu`, `isa` (in
+        use), `available_isas` (best first), `threads` (of a large fill) and `openmp` (year and
+        month of its specification; None in a build without OpenMP, which fills on one thread).
 
     Raises
     ------
     RuntimeError
-        If the environment variable ``FASTXAVIER_ISA`` names no implementation that runs here.
+        If the environment variable ``FASTXAVIER_ISA`` names an instruction set that is not
+        available here.
     """
     openmp = _core.openmp_version()
     return Info(

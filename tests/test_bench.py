@@ -1,15 +1,14 @@
-"""The race: every contestant that is installed fills what it claims, and the arithmetic of times.
+"""The benchmark: every implementation fills what it claims; the arithmetic of times; the command.
 
 No time is asserted.
 """
 
 import argparse
 import dataclasses
-import importlib.util
 import json
 import math
-import pathlib
 import re
+import subprocess
 import sys
 import xml.etree.ElementTree as ET
 
@@ -18,74 +17,87 @@ import pytest
 from cases import DTYPES
 
 import fastxavier as fx
-from fastxavier.bench import implementations as peers
-from fastxavier.bench.benchmark import (
-    DISTRIBUTIONS,
-    Entry,
-    Heat,
-    Race,
-    fault,
-    run_heat,
-    surroundings,
-)
-from fastxavier.bench.implementations import CONTESTANTS, Contestant
+from fastxavier import cli
+from fastxavier._dtypes import FLOATS, dtype_named
+from fastxavier.bench import benchmark, report
+from fastxavier.bench import plot as bench_plot
+from fastxavier.bench.base import DISTRIBUTIONS, Implementation
+from fastxavier.bench.benchmark import environment, measure, mismatch
+from fastxavier.bench.implementations import IMPLEMENTATIONS, PEERS
 from fastxavier.bench.plot import plot
+from fastxavier.bench.results import Benchmark, Run, Timing
 from fastxavier.cli import bench
 
 COUNT = 40_003  # no multiple of a block, and more than one
 CLAIMS = [
     pytest.param(one, distribution, dtype, id=f"{one.name}-{distribution}-{dtype}")
-    for one in CONTESTANTS
+    for one in IMPLEMENTATIONS
     if one.version is not None
     for distribution in one.distributions
     for dtype in one.dtypes
 ]
 
 
-def test_the_registry_is_one_of_names_and_distributions():
-    assert len({one.name for one in CONTESTANTS}) == len(CONTESTANTS)
-    assert set(DISTRIBUTIONS) == set(peers.DISTRIBUTIONS)
-    assert all(
-        isinstance(distribution, peers.DISTRIBUTIONS[name])
-        for name, distribution in DISTRIBUTIONS.items()
-    )
-    assert all(peers.dtype_named(name) == DTYPES[name] for name in peers.DTYPES)
-    assert {one.role for one in CONTESTANTS} == {"limit", "ours", "peer"}
+def test_the_table_has_unique_names_known_roles_and_every_dtype():
+    assert len({one.name for one in IMPLEMENTATIONS}) == len(IMPLEMENTATIONS)
+    assert len({type(one) for one in DISTRIBUTIONS.values()}) == len(DISTRIBUTIONS)
+    assert all(one.distributions for one in IMPLEMENTATIONS)
+    assert all(set(one.dtypes) <= set(FLOATS) for one in IMPLEMENTATIONS)
+    assert all(dtype_named(name) == DTYPES[name] for name in FLOATS)
+    assert {one.role for one in IMPLEMENTATIONS} == {"memory", "ours", "peer"}
+    assert set(PEERS) == {one.package for one in IMPLEMENTATIONS if one.role == "peer"}
 
 
-@pytest.mark.filterwarnings("default")  # what a peer's own code warns of is its own affair
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import fastxavier",
+        "import fastxavier.plans",
+        "import fastxavier.checkpoints",
+        "import fastxavier._verify",
+        "from fastxavier import cli; cli.main(['info'])",
+    ],
+)
+def test_nothing_else_imports_the_benchmark(statement):
+    loaded = "sorted(name for name in sys.modules if name.startswith('fastxavier.bench'))"
+    command = [sys.executable, "-c", f"import sys; {statement}; print({loaded})"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert printed.splitlines()[-1] == "[]"
+
+
+@pytest.mark.filterwarnings("default")  # other libraries may warn
 @pytest.mark.parametrize(("one", "distribution", "dtype"), CLAIMS)
-def test_a_contestant_fills_what_it_claims(one, distribution, dtype):
+def test_an_implementation_fills_what_it_claims(one, distribution, dtype):
     array = np.full(COUNT, np.nan, DTYPES[dtype])
     one.filler(DISTRIBUTIONS[distribution], array, 2)()
-    if one.role == "limit":
+    if one.role == "memory":
         assert np.isfinite(array.astype(np.float64)).all()
     else:
-        assert fault(array, DISTRIBUTIONS[distribution]) is None
+        assert mismatch(array, DISTRIBUTIONS[distribution]) is None
 
 
 @pytest.mark.parametrize(
     "distribution", [fx.Uniform(0.5, 2.0), fx.Normal(3.0, 0.5), fx.TruncatedNormal(1.0, 0.3)]
 )
 @pytest.mark.parametrize(
-    "one", [one for one in CONTESTANTS if one.role == "peer" and one.version], ids=lambda o: o.name
+    "one",
+    [one for one in IMPLEMENTATIONS if one.role == "peer" and one.version],
+    ids=lambda o: o.name,
 )
 @pytest.mark.filterwarnings("default")
 def test_a_peer_draws_distributions_with_a_mean_too(one, distribution):
-    if (
-        any(isinstance(distribution, peers.DISTRIBUTIONS[name]) for name in one.distributions)
-        and "float32" in one.dtypes
-    ):
+    kinds = {type(DISTRIBUTIONS[name]) for name in one.distributions}
+    if type(distribution) in kinds and "float32" in one.dtypes:
         array = np.full(COUNT, np.nan, np.float32)
         one.filler(distribution, array, 1)()
-        assert fault(array, distribution) is None
+        assert mismatch(array, distribution) is None
 
 
 # ---- verifying -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("errors", [-7, -5, 5, 7])
-def test_fault_allows_six_standard_errors(errors):
+def test_mismatch_allows_six_standard_errors(errors):
     distribution, count = DISTRIBUTIONS["normal"], 20_000
     drawn = np.random.default_rng(5).normal(size=count)
     drawn -= drawn.mean()
@@ -93,31 +105,31 @@ def test_fault_allows_six_standard_errors(errors):
     shifted = drawn + errors * distribution.std / math.sqrt(count)
     shifted *= distribution.std / math.sqrt(np.mean(shifted**2))
     widened = drawn * math.sqrt(1 + errors * math.sqrt(2 / count))
-    assert fault(drawn, distribution) is None
+    assert mismatch(drawn, distribution) is None
     if abs(errors) < 6:
-        assert fault(shifted, distribution) is None
-        assert fault(widened, distribution) is None
+        assert mismatch(shifted, distribution) is None
+        assert mismatch(widened, distribution) is None
     else:
         assert re.fullmatch(
-            r"mean [+-]4.9\d% of std off, 7 standard errors", fault(shifted, distribution)
+            r"mean [+-]4.9\d% of std off, 7 standard errors", mismatch(shifted, distribution)
         )
         assert re.fullmatch(
-            r"variance [+-]7.00% off, 7 standard errors", fault(widened, distribution)
+            r"variance [+-]7.00% off, 7 standard errors", mismatch(widened, distribution)
         )
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -0.0501, 0.0501])
 @pytest.mark.parametrize("place", [0, COUNT - 1])
-def test_fault_sees_one_value_out_of_bounds(bad, place):
+def test_mismatch_sees_one_value_out_of_bounds(bad, place):
     distribution = DISTRIBUTIONS["uniform"]
     array = fx.fill_(np.empty(COUNT), distribution, seed=1)
-    assert fault(array, distribution) is None
+    assert mismatch(array, distribution) is None
     array[place] = bad
-    assert fault(array, distribution).startswith("values from")
+    assert mismatch(array, distribution).startswith("values from")
 
 
-class Homemade(Contestant):
-    """A contestant that is always installed and offers the uniform distribution in float32."""
+class Homemade(Implementation):
+    """An implementation that is always installed and offers the uniform distribution in float32."""
 
     package, dtypes, threads = "numpy", ("float32",), "one"
 
@@ -132,14 +144,14 @@ class Absent(Homemade):
     package = "a-package-that-does-not-exist"
 
 
-def test_who_fails_is_not_timed_and_says_why():
+def test_what_fails_is_skipped_and_says_why():
     def right(array):
         array[:] = np.random.default_rng(3).uniform(-0.05, 0.05, array.size)
 
     def raising(array):
-        raise ZeroDivisionError("by what\nelse")
+        raise ZeroDivisionError("first line\nsecond")
 
-    contestants = [
+    implementations = [
         Homemade("right", right),
         Homemade("idle", lambda array: None),
         Homemade("constant", lambda array: array.fill(0)),
@@ -148,121 +160,272 @@ def test_who_fails_is_not_timed_and_says_why():
         Absent("absent", right),
     ]
     memory = np.zeros(4 * COUNT, np.uint8)
-    arguments = {"threads": (1, 2), "rounds": 2, "contestants": contestants}
-    heat = run_heat("uniform", "float32", memory, **arguments)
-    assert [entry.name for entry in heat.timed] == ["right"]
-    assert [len(entry.seconds) for entry in heat.timed] == [2]
-    failures = {entry.name: entry.failure for entry in heat.failed}
+    arguments = {"threads": (1, 2), "repetitions": 2, "implementations": implementations}
+    run = measure("uniform", "float32", memory, **arguments)
+    assert [one.name for one in run.timed] == ["right"]
+    assert [len(one.seconds) for one in run.timed] == [2]
+    failures = {one.name: one.failure for one in run.skipped}
     assert list(failures) == ["idle", "constant", "narrow", "raising"]
-    assert failures["idle"] == "values from nan to nan"
+    assert failures["idle"] == "values from nan to nan, not within [-0.05, 0.05]"
     assert failures["constant"].startswith("variance -100.00% off")
     assert failures["narrow"].startswith("variance -7")
-    assert failures["raising"] == "ZeroDivisionError: by what"
-    assert not run_heat("normal", "float32", memory, **arguments).entries
-    assert not run_heat("uniform", "float64", memory[: 8 * (COUNT // 2)], **arguments).entries
+    assert failures["raising"] == "ZeroDivisionError: first line"
+    assert not measure("normal", "float32", memory, **arguments).timings
+    assert not measure("uniform", "float64", memory[: 8 * (COUNT // 2)], **arguments).timings
 
 
 # ---- arithmetic ----------------------------------------------------------------------------------
 
 
-def made_up_race():
+def made_up():
     """Round numbers: 1,000 float32 values, medians in microseconds."""
 
-    def entry(name, role, threads, microseconds, failure=None):
+    def timing(name, role, threads, microseconds, failure=None):
         seconds = tuple(1e-6 * value for value in microseconds)
         package = name.split()[0]
-        return Entry(name, package, role, "copied", threads, seconds, failure)
+        return Timing(name, package, role, "copied", threads, seconds, failure)
 
-    entries = (
-        entry("memset", "limit", 1, (2, 2, 3)),
-        entry("streaming stores", "limit", 1, (4, 4, 4)),
-        entry("streaming stores", "limit", 2, (1, 1, 9)),
-        entry("fastxavier", "ours", 1, (4, 5, 3)),
-        entry("fastxavier", "ours", 2, (2, 2, 2)),
-        entry("numpy", "peer", 1, (40, 40, 40)),
-        entry("jax", "peer", None, (20, 10, 30)),
-        entry("torch", "peer", 2, (), "mean off"),
+    timings = (
+        timing("memset", "memory", 1, (2, 2, 3)),
+        timing("constant fill", "memory", 1, (4, 4, 4)),
+        timing("constant fill", "memory", 2, (1, 1, 9)),
+        timing("fastxavier", "ours", 1, (4, 5, 3)),
+        timing("fastxavier", "ours", 2, (2, 2, 2)),
+        timing("numpy", "peer", 1, (40, 40, 40)),
+        timing("jax", "peer", None, (20, 10, 30)),
+        timing("torch", "peer", 2, (), "mean off"),
     )
-    heats = tuple(
-        Heat(distribution, dtype, 4000, 1000, entries)
+    runs = tuple(
+        Run(distribution, dtype, 4000, 1000, timings)
         for distribution in DISTRIBUTIONS
         for dtype in ("float32", "bfloat16")
     )
-    machine, versions = surroundings()
-    return Race(machine, versions | {"jax": "1.2"}, 3, heats)
+    machine, versions = environment()
+    return Benchmark(machine, versions | {"jax": "1.2"}, 3, runs)
 
 
 def test_ratios_of_made_up_times():
-    heat = made_up_race().heats[0]
-    by_name = {(entry.name, entry.threads): entry for entry in heat.entries}
+    run = made_up().runs[0]
+    by_name = {(one.name, one.threads): one for one in run.timings}
     ours, alone = by_name["fastxavier", 2], by_name["fastxavier", 1]
-    assert heat.fastest_peer.name == "jax"
-    assert heat.ours == [ours, alone]
-    assert alone.least == 3e-6
+    assert run.fastest_peer.name == "jax"
+    assert run.ours == [ours, alone]
+    assert alone.best == 3e-6
     assert alone.median == 4e-6
-    assert heat.gigabytes_per_second(ours) == pytest.approx(2.0)
-    assert heat.nanoseconds_per_value(ours) == pytest.approx(2.0)
-    assert heat.of_limit(alone) == pytest.approx(0.5)  # of memset, not of two threads' stores
-    assert heat.of_limit(ours) == pytest.approx(0.5)  # of two threads' stores
-    assert heat.of_limit(by_name["jax", None]) == pytest.approx(0.05)
-    assert heat.of_fastest_peer(ours) == pytest.approx(10)
-    assert heat.of_fastest_peer(by_name["numpy", 1]) == pytest.approx(0.5)
-    assert [entry.name for entry in heat.failed] == ["torch"]
-    assert by_name["torch", 2] not in heat.timed
+    assert run.gigabytes_per_second(ours) == pytest.approx(2.0)
+    assert run.nanoseconds(ours.median) == pytest.approx(2.0)
+    assert run.nanoseconds(alone.best) == pytest.approx(3.0)
+    # Of memset, not of a constant fill on two threads.
+    assert run.bandwidth_fraction(alone) == pytest.approx(0.5)
+    assert run.bandwidth_fraction(ours) == pytest.approx(0.5)  # of a constant fill on two threads
+    assert run.bandwidth_fraction(by_name["jax", None]) == pytest.approx(0.05)
+    assert run.times_fastest_peer(ours) == pytest.approx(10)
+    assert run.times_fastest_peer(by_name["numpy", 1]) == pytest.approx(0.5)
+    assert [one.name for one in run.skipped] == ["torch"]
+    assert by_name["torch", 2] not in run.timed
 
 
-def test_a_race_survives_json():
-    race = made_up_race()
-    written = json.loads(json.dumps(race.asdict()))
-    assert Race.from_dict(written) == race
-    assert set(written) == {"format", "machine", "versions", "rounds", "distributions", "heats"}
+def test_ratios_to_what_was_not_timed():
+    run = made_up().runs[0]
+    alone = dataclasses.replace(run, timings=tuple(run.ours))
+    assert alone.fastest_peer is None
+    assert alone.times_fastest_peer(alone.ours[0]) is None
+    assert alone.bandwidth_fraction(alone.ours[0]) is None
+
+
+def test_a_benchmark_survives_json():
+    found = made_up()
+    written = json.loads(json.dumps(found.asdict()))
+    assert Benchmark.from_dict(written) == found
+    assert set(written) == {
+        "format",
+        "machine",
+        "versions",
+        "repetitions",
+        "distributions",
+        "runs",
+    }
     assert {"cpu", "isa", "threads", "cores", "system", "python"} <= set(written["machine"])
     assert written["distributions"]["uniform"] == "Uniform(low=-0.05, high=0.05)"
-    heat = written["heats"][0]
-    assert set(heat) == {"distribution", "dtype", "nbytes", "count", "entries"}
-    assert heat["entries"][4]["of_fastest_peer"] == pytest.approx(10)
-    assert heat["entries"][-1]["failure"] == "mean off"
-    for wrong in (written | {"format": 0}, [], {"format": 1}, written | {"heats": [{}]}):
-        with pytest.raises(ValueError, match=r"it must be 1|lacks or has otherwise"):
-            Race.from_dict(wrong)
+    run = written["runs"][0]
+    assert set(run) == {"distribution", "dtype", "nbytes", "count", "timings"}
+    assert run["timings"][4]["times_fastest_peer"] == pytest.approx(10)
+    assert run["timings"][-1]["failure"] == "mean off"
+
+
+def changed(path, value):
+    """The made-up benchmark as JSON, but for the value at a path; None removes it."""
+    written = json.loads(json.dumps(made_up().asdict()))
+    place = written
+    for key in path[:-1]:
+        place = place[key]
+    if value is None:
+        del place[path[-1]]
+    else:
+        place[path[-1]] = value
+    return written
+
+
+TIMING = ("runs", 1, "timings", 2)
+WRONG = [
+    ([], "the benchmark is \\[\\]; it must be an object"),
+    ({}, "the benchmark has no 'format'"),
+    ({"format": 1}, "the benchmark has no 'machine'"),
+    (changed(("format",), 0), "the benchmark has format 0; it must be 1"),
+    (changed(("machine", "cpu"), None), "machine has no 'cpu'"),
+    (changed(("machine",), "this"), "'machine' is 'this'; it must be an object"),
+    (changed(("versions", "jax"), 5), "versions: 'jax' is 5; it must be a string or null"),
+    (
+        changed(("repetitions",), 0),
+        "the benchmark: 'repetitions' is 0; it must be an integer from 1",
+    ),
+    (changed(("runs",), {}), "'runs' is {}; it must be a list"),
+    (changed(("runs",), []), "'runs' is empty; it must hold at least one result"),
+    (changed(("runs",), [{}]), r"runs\[0\] has no 'distribution'"),
+    (changed(("runs", 1, "count"), 0), r"runs\[1\]: 'count' is 0; it must be an integer from 1"),
+    (changed(("runs", 1, "nbytes"), -4), r"runs\[1\]: 'nbytes' is -4; it must be an integer from"),
+    (changed(("runs", 1, "count"), 1.5), r"runs\[1\]: 'count' is 1.5, a float; it must be"),
+    (changed(("runs", 1, "timings"), []), r"runs\[1\]: 'timings' is empty"),
+    (changed((*TIMING, "role"), "limit"), r"timings\[2\]: 'role' is 'limit'; It must be one of"),
+    (changed((*TIMING, "threads"), 0), r"timings\[2\]: 'threads' is 0; it must be an integer"),
+    (changed((*TIMING, "threads"), "2"), r"'threads' is '2'; it must be an integer or null"),
+    (changed((*TIMING, "seconds"), [1.0, 0.0]), r"'seconds' has 0.0; times must be above 0"),
+    (changed((*TIMING, "seconds"), ["1"]), r"'seconds' is '1', a str; it must be a real number"),
+    (changed((*TIMING, "failure"), None), r"runs\[1\].timings\[2\] has no 'failure'"),
+]
+
+
+@pytest.mark.parametrize(("data", "message"), WRONG, ids=[message for _, message in WRONG])
+def test_a_file_that_is_wrong_says_where(data, message, tmp_path, capsys):
+    with pytest.raises(ValueError, match=message):
+        Benchmark.from_dict(data)
+    file = tmp_path / "wrong.json"
+    file.write_text(json.dumps(data))
+    assert cli.main(["bench", "--from", str(file)]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert re.fullmatch(rf"fastxavier: error: .*wrong\.json: .*{message}.*\n", printed.err)
+
+
+@pytest.mark.parametrize("content", [b"", b"no JSON", b"\xff\xfe\x00"])
+def test_a_file_that_is_not_json_says_so(content, tmp_path, capsys):
+    (tmp_path / "wrong.json").write_bytes(content)
+    assert cli.main(["bench", "--from", str(tmp_path / "wrong.json")]) == 2
+    assert "wrong.json is not a JSON file: " in capsys.readouterr().err
 
 
 # ---- what is shown -------------------------------------------------------------------------------
 
 
-def test_the_plot_is_svg_and_the_same_bytes_each_time(tmp_path):
+STARTS = {".svg": b"<?xml", ".png": b"\x89PNG", ".pdf": b"%PDF", ".PNG": b"\x89PNG"}
+
+
+@pytest.mark.parametrize("ending", STARTS)
+def test_a_plot_has_the_format_of_its_ending_and_the_same_bytes_each_time(ending, tmp_path):
     pytest.importorskip("matplotlib")
-    for name in ("one.svg", "two.svg"):
-        plot(made_up_race(), tmp_path / name)
+    one, two = tmp_path / f"one{ending}", tmp_path / f"two{ending}"
+    for path in (one, two):
+        plot(made_up(), path)
+    assert one.read_bytes().startswith(STARTS[ending])
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_the_plot_is_svg(tmp_path):
+    pytest.importorskip("matplotlib")
+    plot(made_up(), tmp_path / "one.svg")
     root = ET.parse(tmp_path / "one.svg").getroot()
     assert root.tag == "{http://www.w3.org/2000/svg}svg"
     assert len(list(root.iter("{http://www.w3.org/2000/svg}path"))) > 50
-    assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
 
 
-def test_a_race_without_peers_is_drawn_as_well(tmp_path):
+@pytest.mark.parametrize("name", ["never.jpg", "never", "never.svgz", ".svg"])
+def test_other_endings_are_refused(name, tmp_path):
+    with pytest.raises(ValueError, match=r"must end in \.svg, \.png or \.pdf") as raised:
+        plot(made_up(), tmp_path / name)
+    assert raised.value.argument == "path"
+    assert set(raised.value.choices) == set(bench_plot.FORMATS)
+    assert not list(tmp_path.iterdir())
+
+
+def test_other_endings_are_refused_before_measuring(monkeypatch, capsys):
+    monkeypatch.setattr(benchmark, "measure", None)
+    with pytest.raises(SystemExit):
+        command("--plot", "picture.jpg")
+    message = "'picture.jpg' is not a name for a picture; it must end in .svg, .png or .pdf"
+    assert message in capsys.readouterr().err
+
+
+def test_a_benchmark_without_peers_is_drawn_as_well(tmp_path):
     pytest.importorskip("matplotlib")
-    race = made_up_race()
+    found = made_up()
     alone = tuple(
-        dataclasses.replace(heat, entries=tuple(e for e in heat.entries if e.role != "peer"))
-        for heat in race.heats
+        dataclasses.replace(run, timings=tuple(one for one in run.timings if one.role != "peer"))
+        for run in found.runs
     )
-    plot(dataclasses.replace(race, heats=alone), tmp_path / "alone.svg")
+    plot(dataclasses.replace(found, runs=alone), tmp_path / "alone.svg")
     assert ET.parse(tmp_path / "alone.svg").getroot().tag.endswith("svg")
 
 
-def test_a_race_in_which_this_package_failed_is_not_drawn(tmp_path):
+def test_a_benchmark_in_which_this_package_failed_is_not_drawn(tmp_path):
     pytest.importorskip("matplotlib")
-    race = made_up_race()
-    with pytest.raises(ValueError, match="no heat in which fastxavier was timed"):
-        plot(dataclasses.replace(race, heats=()), tmp_path / "never.svg")
+    with pytest.raises(ValueError, match="no run in which fastxavier was timed"):
+        plot(dataclasses.replace(made_up(), runs=()), tmp_path / "never.svg")
 
 
 def test_without_matplotlib_the_plot_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ImportError, match=r'pip install "fastxavier\[plots\]"'):
-        plot(made_up_race(), tmp_path / "never.svg")
+        plot(made_up(), tmp_path / "never.svg")
     assert not (tmp_path / "never.svg").exists()
+
+
+def cells(line):
+    return re.split(r"  +", line.strip())
+
+
+def test_the_table_of_a_run(capsys):
+    report.show_run(made_up().runs[0])
+    title, head, *rows = capsys.readouterr().out.strip().splitlines()
+    assert title == "uniform, float32, 3.906 KiB (1,000 values)"
+    assert cells(head) == [
+        "implementation",
+        "threads",
+        "GB/s",
+        "best ns",
+        "median ns",
+        "% of memory bandwidth",
+        "\N{MULTIPLICATION SIGN} fastest peer",
+    ]
+    assert [cells(row) for row in rows[:7]] == [
+        ["constant fill", "2", "4.00", "1.000", "1.000", "100.0", "20"],
+        ["memset", "1", "2.00", "2.000", "2.000", "100.0", "10"],
+        ["fastxavier", "2", "2.00", "2.000", "2.000", "50.0", "10"],
+        ["constant fill", "1", "1.00", "4.000", "4.000", "50.0", "5"],
+        ["fastxavier", "1", "1.00", "3.000", "4.000", "50.0", "5"],
+        ["jax", "own pool", "0.20", "10.000", "20.000", "5.0", "1"],
+        ["numpy", "1", "0.10", "40.000", "40.000", "5.0", "0.5"],
+    ]
+    assert rows[7:9] == report.LEGEND.splitlines()
+    assert rows[9:] == ["skipped: torch, threads 2: mean off"]
+
+
+def test_the_table_of_the_summary(capsys):
+    report.show_summary(made_up())
+    lines = capsys.readouterr().out.strip().splitlines()
+    assert cells(lines[1]) == [
+        "distribution",
+        "dtype",
+        "size",
+        "threads",
+        "best ns",
+        "median ns",
+        "% of memory bandwidth",
+        "\N{MULTIPLICATION SIGN} fastest peer",
+        "fastest peer",
+    ]
+    figures = ["1", "3.000", "4.000", "50.0", "5", "jax"]
+    assert cells(lines[3]) == ["uniform", "float32", "3.906 KiB", *figures]
+    assert lines[14:16] == report.LEGEND.splitlines()
 
 
 @pytest.mark.parametrize(
@@ -275,11 +438,11 @@ def test_sizes(text, float32s):
 
 def test_sizes_that_hold_no_value():
     with pytest.raises(ValueError, match="size is 3 bytes; it must hold a value of each dtype"):
-        command("--size", 3, "--dtype", "float16", "float32", "--threads", 1, "--rounds", 1)
+        command("--size", 3, "--dtype", "float16", "float32", "--threads", 1, "--repetitions", 1)
 
 
 @pytest.mark.parametrize("text", ["", "x", "0", "-1", "1MB", "1e", "1.5.5", "0.5"])
-def test_what_is_no_size_is_refused(text):
+def test_what_is_not_a_size_is_refused(text):
     with pytest.raises(argparse.ArgumentTypeError, match="is"):
         bench.size(text)
 
@@ -293,38 +456,52 @@ def command(*arguments):
 
 def test_the_command(tmp_path, capsys):
     pytest.importorskip("matplotlib")
-    chosen = (
-        "--distribution uniform --dtype float32 float16 --size 64KiB 1e4 --threads 1 --rounds 2"
-    )
-    figures, picture = tmp_path / "benchmark.json", tmp_path / "race.svg"
-    files = ("--json", figures, "--plot", picture)
+    chosen = "--distribution uniform --dtype float32 float16 --size 64KiB 1e4 --threads 1"
+    figures, picture = tmp_path / "benchmark.json", tmp_path / "benchmark.svg"
+    files = ("--repetitions", 2, "--json", figures, "--plot", picture)
     assert command(*chosen.split(), "--peers", "numpy", *files) == 0
-    raced = capsys.readouterr().out
-    assert "uniform, float32, 64 KiB (16,384 values)" in raced
-    race = json.loads(figures.read_text())
-    assert [heat["count"] for heat in race["heats"]] == [16_384, 32_768, 10_000, 10_000]
-    names = {entry["name"] for entry in race["heats"][0]["entries"]}
+    printed = capsys.readouterr().out
+    assert "uniform, float32, 64 KiB (16,384 values)" in printed
+    found = json.loads(figures.read_text())
+    assert [run["count"] for run in found["runs"]] == [16_384, 32_768, 10_000, 10_000]
+    names = {one["name"] for one in found["runs"][0]["timings"]}
     bits = {"NumPy PCG64", "NumPy SFC64", "NumPy Philox"}
-    assert names == {"memset", "streaming stores", "fastxavier"} | bits
-    assert all(len(e["seconds"]) == 2 for heat in race["heats"] for e in heat["entries"])
+    assert names == {"memset", "constant fill", "fastxavier"} | bits
+    assert all(len(one["seconds"]) == 2 for run in found["runs"] for one in run["timings"])
     assert ET.parse(picture).getroot().tag.endswith("svg")
 
     again = tmp_path / "again.svg"
     assert command("--from", figures, "--plot", again) == 0
-    assert capsys.readouterr().out.strip() in raced
+    assert capsys.readouterr().out.strip() in printed
     assert again.read_bytes() == picture.read_bytes()
 
 
+def test_the_command_without_peers(tmp_path, capsys):
+    chosen = "--distribution normal --dtype float32 --size 4KiB --threads 1 --repetitions 1"
+    assert command(*chosen.split(), "--json", tmp_path / "alone.json", "--peers") == 0
+    found = json.loads((tmp_path / "alone.json").read_text())
+    assert {one["role"] for one in found["runs"][0]["timings"]} == {"memory", "ours"}
+
+
 def test_the_command_when_this_package_fails(tmp_path, capsys):
-    race = made_up_race()
+    found = made_up()
     failed = tuple(
-        dataclasses.replace(e, seconds=(), failure="mean off") if e.role == "ours" else e
-        for e in race.heats[0].entries
+        dataclasses.replace(one, seconds=(), failure="mean off") if one.role == "ours" else one
+        for one in found.runs[0].timings
     )
-    heats = (dataclasses.replace(race.heats[0], entries=failed),)
-    (tmp_path / "benchmark.json").write_text(json.dumps(dataclasses.replace(race, heats=heats).asdict()))
+    found = dataclasses.replace(found, runs=(dataclasses.replace(found.runs[0], timings=failed),))
+    (tmp_path / "benchmark.json").write_text(json.dumps(found.asdict()))
     assert command("--from", tmp_path / "benchmark.json") == 1
-    assert "not timed: fastxavier, threads 1: mean off" in capsys.readouterr().out
+    assert "skipped: fastxavier, threads 1: mean off" in capsys.readouterr().out
+
+
+def test_help_lists_the_choices(capsys):
+    with pytest.raises(SystemExit):
+        command("--help")
+    text = " ".join(capsys.readouterr().out.split())
+    assert ", ".join(DISTRIBUTIONS) in text
+    assert ", ".join(PEERS) in text
+    assert all(name in text for name in FLOATS)
 
 
 @pytest.mark.parametrize(
@@ -338,21 +515,21 @@ def test_what_the_command_refuses(arguments, capsys):
 
 
 @pytest.mark.parametrize("file", ["--json", "--plot"])
-def test_a_file_that_cannot_be_written_is_told_before_the_race(file, tmp_path, monkeypatch):
-    monkeypatch.setattr(bench, "run_heat", None)
-    monkeypatch.setattr(bench.race_plot, "matplotlib", lambda: None)
+def test_a_file_that_cannot_be_written_is_told_before_measuring(file, tmp_path, monkeypatch):
+    monkeypatch.setattr(benchmark, "measure", None)
+    monkeypatch.setattr(bench_plot, "matplotlib", lambda: None)
     with pytest.raises(FileNotFoundError):
-        command(file, tmp_path / "no" / "race")
+        command(file, tmp_path / "no" / "benchmark.svg")
 
 
-@pytest.mark.parametrize("before", [None, b"an earlier race", "a link"])
-def test_a_first_heat_that_is_interrupted_leaves_no_trace(before, tmp_path, monkeypatch):
+@pytest.mark.parametrize("before", [None, b"an earlier benchmark", "a link"])
+def test_a_first_run_that_is_interrupted_leaves_no_trace(before, tmp_path, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(bench, "run_heat", interrupted)
-    monkeypatch.setattr(bench.race_plot, "matplotlib", lambda: None)
-    figures, picture = tmp_path / "benchmark.json", tmp_path / "race.svg"
+    monkeypatch.setattr(benchmark, "measure", interrupted)
+    monkeypatch.setattr(bench_plot, "matplotlib", lambda: None)
+    figures, picture = tmp_path / "benchmark.json", tmp_path / "benchmark.svg"
     if before == "a link":
         figures.symlink_to("not yet there")
     elif before:
@@ -362,43 +539,3 @@ def test_a_first_heat_that_is_interrupted_leaves_no_trace(before, tmp_path, monk
     assert list(tmp_path.iterdir()) == ([figures] if before else [])
     assert figures.is_symlink() == (before == "a link")
     assert before is None or figures.is_symlink() or figures.read_bytes() == before
-
-
-# ---- the guards of benchmarks/ -------------------------------------------------------------------
-
-
-def script(name):
-    """A program of benchmarks/ as a module."""
-    path = pathlib.Path(__file__).parents[1] / "tools" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_a_ratio_that_fell_is_found(tmp_path):
-    compare = script("compare")
-    before = {"a, of memset": 0.5, "b, of memset": 0.5, "c, of memset": 0.5, "a, times NumPy": 20.0}
-    after = {"a, of memset": 0.43, "b, of memset": 0.42, "a, times NumPy": 1.0}
-    assert compare.fallen(before, before, 0.15) == []
-    assert compare.fallen(before, after, 0.15) == ["b, of memset", "c, of memset"]
-    for number, ratio in (("0001", 0.5), ("0002", 0.6)):
-        run = tmp_path / "machine" / f"{number}_before.json"
-        run.parent.mkdir(exist_ok=True)
-        params = {"distribution": "uniform", "dtype": "float32"}
-        info = {"of memset": ratio}
-        run.write_text(json.dumps({"benchmarks": [{"params": params, "extra_info": info}]}))
-    assert compare.saved("before", tmp_path) == {"uniform, float32, of memset": 0.6}
-    with pytest.raises(SystemExit, match="no run 'after'"):
-        compare.saved("after", tmp_path)
-
-
-def test_a_count_that_strayed_is_found():
-    instructions = script("instructions")
-    table = {"a": 10.0, "b": 10.0, "c": 10.0}
-    assert instructions.strayed(table, table) == []
-    assert instructions.strayed({"a": 10.19, "b": 9.79, "d": 1.0}, table) == ["b", "d", "c"]
-    made_by, counts = instructions.read()
-    assert made_by
-    assert {kernel.split()[0] for kernel in counts} == set(instructions.ISAS)
-    assert len(counts) == 4 * 4 * len(instructions.ISAS)

@@ -1,11 +1,12 @@
-"""Two saved runs of pytest-benchmark, ratio by ratio; exits with 1 if one fell too far.
+"""Compare two saved runs of pytest-benchmark ratio by ratio; exit with 1 if one fell too far.
 
     pytest benchmarks --benchmark-save=before
     pytest benchmarks --benchmark-save=after && python tools/compare.py before after
 
-Ratios, measured in turn on one array, not seconds: they say the same on a machine that has become
-busier or slower. The one to memset is judged; NumPy's speed differs from process to process by more
-than a regression worth finding, so the one to it is shown only.
+Ratios rather than seconds, because they stay the same on a machine that has become busier or
+slower; benchmarks/test_fills.py takes them in turn on one array. Only the fraction of memset's
+speed decides. NumPy's speed differs from process to process by more than a regression worth
+finding, so the ratio to it is only printed. Called by maintainers; docs/benchmarks.md shows how.
 """
 
 import argparse
@@ -13,30 +14,33 @@ import json
 import sys
 from pathlib import Path
 
-JUDGED = "of memset"
+DECIDES = "fraction of memset"
 STORAGE = Path(".benchmarks")
 
 
 def saved(name, storage=STORAGE):
-    """Name to ratio, of the last run that was saved under a name."""
+    """The ratios of the last run saved under this name, by distribution, dtype and ratio."""
     runs = sorted(storage.glob(f"*/[0-9][0-9][0-9][0-9]_{name}.json"), key=lambda run: run.name)
     if not runs:
         raise SystemExit(
             f"no run {name!r} under {storage}: pytest benchmarks --benchmark-save={name}"
         )
-    return {
+    ratios = {
         f"{benchmark['params']['distribution']}, {benchmark['params']['dtype']}, {ratio}": value
         for benchmark in json.loads(runs[-1].read_text())["benchmarks"]
         for ratio, value in benchmark["extra_info"].items()
     }
+    if not ratios:
+        raise SystemExit(f"run {name!r} has no ratios; run the whole of benchmarks/")
+    return ratios
 
 
 def fallen(before, after, tolerance):
-    """Names of those judged that are missing in `after`, or less by more than a part."""
+    """The ratios that decide and are missing in `after`, or lower by more than the tolerance."""
     return [
         name
         for name, value in before.items()
-        if name.endswith(JUDGED) and after.get(name, 0.0) < (1 - tolerance) * value
+        if name.endswith(DECIDES) and after.get(name, 0.0) < (1 - tolerance) * value
     ]
 
 
@@ -45,9 +49,12 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("before", help="name of a saved run")
-    parser.add_argument("after", help="name of another")
+    parser.add_argument("after", help="name of another saved run")
     parser.add_argument(
-        "--tolerance", type=float, default=0.15, help="part that may be lost (default: 0.15)"
+        "--tolerance",
+        type=float,
+        default=0.15,
+        help="fraction of a ratio that may be lost (default: 0.15)",
     )
     options = parser.parse_args()
     before, after = saved(options.before), saved(options.after)

@@ -1,1 +1,1 @@
-"""The asv suite: what each commit takes. FASTXAVIER_BENCH=full lengthens the axes."""
+"""The asv suite: the speed of each commit. FASTXAVIER_BENCH=full runs all dtypes and sizes."""

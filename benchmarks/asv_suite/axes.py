@@ -1,4 +1,4 @@
-"""The axes that benchmarks run over, brief by default; and arrays to fill. Times nothing."""
+"""The parameters that the benchmarks of this folder run over, and the arrays they fill."""
 
 import os
 
@@ -26,10 +26,10 @@ ISAS = list(_core.available_isas())
 
 
 def touched(count, dtype):
-    """An array whose pages are there."""
+    """An array whose memory pages exist, since it has been written."""
     return np.zeros(count, DTYPES[dtype]) + DTYPES[dtype].type(0)
 
 
 def fill(array, distribution, threads=1):
-    """What is timed."""
+    """The call that is timed."""
     fx.fill_(array, distribution, seed=7, stream=3, threads=threads)

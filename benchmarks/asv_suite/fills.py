@@ -1,4 +1,4 @@
-"""Filling one array: by distribution, dtype, size and threads; by layout; by instruction set; cold."""
+"""Filling one array, by distribution, dtype, size, threads, layout and instruction set."""
 
 import numpy as np
 
@@ -54,7 +54,7 @@ class InstructionSet:
 
 
 class FreshPages:
-    """Memory that the operating system has yet to give: each call gets other pages."""
+    """Memory that has not been touched, so that the operating system maps it during the fill."""
 
     params = (THREADS,)
     param_names = ("threads",)
@@ -75,7 +75,7 @@ class FreshPages:
 
 
 class Call:
-    """What a call costs beside the values: one of them."""
+    """What a call costs, whatever the size: it fills one value."""
 
     def setup(self):
         self.array, self.distribution = np.zeros(1, np.float32), DISTRIBUTIONS["uniform"]

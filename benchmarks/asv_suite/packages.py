@@ -1,4 +1,4 @@
-"""The package as a whole: models of many tensors, and importing it."""
+"""Models of many tensors, and importing the package."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ LAYERS, WIDTH = 12, 768
 
 
 def model():
-    """Names and arrays as large as GPT-2's smallest."""
+    """The names and shapes of the smallest GPT-2."""
     shapes = {"wte.weight": (50_257, WIDTH), "wpe.weight": (1024, WIDTH)}
     for i in range(LAYERS):
         for name, rows, columns in (
@@ -30,7 +30,7 @@ def model():
 
 
 def tiny_model():
-    """A thousand tensors in which there is nothing to fill."""
+    """A thousand tensors of a few values: what is timed is the cost per tensor."""
     return {f"layers.{i}.bias": np.zeros(8, np.float32) for i in range(1000)}
 
 
@@ -43,7 +43,7 @@ class Model:
 
     def setup(self, name, threads):
         if not hasattr(fx, "init_"):
-            raise NotImplementedError("this commit fills no models")
+            raise NotImplementedError("this commit cannot initialize models")
         self.arrays = MODELS[name]()
 
     def time_init(self, name, threads):
@@ -63,7 +63,7 @@ class Import:
         return "import numpy"
 
     def track_modules(self):
-        """How many modules an import of the package adds to NumPy's."""
+        """Modules that importing the package loads beside NumPy's."""
         count = "import sys, {}; print(len(sys.modules))"
         numpy, package = (
             int(subprocess.check_output([sys.executable, "-c", count.format(name)]))

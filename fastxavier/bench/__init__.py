@@ -1,0 +1,1 @@
+"""The comparison with other libraries. Only the command ``fastxavier bench`` imports it."""

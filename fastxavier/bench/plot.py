@@ -1,6 +1,6 @@
-"""The picture of a race: how fast each package fills, distribution by distribution, and how far ahead this one is.
+"""The picture of a benchmark: how fast each package fills, and how much faster this one is.
 
-Knows no package by name; matplotlib is imported when it is drawn.
+Called by ``fastxavier bench --plot``; matplotlib is imported when something is drawn.
 """
 
 from __future__ import annotations
@@ -8,15 +8,17 @@ from __future__ import annotations
 import itertools
 import os
 import statistics
+from pathlib import PurePath
 from typing import Any
 
-from fastxavier.bench.benchmark import Heat, Race
+from fastxavier._validation import ArgumentValueError
+from fastxavier.bench.results import Benchmark, Run
 
-__all__ = ["plot"]
+__all__ = ["matplotlib", "picture_format", "plot"]
 
 OURS = "#1b4f9c"
 GREY = "#5f6368"
-PEERS = (  # a colour and a shape each, in the order of the race
+PEERS = (  # colour and marker of each peer, by name
     ("#d9822b", "s"),
     ("#c23b3b", "D"),
     ("#7a4fa3", "^"),
@@ -25,7 +27,7 @@ PEERS = (  # a colour and a shape each, in the order of the race
     ("#8a7a2c", "X"),
     ("#4f8f9d", "p"),
 )
-MEMORY, TOGETHER, ALONE = "memory itself", "fastxavier", "fastxavier, 1 thread"
+MEMORY, TOGETHER, ALONE = "memory bandwidth", "fastxavier", "fastxavier, 1 thread"
 BESIDE: dict[str, Any] = {
     "xycoords": ("axes fraction", "data"),
     "va": "center",
@@ -33,46 +35,74 @@ BESIDE: dict[str, Any] = {
 }
 HEADING = 0.85  # height of a distribution's name, in rows
 
+# Ending to metadata: without a date, the same benchmark gives the same bytes.
+FORMATS: dict[str, dict[str, None]] = {
+    ".svg": {"Date": None},
+    ".png": {},
+    ".pdf": {"CreationDate": None},
+}
 
-def plot(race: Race, path: str | os.PathLike[str]) -> None:
-    """Draw, of each distribution and dtype of a race, the heat of the largest size, as SVG.
 
-    A row shows gigabytes a second, on a logarithmic axis: what memory takes; this package, on all
-    threads and on one; and of each peer's contestants the fastest. A line leads from the fastest
-    peer to this package and says how many times as fast it is. The same race gives the same bytes.
-
-    Parameters
-    ----------
-    race : Race
-        A heat in which this package was not timed is left out.
-    path : path-like
-        Written over.
+def picture_format(path: str | os.PathLike[str]) -> str:
+    """The format that the ending of a file's name stands for.
 
     Raises
     ------
     ValueError
-        If there is no other.
+        If it is not ``.svg``, ``.png`` or ``.pdf``.
+    """
+    ending = PurePath(path).suffix.lower()
+    if ending not in FORMATS:
+        raise ArgumentValueError(
+            f"{os.fspath(path)!r} is not a name for a picture; it must end in .svg, .png or .pdf",
+            "path",
+            path,
+            FORMATS,
+        )
+    return ending
+
+
+def plot(benchmark: Benchmark, path: str | os.PathLike[str]) -> None:
+    """Draw the run of the largest size of each distribution and dtype.
+
+    A row shows gigabytes per second on a logarithmic axis: the memory bandwidth; this package on
+    all threads and on one; and the fastest implementation of each other package. A line leads
+    from the fastest peer to this package and says how many times as fast it is. The same
+    benchmark gives the same bytes.
+
+    Parameters
+    ----------
+    benchmark : Benchmark
+        A run in which this package was not timed is left out.
+    path : path-like
+        Overwritten; its name ends in ``.svg``, ``.png`` or ``.pdf``.
+
+    Raises
+    ------
+    ValueError
+        If the name ends otherwise, or this package was timed in no run.
     ImportError
         If matplotlib is missing: ``pip install "fastxavier[plots]"``.
     """
+    ending = picture_format(path)
     mpl, figure_class = matplotlib()
-    heats = _largest(race)
-    if not heats:
-        raise ValueError("the race has no heat in which fastxavier was timed; it must have one")
+    runs = _largest(benchmark)
+    if not runs:
+        raise ValueError("the benchmark has no run in which fastxavier was timed, so no picture")
     style: dict[Any, Any] = {
         "svg.hashsalt": "fastxavier",
         "font.family": "DejaVu Sans",
         "font.size": 9,
     }
     with mpl.rc_context(style):
-        figure = figure_class(figsize=(8, 1.7 + 0.36 * len(heats)))
+        figure = figure_class(figsize=(8, 1.7 + 0.36 * len(runs)), dpi=150)
         figure.set_layout_engine("constrained")
         axes = figure.subplots()
-        _draw(axes, heats)
-        figure.suptitle(_headline(heats), x=0.01, ha="left", fontsize=11.5, fontweight="bold")
-        axes.set_title(_small_print(race, heats), loc="left", fontsize=8, color=GREY)
+        _draw(axes, runs)
+        figure.suptitle(_headline(runs), x=0.01, ha="left", fontsize=11.5, fontweight="bold")
+        axes.set_title(_small_print(benchmark, runs), loc="left", fontsize=8, color=GREY)
         figure.legend(loc="outside lower center", ncols=5, frameon=False, fontsize=8.5)
-        figure.savefig(path, format="svg", metadata={"Date": None})
+        figure.savefig(path, format=ending[1:], metadata=FORMATS[ending])
 
 
 def matplotlib() -> tuple[Any, Any]:
@@ -85,54 +115,54 @@ def matplotlib() -> tuple[Any, Any]:
     return matplotlib, Figure
 
 
-def _largest(race: Race) -> list[Heat]:
-    """Of each distribution and dtype the heat of the largest size, in the order of the race."""
-    largest: dict[tuple[str, str], Heat] = {}
-    for heat in race.heats:
-        key = heat.distribution, heat.dtype
-        if heat.ours and (key not in largest or heat.nbytes > largest[key].nbytes):
-            largest[key] = heat
+def _largest(benchmark: Benchmark) -> list[Run]:
+    """The run of the largest size of each distribution and dtype, in the order of the runs."""
+    largest: dict[tuple[str, str], Run] = {}
+    for run in benchmark.runs:
+        key = run.distribution, run.dtype
+        if run.ours and (key not in largest or run.nbytes > largest[key].nbytes):
+            largest[key] = run
     return list(largest.values())
 
 
-def _headline(heats: list[Heat]) -> str:
-    """How far ahead, in one line."""
-    times = [heat.of_fastest_peer(heat.ours[0]) for heat in heats]
+def _headline(runs: list[Run]) -> str:
+    """How much faster, in one line."""
+    times = [run.times_fastest_peer(run.ours[0]) for run in runs]
     known = [value for value in times if value is not None]
     if not known:
         return "How fast fastxavier fills an array"
     return (
         f"{min(known):.2g} to {max(known):.2g} times as fast as the fastest peer, "
-        f"{statistics.geometric_mean(known):.2g} times in the mean"
+        f"geometric mean {statistics.geometric_mean(known):.2g}"
     )
 
 
-def _small_print(race: Race, heats: list[Heat]) -> str:
-    """Where, of what, and which versions."""
-    raced = {entry.package for heat in heats for entry in heat.timed}
+def _small_print(benchmark: Benchmark, runs: list[Run]) -> str:
+    """The machine, the size and the versions."""
+    timed = {one.package for run in runs for one in run.timed}
     versions = ", ".join(
         f"{name} {version.partition('+')[0]}"
-        for name, version in race.versions.items()
-        if version and name in raced
+        for name, version in benchmark.versions.items()
+        if version and name in timed
     )
-    sizes = " and ".join(dict.fromkeys(heat.size for heat in heats))
-    machine = race.machine
+    sizes = " and ".join(dict.fromkeys(run.size for run in runs))
+    machine = benchmark.machine
     return (
         f"{machine['cpu']}, {machine['isa']}, {machine['threads']} threads; one array of {sizes}; "
-        f"medians of up to {race.rounds} rounds\n{versions}"
+        f"medians of up to {benchmark.repetitions} repetitions\n{versions}"
     )
 
 
-def _points(heat: Heat) -> dict[str, float]:
-    """What a row shows, and where: of each name the fastest."""
+def _points(run: Run) -> dict[str, float]:
+    """What a row shows, and where: the fastest of each name."""
     points: dict[str, float] = {}
-    for entry in heat.timed:
+    for one in run.timed:
         name = {
-            "limit": MEMORY,
-            "ours": ALONE if entry.threads == 1 else TOGETHER,
-            "peer": entry.package,
-        }[entry.role]
-        points.setdefault(name, heat.gigabytes_per_second(entry))
+            "memory": MEMORY,
+            "ours": ALONE if one.threads == 1 else TOGETHER,
+            "peer": one.package,
+        }[one.role]
+        points.setdefault(name, run.gigabytes_per_second(one))
     return points
 
 
@@ -149,15 +179,15 @@ def _looks(rows: list[dict[str, float]]) -> dict[str, dict[str, Any]]:
     return {name: look | {"linestyle": "none"} for name, look in looks.items()}
 
 
-def _draw(axes: Any, heats: list[Heat]) -> None:
-    looks = _looks([_points(heat) for heat in heats])
+def _draw(axes: Any, runs: list[Run]) -> None:
+    looks = _looks([_points(run) for run in runs])
     y, rows = 0.0, {}
-    for distribution, group in itertools.groupby(heats, key=lambda heat: heat.distribution):
+    for distribution, group in itertools.groupby(runs, key=lambda run: run.distribution):
         axes.annotate(distribution.replace("_", " "), (0, y), **BESIDE)
         y += HEADING
-        for heat in group:
-            _row(axes, heat, y, looks)
-            rows[y] = heat.dtype
+        for run in group:
+            _row(axes, run, y, looks)
+            rows[y] = run.dtype
             y += 1
     for name, look in looks.items():
         axes.plot([], [], **look, label=name)
@@ -173,14 +203,14 @@ def _draw(axes: Any, heats: list[Heat]) -> None:
     axes.spines[["top", "right", "left"]].set_visible(False)
 
 
-def _row(axes: Any, heat: Heat, y: float, looks: dict[str, dict[str, Any]]) -> None:
-    """One heat, and how far this package is ahead."""
-    points = _points(heat)
-    best, peer = heat.ours[0], heat.fastest_peer
+def _row(axes: Any, run: Run, y: float, looks: dict[str, dict[str, Any]]) -> None:
+    """One run, and how much faster this package is."""
+    points = _points(run)
+    best, peer = run.ours[0], run.fastest_peer
     if peer:
-        ends = [heat.gigabytes_per_second(entry) for entry in (peer, best)]
+        ends = [run.gigabytes_per_second(one) for one in (peer, best)]
         axes.plot(ends, [y, y], color=OURS, linewidth=2, alpha=0.4, zorder=1)
-        times = f"{heat.of_fastest_peer(best):.2g} times"
+        times = f"{run.times_fastest_peer(best):.2g} times"
         axes.annotate(times, (1.01, y), color=OURS, **BESIDE)
     for name, speed in points.items():
         axes.plot(speed, y, **looks[name], zorder=3 if name in (TOGETHER, ALONE) else 2)

@@ -1,4 +1,8 @@
-"""fastxavier bench: a race of whatever is installed, on one array, each verified first."""
+"""fastxavier bench: this package beside NumPy, torch, JAX and others, whichever are installed.
+
+Each fills the same array and is verified before it is timed. The benchmark is imported when the
+command runs, so that no other command pays for it.
+"""
 
 from __future__ import annotations
 
@@ -6,66 +10,111 @@ import argparse
 import itertools
 import json
 import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastxavier._console import table
+from fastxavier._dtypes import FLOATS, dtype_named
 from fastxavier._info import info
-from fastxavier.bench import plot as race_plot
-from fastxavier.bench.benchmark import UNITS, Entry, Heat, Race, run_heat, surroundings
-from fastxavier.bench.implementations import CONTESTANTS, DISTRIBUTIONS, DTYPES, dtype_named
 
-PEERS = list(dict.fromkeys(one.package for one in CONTESTANTS if one.role == "peer"))
+if TYPE_CHECKING:
+    from fastxavier.bench.results import Benchmark
+
+
+class Names:
+    """Choices of an option that are looked up when it is used."""
+
+    def __init__(self, find: Callable[[], Iterable[str]]) -> None:
+        self.find = find
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.find())
+
+
+def distributions() -> tuple[str, ...]:
+    """Names of the distributions that are compared."""
+    from fastxavier.bench.base import DISTRIBUTIONS
+
+    return tuple(DISTRIBUTIONS)
+
+
+def peers() -> tuple[str, ...]:
+    """Names of the packages that are compared with this one."""
+    from fastxavier.bench.implementations import PEERS
+
+    return PEERS
 
 
 class Size(NamedTuple):
-    """Of an array: bytes, or a number of values."""
+    """The size of an array, as bytes or as a number of values."""
 
     number: int
     of_values: bool
 
     def nbytes(self, itemsize: int) -> int:
-        """In bytes, of whole values."""
+        """The bytes of whole values."""
         return self.number * itemsize if self.of_values else self.number // itemsize * itemsize
 
 
 def size(text: str) -> Size:
-    """What a command line says: 262144, 256KiB and 1GiB are bytes, 1e8 is a number of values."""
+    """Read a size: 262144, 256KiB and 1GiB are bytes, 1e8 is a number of values."""
+    from fastxavier.bench.results import UNITS
+
     read = re.fullmatch(r"(\d+(?:\.\d+)?)(e\d+|KiB|MiB|GiB|)", text)
     if read is None:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no size; write bytes as 262144, 256KiB or 1GiB, or values as 1e8"
+            f"{text!r} is not a size; write bytes as 262144, 256KiB or 1GiB, or values as 1e8"
         )
     number, unit = read.groups()
     of_values = unit.startswith("e")
-    found = int(float(number + unit) if of_values else float(number) * UNITS[unit])
-    return Size(positive(str(found)), of_values)
+    exact = float(number + unit) if of_values else float(number) * UNITS[unit]
+    if exact == float("inf"):
+        raise OverflowError("--size is beyond the largest float (infinity); write a smaller one")
+    return Size(positive(str(int(exact))), of_values)
 
 
 def positive(text: str) -> int:
-    """A whole number from 1 up."""
+    """Read an integer from 1 up."""
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 up")
+        raise argparse.ArgumentTypeError(f"{text!r} is not an integer from 1 up")
     return int(text)
+
+
+def picture(text: str) -> str:
+    """Read the name of a picture, which must have the ending of a format that can be written."""
+    from fastxavier.bench.plot import picture_format
+
+    try:
+        picture_format(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 def add_to(commands: Any) -> None:
     """Add the command to the parser's."""
     parser = commands.add_parser(
         "bench",
-        help="race NumPy, torch, JAX and others, whatever is installed",
-        description="Race whatever is installed, on one array; each contestant is verified first.",
-    )
-    sixteen = "bfloat16" if find_spec("ml_dtypes") else "float16"
-    parser.add_argument(
-        "--distribution", nargs="+", choices=DISTRIBUTIONS, default=list(DISTRIBUTIONS)
+        help="compare with NumPy, torch, JAX and others that are installed",
+        description="Time this package and every other one that is installed, on the same array. "
+        "Each is verified before it is timed.",
     )
     parser.add_argument(
-        "--dtype", nargs="+", choices=DTYPES, default=["float32", "float64", sixteen]
+        "--distribution",
+        nargs="+",
+        choices=Names(distributions),
+        metavar="NAME",
+        help="%(choices)s; default: all",
+    )
+    parser.add_argument(
+        "--dtype",
+        nargs="+",
+        choices=FLOATS,
+        help="default: float32 float64 bfloat16 (float16 without ml_dtypes)",
     )
     parser.add_argument(
         "--size",
@@ -74,112 +123,72 @@ def add_to(commands: Any) -> None:
         help="bytes (262144, 256KiB, 1GiB) or values (1e8); default: 256KiB 1GiB",
     )
     parser.add_argument("--threads", nargs="+", type=positive, help="default: 1 and all")
-    parser.add_argument("--rounds", type=positive, help="turns of each contestant; default: 7")
     parser.add_argument(
-        "--peers", nargs="*", choices=PEERS, default=PEERS, metavar="PEER", help=", ".join(PEERS)
+        "--repetitions", type=positive, help="timings of each implementation; default: 7"
     )
-    parser.add_argument("--quick", action="store_true", help="4 MiB and 3 rounds, if not given")
-    parser.add_argument("--json", metavar="FILE", help="write every figure")
-    parser.add_argument("--plot", metavar="FILE", help="draw the heats of the largest size, as SVG")
+    parser.add_argument(
+        "--peers",
+        nargs="*",
+        choices=Names(peers),
+        metavar="PACKAGE",
+        help="%(choices)s; default: all that are installed",
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="4 MiB and 3 repetitions, unless given"
+    )
+    parser.add_argument("--json", metavar="FILE", help="write every time and ratio")
+    parser.add_argument(
+        "--plot",
+        metavar="FILE",
+        type=picture,
+        help="draw the runs of the largest size, as .svg, .png or .pdf",
+    )
     parser.add_argument("--from", dest="source", metavar="FILE", help="show what --json wrote")
     parser.set_defaults(run=run)
 
 
-def title(heat: Heat) -> str:
-    """What was raced for."""
-    distribution = heat.distribution.replace("_", " ")
-    return f"{distribution}, {heat.dtype}, {heat.size} ({heat.count:,} values)"
+def measured(options: argparse.Namespace) -> Benchmark:
+    """Make the runs; each is shown and written when it is done."""
+    from fastxavier.bench import benchmark, report
+    from fastxavier.bench.implementations import IMPLEMENTATIONS
+    from fastxavier.bench.results import Benchmark
 
-
-def threads(entry: Entry) -> str:
-    """How many, or that nobody knows."""
-    return "own" if entry.threads is None else str(entry.threads)
-
-
-def ratio(value: float | None) -> str:
-    """To two digits or so."""
-    return "" if value is None else f"{value:.3g}"
-
-
-def show_heat(heat: Heat) -> None:
-    """Print the table of a heat, and who failed."""
-    rows = [
-        (
-            entry.name,
-            threads(entry),
-            f"{heat.gigabytes_per_second(entry):.2f}",
-            f"{heat.nanoseconds_per_value(entry):.3f}",
-            f"{entry.least / heat.count * 1e9:.3f}",
-            f"{heat.of_limit(entry):.1%}",
-            ratio(heat.of_fastest_peer(entry)),
-        )
-        for entry in heat.timed
-    ]
-    head = ("", "threads", "GB/s", "ns a value", "least", "of limit", "of fastest peer")
-    table(f"\n{title(heat)}", head, rows)
-    for entry in heat.failed:
-        print(f"not timed: {entry.name}, threads {threads(entry)}: {entry.failure}")
-
-
-def show_summary(race: Race) -> None:
-    """Print how far ahead this package is, and how the values of others came into the array."""
-    rows = [
-        (
-            heat.distribution.replace("_", " "),
-            heat.dtype,
-            heat.size,
-            threads(entry),
-            f"{heat.nanoseconds_per_value(entry):.3f}",
-            f"{heat.of_limit(entry):.1%}",
-            ratio(heat.of_fastest_peer(entry)),
-            heat.fastest_peer.name if heat.fastest_peer else "",
-        )
-        for heat in race.heats
-        for entry in heat.ours
-    ]
-    head = ("fastxavier", "dtype", "size", "threads", "ns a value", "of limit", "times", "the fastest peer")  # fmt: skip  # noqa: E501
-    table(
-        "\nMedians; the limit is memset or streaming stores, on as many threads or fewer",
-        head,
-        rows,
-    )
-    notes = dict.fromkeys(
-        f"{e.package}: {e.note}" for heat in race.heats for e in heat.entries if e.note
-    )
-    print(*notes, sep="\n")
-    absent = [package for package, version in race.versions.items() if version is None]
-    if absent:
-        print(f"not installed: {', '.join(absent)}")
-
-
-def raced(options: argparse.Namespace) -> Race:
-    """Run the heats; each is shown, and written, when it is done."""
+    sixteen = "bfloat16" if find_spec("ml_dtypes") else "float16"
+    dtypes = options.dtype or ["float32", "float64", sixteen]
     sizes = options.size or ([size("4MiB")] if options.quick else [size("256KiB"), size("1GiB")])
-    counts = options.threads or sorted({1, info().threads})
-    rounds = options.rounds or (3 if options.quick else 7)
-    itemsizes = {dtype: dtype_named(dtype).itemsize for dtype in options.dtype}
-    most = max(one.nbytes(itemsize) for one in sizes for itemsize in itemsizes.values())
-    if min(one.nbytes(itemsize) for one in sizes for itemsize in itemsizes.values()) == 0:
-        raise ValueError(f"size is {min(sizes)[0]} bytes; it must hold a value of each dtype")
+    threads = options.threads or sorted({1, info().threads})
+    repetitions = options.repetitions or (3 if options.quick else 7)
+    for dtype, one in itertools.product(dtypes, sizes):
+        if one.nbytes(FLOATS[dtype].itemsize) == 0:
+            raise ValueError(f"size is {one.number} bytes; it must hold a value of each dtype")
     for path in filter(None, (options.json, options.plot)):
-        try_to_write(Path(path).resolve())  # the race is long
-    memory = np.empty(most, np.uint8)
-    chosen = [one for one in CONTESTANTS if one.role != "peer" or one.package in options.peers]
-    race = Race(*surroundings(), rounds, ())
-    for one, distribution, dtype in itertools.product(sizes, options.distribution, options.dtype):
-        part = memory[: one.nbytes(itemsizes[dtype])]
-        heat = run_heat(
-            distribution, dtype, part, threads=counts, rounds=rounds, contestants=chosen
+        check_writable(Path(path).resolve())  # measuring takes long
+    arrays = {dtype: dtype_named(dtype) for dtype in dtypes}
+    memory = np.empty(
+        max(one.nbytes(dtype.itemsize) for one in sizes for dtype in arrays.values()), np.uint8
+    )
+    packages = peers() if options.peers is None else options.peers
+    chosen = [one for one in IMPLEMENTATIONS if one.role != "peer" or one.package in packages]
+    found = Benchmark(*benchmark.environment(), repetitions, ())
+    names = options.distribution or distributions()
+    for one, distribution, dtype in itertools.product(sizes, names, dtypes):
+        run = benchmark.measure(
+            distribution,
+            dtype,
+            memory[: one.nbytes(arrays[dtype].itemsize)],
+            threads=threads,
+            repetitions=repetitions,
+            implementations=chosen,
         )
-        show_heat(heat)
-        race = replace(race, heats=(*race.heats, heat))
+        report.show_run(run)
+        found = replace(found, runs=(*found.runs, run))
         if options.json:
-            write(race, options.json)
-    return race
+            write(found, options.json)
+    return found
 
 
-def try_to_write(path: Path) -> None:
-    """Raise what writing there would raise, and leave no trace."""
+def check_writable(path: Path) -> None:
+    """Raise what writing there would raise, and leave the folder as it was."""
     existed = path.exists()
     with path.open("ab"):
         pass
@@ -187,25 +196,40 @@ def try_to_write(path: Path) -> None:
         path.unlink()
 
 
-def write(race: Race, path: str) -> None:
-    """All figures, for machines."""
-    Path(path).write_text(json.dumps(race.asdict(), indent=1) + "\n")
+def write(found: Benchmark, path: str) -> None:
+    """Write every time and ratio as JSON."""
+    Path(path).write_text(json.dumps(found.asdict(), indent=1) + "\n")
+
+
+def read(path: str) -> Benchmark:
+    """Read what `write` wrote; a ValueError names the file."""
+    from fastxavier.bench.results import Benchmark
+
+    text = Path(path).read_bytes()
+    try:
+        return Benchmark.from_dict(json.loads(text))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not a JSON file: {error}") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 def run(options: argparse.Namespace) -> int:
-    """Race, or read a race; print it; write what is asked for."""
+    """Measure, or read what was measured; print it; write what is asked for."""
+    from fastxavier.bench import plot, report
+
     if options.plot:
-        race_plot.matplotlib()  # before the race, which is long
+        plot.matplotlib()  # a missing package is told before measuring, which takes long
     if options.source:
-        race = Race.from_dict(json.loads(Path(options.source).read_text()))
-        for heat in race.heats:
-            show_heat(heat)
+        found = read(options.source)
+        for one in found.runs:
+            report.show_run(one)
     else:
         print(info())
-        race = raced(options)
-    show_summary(race)
+        found = measured(options)
+    report.show_summary(found)
     if options.json:
-        write(race, options.json)
+        write(found, options.json)
     if options.plot:
-        race_plot.plot(race, options.plot)
-    return 1 if any(entry.role == "ours" for heat in race.heats for entry in heat.failed) else 0
+        plot.plot(found, options.plot)
+    return 1 if any(one.role == "ours" for run in found.runs for one in run.skipped) else 0

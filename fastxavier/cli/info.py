@@ -1,4 +1,4 @@
-"""fastxavier info: what this build is and what it runs on."""
+"""fastxavier info: version, CPU, instruction set and threads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fastxavier._info import info
 def add_to(commands: Any) -> None:
     """Add the command to the parser's."""
     parser = commands.add_parser("info", help="version, CPU, instruction set, threads")
-    parser.add_argument("--json", action="store_true", help="for machines")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=run)
 
 

@@ -1,0 +1,202 @@
+"""torch, JAX and Keras as implementations; implementations.py lists them."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from fastxavier.bench.base import BLOCK, SEED, Array, Fill, Implementation
+from fastxavier.distributions import Normal, TruncatedNormal, Uniform
+
+
+class Torch(Implementation):
+    """torch.nn.init on a tensor that shares the array's memory."""
+
+    name, package = "torch", "torch"
+    note = "in place"
+
+    @staticmethod
+    def _tensor(array: Array) -> Any:
+        torch = importlib.import_module("torch")
+        if array.dtype.name == "bfloat16":  # from_numpy does not take ml_dtypes' bfloat16
+            return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+        return torch.from_numpy(array)
+
+    def _fill(self, array: Array, threads: int, draw: Callable[[Any], object]) -> Fill:
+        set_threads = importlib.import_module("torch").set_num_threads
+        tensor = self._tensor(array)
+
+        def fill() -> None:
+            set_threads(threads)
+            draw(tensor)
+
+        return fill
+
+    def uniform(self, distribution: Uniform, array: Array, threads: int) -> Fill:
+        init = importlib.import_module("torch.nn.init")
+        return self._fill(
+            array, threads, lambda t: init.uniform_(t, distribution.low, distribution.high)
+        )
+
+    def normal(self, distribution: Normal, array: Array, threads: int) -> Fill:
+        init = importlib.import_module("torch.nn.init")
+        return self._fill(
+            array, threads, lambda t: init.normal_(t, distribution.mean, distribution.std)
+        )
+
+    def truncated_normal(self, distribution: TruncatedNormal, array: Array, threads: int) -> Fill:
+        init = importlib.import_module("torch.nn.init")
+        parent = distribution.parent
+        return self._fill(
+            array,
+            threads,
+            lambda t: init.trunc_normal_(t, parent.mean, parent.std, *distribution.bounds),
+        )
+
+
+class TorchCast(Torch):
+    """Drawn in float32 and rounded, because 16-bit draws are not exact enough to be verified."""
+
+    name, dtypes = "torch, cast", ("float16", "bfloat16")
+    note = "float32 blocks, cast into place"
+
+    def _fill(self, array: Array, threads: int, draw: Callable[[Any], object]) -> Fill:
+        torch = importlib.import_module("torch")
+        block = torch.empty(min(BLOCK, array.size))
+        parts = self._tensor(array).split(BLOCK)
+
+        def fill() -> None:
+            torch.set_num_threads(threads)
+            for part in parts:
+                drawn = block[: len(part)]
+                draw(drawn)
+                part.copy_(drawn)
+
+        return fill
+
+
+class Jax(Implementation):
+    """jax.random under jit; results are immutable, so they are copied into the array."""
+
+    name, package, threads = "JAX", "jax", "own"
+    note = "result copied"
+
+    def _drawn_in(self, array: Array) -> np.dtype[Any]:
+        return array.dtype
+
+    def _fill(self, array: Array, draw: Callable[..., Any]) -> Fill:
+        jax = importlib.import_module("jax")
+        jitted = jax.jit(
+            lambda key: draw(key, array.shape, self._drawn_in(array)).astype(array.dtype)
+        )
+        wide = array.dtype == np.float64
+        key = jax.random.key(SEED)
+
+        def fill() -> None:
+            with jax.enable_x64(wide):
+                np.copyto(array, np.asarray(jitted(key)))
+
+        return fill
+
+    def uniform(self, distribution: Uniform, array: Array, threads: int) -> Fill:
+        random = importlib.import_module("jax.random")
+        return self._fill(
+            array,
+            lambda key, shape, dtype: random.uniform(
+                key, shape, dtype, minval=distribution.low, maxval=distribution.high
+            ),
+        )
+
+    def normal(self, distribution: Normal, array: Array, threads: int) -> Fill:
+        random = importlib.import_module("jax.random")
+        return self._fill(
+            array,
+            lambda key, shape, dtype: (
+                distribution.mean + distribution.std * random.normal(key, shape, dtype)
+            ),
+        )
+
+    def truncated_normal(self, distribution: TruncatedNormal, array: Array, threads: int) -> Fill:
+        random, parent = importlib.import_module("jax.random"), distribution.parent
+        return self._fill(
+            array,
+            lambda key, shape, dtype: (
+                parent.mean
+                + parent.std
+                * random.truncated_normal(key, distribution.low, distribution.high, shape, dtype)
+            ),
+        )
+
+
+class JaxCast(Jax):
+    """Drawn in float32 and rounded, because 16-bit draws are not exact enough to be verified."""
+
+    name, dtypes = "JAX, cast", ("float16", "bfloat16")
+    note = "float32, cast under jit; result copied"
+
+    def _drawn_in(self, array: Array) -> np.dtype[Any]:
+        return np.dtype(np.float32)
+
+
+class Keras(Implementation):
+    """keras.initializers on the backend of the environment, or else the first that is installed.
+
+    Results are copied into the array. Its truncated normal is always cut at 2 std.
+    """
+
+    name, package, threads = "Keras", "keras", "own"
+    note = "result copied"
+
+    @staticmethod
+    def _keras() -> Any:
+        if "KERAS_BACKEND" not in os.environ:
+            installed = [name for name in ("jax", "torch", "tensorflow") if find_spec(name)]
+            if not installed:
+                raise ImportError("Keras needs a backend; install jax, torch or tensorflow")
+            os.environ["KERAS_BACKEND"] = installed[0]
+        return importlib.import_module("keras")
+
+    def _fill(self, array: Array, threads: int, initializer: Callable[..., Any]) -> Fill:
+        keras = self._keras()
+        backend = keras.backend.backend()
+
+        def fill() -> None:
+            drawn = initializer(array.shape, dtype=array.dtype.name)
+            np.copyto(array, keras.ops.convert_to_numpy(drawn), casting="same_kind")
+
+        def with_jax() -> None:
+            with importlib.import_module("jax").enable_x64(array.dtype == np.float64):
+                fill()
+
+        def with_torch() -> None:
+            importlib.import_module("torch").set_num_threads(threads)
+            fill()
+
+        return {"jax": with_jax, "torch": with_torch}.get(backend, fill)
+
+    def uniform(self, distribution: Uniform, array: Array, threads: int) -> Fill:
+        initializers = self._keras().initializers
+        return self._fill(
+            array,
+            threads,
+            initializers.RandomUniform(distribution.low, distribution.high, seed=SEED),
+        )
+
+    def normal(self, distribution: Normal, array: Array, threads: int) -> Fill:
+        initializers = self._keras().initializers
+        return self._fill(
+            array,
+            threads,
+            initializers.RandomNormal(distribution.mean, distribution.std, seed=SEED),
+        )
+
+    def truncated_normal(self, distribution: TruncatedNormal, array: Array, threads: int) -> Fill:
+        initializers, parent = self._keras().initializers, distribution.parent
+        return self._fill(
+            array, threads, initializers.TruncatedNormal(parent.mean, parent.std, seed=SEED)
+        )
