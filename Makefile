@@ -64,7 +64,7 @@ sanitize: $(VENV)/installed  ## sanitizers and valgrind over C and Python tests:
 	$(BIN)/python tools/sanitize.py $(PARTS)
 
 coverage:  ## lines and branches of the C core that its tests do not take: none but those argued
-	$(PYTHON) tools/coverage.py
+	$(PYTHON) tools/core_coverage.py
 
 # Seconds that each fuzzer is given; what they have found before is kept under build/fuzz.
 FUZZ_SECONDS ?= 60

@@ -65,6 +65,9 @@ def fill_all(
     threads: Any,
     progress: Callable[[float], object] | None,
 ) -> None: ...
+def check(
+    array: Any, distribution: DistributionBase, global_shape: Any, offset: Any, threads: Any
+) -> Target: ...
 def fill(
     array: Any,
     distribution_: DistributionBase,

@@ -541,6 +541,19 @@ cdef int thread_count(threads) except -1:
     return 0 if threads is None else min(integer("threads", threads, 1, otherwise="or None"), 1 << 16)
 
 
+def check(array, DistributionBase distribution, global_shape, offset, threads):
+    """What `fill` would write to; its errors for what `fill` would refuse. Nothing is written."""
+    cdef Target target = target_of(array)
+    cdef c.fx_options options
+    place(target, global_shape, offset)
+    options.threads = thread_count(threads)
+    options.poll = NULL
+    status = c.fx_check(&target.array, &distribution.distribution, &options)
+    if status != c.FX_OK:
+        refused(status, target, distribution)
+    return target
+
+
 def fill(array, distribution_, key, global_shape, offset, threads):
     """Fill `array`; `key` is (seed, stream), or Streams to take one of once all checks have passed."""
     if not isinstance(distribution_, DistributionBase):

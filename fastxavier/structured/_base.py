@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-import operator
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any, Literal, NamedTuple, NoReturn, SupportsIndex, TypeAlias, TypeVar, get_args
+from typing import Any, Literal, NamedTuple, SupportsIndex, TypeAlias, TypeVar, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -206,17 +204,10 @@ class StructuredInitializer(ABC):
     def _checked(self, array: Array, threads: Any, global_shape: Place, offset: Place) -> Part:
         """All checks of `write`, and the part that it writes."""
         _check_numpy(array)
-        global_shape, offset = _kept(global_shape), _kept(offset)
-        with suppress(_AllChecked):
-            _core.fill(array, self._reach(), _CheckOnly(0), global_shape, offset, threads)
-        part = Part.whole(np.asarray(array))
-        if global_shape is None:
-            self._check_shape(part.shape)
-            return part
-        shape = tuple(map(operator.index, global_shape))
-        self._check_shape(shape, "global_shape")
-        origin = part.offset if offset is None else tuple(map(operator.index, offset))
-        return Part(part.array, shape, origin)
+        target = _core.check(array, self._reach(), global_shape, offset, threads)
+        part = Part(np.asarray(array), target.global_shape, target.offset)
+        self._check_shape(part.shape, "array" if global_shape is None else "global_shape")
+        return part
 
     def _looked_at(self, array: Array) -> FloatDtype:
         """The facts of the array's dtype, once `deviation` and `tolerance` can look at it."""
@@ -324,24 +315,8 @@ class PatternInitializer(StructuredInitializer):
         return dtype.epsilon * self.gain + dtype.smallest
 
 
-class _AllChecked(Exception):  # noqa: N818
-    pass
-
-
-class _CheckOnly(_core.Streams):
-    """Ends a fill after its last check and before its first value, when it takes its stream."""
-
-    def take(self) -> NoReturn:
-        raise _AllChecked
-
-
 def _check_numpy(array: Any) -> None:
     if not isinstance(array, np.ndarray):
         raise ArgumentTypeError(
             f"array is a {type(array).__name__}; it must be a NumPy array", "array", array
         )
-
-
-def _kept(place: Place) -> Place:
-    """A global shape or offset that can be read twice."""
-    return tuple(place) if isinstance(place, Iterator) else place

@@ -1,6 +1,6 @@
 """Lines and branches of src_c/ that the C tests do not take: fails unless each is argued there.
 
-    python tools/coverage.py
+    python tools/core_coverage.py
 
 A header is looked at once for each source that includes it, so the kernels once for each
 instruction set. Nothing is optimised or inlined, so that a branch is counted as one, whoever takes
