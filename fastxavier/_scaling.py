@@ -156,17 +156,12 @@ class VarianceScaling:
                     fan_out,
                 )
             fan_in, fan_out = fan_in
-        given = {
-            "fan_in": _checked_fan("fan_in", fan_in),
-            "fan_out": _checked_fan("fan_out", fan_out),
-        }
-        used = (self.mode,) if self.mode in given else ("fan_in", "fan_out")
-        for name in used:
-            if given[name] is None:
-                raise ArgumentValueError(
-                    f"{name} is missing; mode {self.mode!r} uses {' and '.join(used)}", name
-                )
-        return self._from(given["fan_in"], given["fan_out"])
+        fan_in, fan_out = _checked_fan("fan_in", fan_in), _checked_fan("fan_out", fan_out)
+        if fan_in is None and self.mode != "fan_out":
+            raise ArgumentValueError(f"fan_in is missing; mode {self.mode!r} uses it", "fan_in")
+        if fan_out is None and self.mode != "fan_in":
+            raise ArgumentValueError(f"fan_out is missing; mode {self.mode!r} uses it", "fan_out")
+        return self._from(fan_in, fan_out)
 
     def for_shape(self, shape: Iterable[int], layout: Layout = "torch") -> Distribution:
         """The distribution for a weight of this shape.
@@ -249,8 +244,8 @@ def _frozen(name: str, axes: Any) -> Any:
 
 
 def _checked_fan(name: str, value: Any) -> int | float | None:
-    if value is None:
-        return None
+    if value is None or (type(value) is int and value >= 1):
+        return value
     if isinstance(value, (tuple, list)):
         raise ArgumentTypeError(
             f"{name} is {shown(value)}; it must be a number, or fans(shape) for both fans",

@@ -264,10 +264,12 @@ def resolve(seed: Any, stream: Any) -> Key:
     """The key of a fill, or the streams to take one of once all its arguments are accepted."""
     if isinstance(seed, ModuleDefault):
         seed = _default
+    elif type(seed) is int:
+        return seed_number(seed), 0 if stream is None else stream_number(stream)
     if isinstance(seed, _core.Streams):
         return seed if stream is None else (seed.seed, stream_number(stream))
     number = 0 if stream is None else stream_number(stream)
-    draw = None if type(seed) is int else _drawer(seed)
+    draw = _drawer(seed)
     if draw is None:
         return seed_number(seed), number
     drawn = _Drawn(0)

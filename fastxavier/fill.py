@@ -361,6 +361,9 @@ def _checked_fans(target: _core.Target, distribution: str, *fans: Any) -> list[A
     """Both fans; an error for what is written as a mean, a bound or a standard deviation."""
     checked = []
     for name, fan in zip(("fan_in", "fan_out"), fans, strict=True):
+        if type(fan) is int and fan >= 1:
+            checked.append(fan)
+            continue
         if isinstance(fan, (tuple, list, str)) or fan is None:
             raise ArgumentTypeError(
                 f"{name} is {shown(fan)}; it must be a number. To take both fans from the shape "

@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import fields
+from functools import lru_cache
 from math import sqrt
 from typing import Any, Final, NamedTuple, Protocol, SupportsFloat, TypeAlias, TypeVar, overload
 
@@ -180,8 +181,15 @@ def _scaled(
                 axes[name],
                 valid,
             )
-    scaling = VarianceScaling(scale, mode, distribution, gain, **axes)
+    if type(gain) is float and not axes:
+        scaling = _kept_scaling(scale, mode, distribution, gain)
+    else:
+        scaling = VarianceScaling(scale, mode, distribution, gain, **axes)
     return scaling if fan_in is fan_out is None else scaling.with_fans(fan_in, fan_out)
+
+
+# Checking the arguments takes longer than a small fill. `typed`, or True would pass for 1.
+_kept_scaling = lru_cache(maxsize=1024, typed=True)(VarianceScaling)
 
 
 def _rectified(
