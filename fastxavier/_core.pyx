@@ -83,7 +83,7 @@ def make_truncated_normal(cls, double mean, double std, double low, double high)
 
 
 def make_rescaled(cls, DistributionBase distribution, double mean, double std):
-    """The same cut of another normal: far cheaper than measuring the cut again."""
+    """The same truncation of another normal: its moments need not be computed again."""
     cdef DistributionBase self = DistributionBase.__new__(cls)
     self.distribution = distribution.distribution
     made(c.fx_rescaled(&self.distribution, mean, std))

@@ -1,6 +1,6 @@
 """An in-place function for every initializer, made from the table of initializers.
 
-Each takes its fans from the shape. Their types stand in _in_place.pyi, which tools/stubs.py writes.
+Each takes its fans from the shape. Their types are in _in_place.pyi, which tools/stubs.py writes.
 """
 
 from __future__ import annotations

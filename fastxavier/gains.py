@@ -83,7 +83,7 @@ def gain(
     Notes
     -----
     The integral of a function is taken by Gauss and Legendre's rule of 16 nodes on each eighth of
-    [-38, 38], beyond which the normal density is no longer a normal double. A kink or step at a
+    [-38, 38], beyond which the normal density is too small for a normal double. A kink or step at a
     multiple of 1/8 falls between two pieces and costs no accuracy; elsewhere
     a step from 0 to 1 between -1 and 1 may move the gain by 5e-3 of itself (one at 0.3 by 3.3e-4),
     and a kink, where the slope changes by 1, by 3e-6. NumPy's functions differ in their last digits
@@ -219,7 +219,7 @@ def _values(function: Activation, nodes: npt.NDArray[np.float64]) -> npt.NDArray
 
 
 _PANELS_PER_UNIT = 8
-_REACH = 38  # the normal density is no normal double further out
+_REACH = 38  # further out the normal density is a subnormal double
 
 
 @lru_cache(maxsize=1)
