@@ -23,8 +23,7 @@ from scipy import stats
 
 import fastxavier as fx
 from fastxavier import Normal, TruncatedNormal, Uniform
-from fastxavier import _verify as verification
-from fastxavier._verify import verify
+from fastxavier._verify import api, read, verify
 
 inf = math.inf
 SEED = 20100513
@@ -632,7 +631,7 @@ def test_memory_is_bounded(view):
     verify(view(values), NORMAL)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 3 * 24 * values.size / 32 * 2 + 64 * verification.CHUNK
+    assert peak < 3 * 24 * values.size / 32 * 2 + 64 * read.CHUNK
 
 
 # ---- distributions without variance, structures -----------------------------------------------------------
@@ -764,6 +763,6 @@ def test_without_scipy(monkeypatch):
 
 
 def test_docstrings():
-    failed, tried = doctest.testmod(verification)
+    failed, tried = doctest.testmod(api)
     assert tried
     assert not failed
