@@ -1,96 +1,142 @@
-"""`verify`: whether an array holds draws of a distribution, or what a structure says."""
+"""`verify`: whether an array, or a whole model, holds draws of the distributions that it should."""
 
 from __future__ import annotations
 
-import math
-from typing import Any, SupportsFloat
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, SupportsFloat, SupportsIndex, overload
 
-import numpy as np
-from numpy.typing import NDArray
-
-from fastxavier._validation import real
-from fastxavier._verify.expected import (
-    as_stored,
-    expected_in,
-    rounded_bounds,
-    standard_form,
-    standard_shape,
-)
-from fastxavier._verify.judge import extremes_of, fit_of, moments_of, not_finite, outside
+from fastxavier._fans import Layout
+from fastxavier._streams import stream_number
+from fastxavier._validation import ArgumentTypeError, ArgumentValueError, integer, real, shown
+from fastxavier._verify.one_array import verify_array
 from fastxavier._verify.read import viewed
-from fastxavier._verify.repeats import LONGEST_WINDOW, repeats_of, window_of
-from fastxavier._verify.report import Finding, Structural, Verification
-from fastxavier._verify.tally import Cells, tally_of
+from fastxavier._verify.report import ModelVerification, Resolved, Verification
 from fastxavier.distributions import Distribution
 
-Array = NDArray[Any]
+if TYPE_CHECKING:
+    from fastxavier.initializers import VarianceScaling
+    from fastxavier.plans import Plan
+    from fastxavier.structured import StructuredInitializer
 
 
+@overload
 def verify(
-    array: Any, distribution: Distribution | Structural, *, false_alarm: SupportsFloat = 1e-6
-) -> Verification:
-    """Tell whether an array holds draws of a distribution, whoever filled it.
+    array: Mapping[str, Any],
+    distribution: Plan | str,
+    *,
+    false_alarm: SupportsFloat = ...,
+    seed: SupportsIndex | None = ...,
+) -> ModelVerification: ...
+@overload
+def verify(
+    array: Any,
+    distribution: Distribution | VarianceScaling | StructuredInitializer | str,
+    *,
+    false_alarm: SupportsFloat = ...,
+    layout: Layout = ...,
+    seed: SupportsIndex | None = ...,
+    stream: SupportsIndex | str | None = ...,
+) -> Verification: ...
+def verify(
+    array: Any,
+    distribution: Any,
+    *,
+    false_alarm: SupportsFloat = 1e-6,
+    layout: Layout = "torch",
+    seed: SupportsIndex | None = None,
+    stream: SupportsIndex | str | None = None,
+) -> Verification | ModelVerification:
+    """Check whether an array, or a whole model, holds draws of the distribution that it should.
 
-    What is looked at, in one pass over the values and two over their order:
-
-    - NaNs, infinities, and values outside the distribution's bounds; none may be there. Bounds and
-      parameters are first rounded to the dtype, as a fill does.
-    - The mean, with standard error sigma / sqrt(n), and the variance about the distribution's own mean mu,
-      mean((x - mu)**2), with sqrt((mu4 - sigma**4) / n), mu4 being the distribution's fourth central moment:
-      9/5 sigma**4 for a uniform distribution, 3 sigma**4 for a normal one. Their probabilities are those of
-      a Pearson III distribution with the mean, variance and skewness of the sum. They are judged once the
-      kurtosis of the sum is within 0.01 of a normal's, which takes some 300 values for the mean
-      and 1,500 for the variance of a normal distribution.
-    - The shape. Of float16 and bfloat16 every representable number is counted, its probability
-      being the distribution's between the midpoints to its neighbours; neighbours are merged until each
-      group expects 20 values, and a chi-square compares. Of float32 and float64 it compares about
-      1,024 intervals of nearly equal probability; for less than 65,536 values, or where there would
-      be less than 64 groups, the distance of Kolmogorov and Smirnov is taken instead, over 16,384
-      intervals. An improbably good fit fails too.
-    - The least and the greatest value, under the distribution of the extreme of n draws, 1 - (1 - F)**n and
-      F**n: an outlier fails, and so does a tail cut off. A missing tail of probability 2**-22 is
-      forgiven, since generators that start from 23 or 24 random bits cannot draw it.
-    - Repeated blocks, at any offset, counted along the last axis (C order) or the first one
-      (Fortran order): a row that stands again as a column is found too. Of at most 2**20 values
-      every repeat of 16 consecutive ones is found. Of more, one place in s is looked at, chosen by
-      what stands there; s is 32, and beyond 2**26 values n / 2**21 rounded up to a power of two. A
-      repeat of 15 + 14 s different values is then missed with a probability of 1e-6. Of 16-bit
-      dtypes the 16 become as many as chance does not repeat; where a distribution has too few different
-      numbers for that, or an array less than two such blocks, nothing is told.
-
-    The array holds draws of the distribution, `ok`, if each of the k probabilities is at least
-    ``false_alarm / k`` and each count is 0. By Bonferroni's inequality true draws are then
-    accused with a probability of at most `false_alarm`.
-
-    A distribution without variance must stand in every value. A structure is asked how far the array is
-    from it, and how far it may be.
+    It does not matter who filled the array. ``verify(array, distribution)`` checks one array, and
+    ``verify(arrays, plan)`` each array of a mapping against the distribution that the plan has for
+    its name and shape. With `seed`, the question is another one: whether the values are, bit for
+    bit, those that `fill_` draws with this seed.
 
     Parameters
     ----------
-    array : array_like
-        What is looked at: a NumPy array of any layout, what ``numpy.asarray`` makes of other
-        objects, or CPU memory by DLPack; float32, float64, float16 or bfloat16. It is read in
-        pieces, and no copy of the whole is made: the memory used is some MiB, and 24 bytes for each
-        of the at most 2**22 places at which blocks are compared.
-    distribution : Uniform, Normal, TruncatedNormal, or a structure
-        What it should hold.
+    array : array_like, or mapping of str to array_like
+        A NumPy array of any layout, a torch tensor or Parameter on the CPU, what ``numpy.asarray``
+        makes of other objects, or CPU memory by DLPack; float32, float64, float16 or bfloat16. It
+        is read in pieces and not copied: the memory used is some MiB, and 24 bytes for each of the
+        at most 2**22 places at which blocks are compared. The arrays of a mapping may also hold
+        integers or truth values, if the plan has a constant for them.
+    distribution : Distribution, VarianceScaling, StructuredInitializer, str or Plan
+        What one array should hold: a distribution such as ``Normal(0, 0.02)``; an initializer such
+        as ``he_normal()``, which takes its fans from the array's shape; a structured initializer
+        such as ``Orthogonal()``; or a name such as "he_normal". For a mapping, a `Plan`, or the
+        name of a preset such as "gpt2".
     false_alarm : float, default 1e-6
-        The probability with which true draws may be accused, between 0 and 1.
+        The probability with which right values may fail, between 0 and 1. The tensors of a mapping
+        share it.
+    layout : {"torch", "jax", "keras", "embedding"}, default "torch"
+        Where an initializer that does not say so itself finds the inputs and outputs of one array;
+        see `fans`. A plan has its own.
+    seed : int, optional
+        Compare with the bits of this seed.
+    stream : int or str, optional
+        The stream of one array, 0 if it is not given. The arrays of a mapping have their names as
+        streams, as in `init_`.
 
     Returns
     -------
-    Verification
-        Its `ok` is the verdict, its fields the findings; it prints as a table.
+    Verification or ModelVerification
+        The latter for a mapping. `ok` is the verdict; it prints as a table.
 
     Raises
     ------
     TypeError
-        If `array` has another dtype, or `distribution` is no distribution.
+        If an array has another dtype or is not in CPU memory, or `distribution` is none of the
+        above.
     ValueError
-        If `array` holds no value, `distribution` reaches beyond its dtype, or `false_alarm` is not between
-        0 and 1.
+        If one array holds no value, a distribution reaches beyond the dtype, `false_alarm` is not
+        between 0 and 1, or `layout` or `stream` is given where it has no meaning.
+    PlanError
+        If the plan has no distribution for a tensor.
     ImportError
-        If SciPy is missing: ``pip install "fastxavier[cli]"``.
+        If SciPy is missing: ``pip install "fastxavier[verify]"``. Comparing bits does not need it.
+
+    Notes
+    -----
+    What is checked, in one pass over the values and two over their order:
+
+    - NaNs, infinities, and values outside the distribution's bounds; there may be none. Bounds and
+      parameters are first rounded to the dtype, as a fill does.
+    - The mean, with standard error sigma / sqrt(n), and the variance, the mean squared distance
+      from the distribution's own mean mu, with standard error sqrt((mu4 - sigma**4) / n), where mu4
+      is the distribution's fourth central moment: 9/5 sigma**4 for a uniform distribution,
+      3 sigma**4 for a normal one. Their probabilities are those of a Pearson III distribution with
+      the mean, variance and skewness of the sum. They are judged if the kurtosis of the sum is
+      within 0.01 of a normal distribution's, which takes some 300 values for the mean and 1,500 for
+      the variance of a normal distribution.
+    - The fit. For float16 and bfloat16 each representable number is counted. Its probability is
+      that of the interval between the midpoints to its neighbours; neighbours are merged into
+      groups in which at least 20 values are expected, and a chi-square compares. For float32 and
+      float64 it compares about 1,024 intervals of nearly equal probability; for fewer than 65,536
+      values, or where there would be fewer than 64 groups, the Kolmogorov-Smirnov distance over
+      16,384 intervals is taken instead. A fit that is improbably good fails, too.
+    - The minimum and the maximum, whose distributions for n draws are 1 - (1 - F)**n and F**n: an
+      outlier fails, and so does a tail that is cut off. A missing tail of probability 2**-22
+      passes, since generators that begin with 23 or 24 random bits cannot draw it.
+    - Repeated blocks, at any offset, counted along the last axis (C order) or the first one
+      (Fortran order): a row that is repeated as a column is found, too. Of at most 2**20 values,
+      every repeat of 16 consecutive ones is found. Of more, one place in s is looked at, chosen by
+      the values there; s is 32, and beyond 2**26 values n / 2**21 rounded up to a power of two. A
+      repeat of 15 + 14 s different values is then missed with a probability of 1e-6. For 16-bit
+      dtypes, the 16 become as many as chance does not repeat; where a distribution has too few
+      different numbers for that, or an array fewer values than two such blocks, repeats are not
+      looked for.
+
+    An array passes if each of the k probabilities is at least ``false_alarm / k`` and each count is
+    0. By Bonferroni's inequality, draws of the distribution then fail with a probability of at most
+    `false_alarm`.
+
+    If the distribution has no variance, each value must be its mean. A structured initializer is
+    asked how far the array is from its property, and how far rounding lets it be.
+
+    With `seed`, values are drawn and compared in pieces, so that the memory used is some MiB; only
+    structured initializers are drawn whole. Orthogonal matrices may differ by 1e-6 of their gain,
+    since LAPACK's results depend on its build.
 
     References
     ----------
@@ -102,56 +148,61 @@ def verify(
     Examples
     --------
     >>> import numpy as np, fastxavier as fx
-    >>> from fastxavier._verify import verify
     >>> w = fx.normal_(np.empty((512, 256), np.float32), fan_in=256, fan_out=512, seed=7)
-    >>> verify(w, fx.glorot_normal(256, 512)).ok
+    >>> fx.verify(w, fx.glorot_normal(256, 512)).ok
     True
-    >>> verify(w, fx.glorot_normal(256, 512, mode="fan_in")).failures
+    >>> fx.verify(w, fx.glorot_normal(256, 512, mode="fan_in")).failures
     ('variance', 'fit')
+    >>> fx.verify(w, fx.glorot_normal(256, 512), seed=7).ok
+    True
     """
-    level = real("false_alarm", false_alarm)
-    if not 0 < level < 1:
-        raise ValueError(f"false_alarm is {level}; it must be between 0 and 1")
+    allowed = real("false_alarm", false_alarm)
+    if not 0 < allowed < 1:
+        raise ArgumentValueError(
+            f"false_alarm is {allowed}; it must be between 0 and 1", "false_alarm", allowed
+        )
+    number = None if seed is None else integer("seed", seed)
+    if stream is not None:
+        stream_number(stream)
+        stream = stream if isinstance(stream, str) else integer("stream", stream)
+        if number is None:
+            raise _useless("stream", stream, "it needs a seed")
+    if isinstance(array, Mapping):
+        from fastxavier._verify.model import verify_mapping
+
+        if stream is not None:
+            raise _useless("stream", stream, "the streams of a mapping are its names")
+        if layout != "torch":
+            raise _useless("layout", layout, "a plan has its own layout")
+        return verify_mapping(array, distribution, allowed, number)
+    if not isinstance(distribution, Distribution):
+        _refuse_plan(distribution)
     values = viewed(array)
-    with np.errstate(all="ignore"):
-        if isinstance(distribution, Distribution):
-            findings = _compared(values, distribution)
-        elif isinstance(distribution, Structural):
-            findings = _measured(values, distribution)
-        else:
-            raise TypeError(
-                f"distribution is {distribution!r}, a {type(distribution).__name__}; it must be a Uniform, Normal or "
-                "TruncatedNormal, or a structure"
-            )
-    named = {one.name: one for one in findings}
-    return Verification(distribution, values.dtype.name, values.shape, level, **named)
+    resolved = _resolved(distribution, values.shape, layout)
+    return verify_array(values, resolved, allowed, number, stream)
 
 
-def _measured(values: Array, structure: Structural) -> list[Finding]:
-    """A structure is one number."""
-    tally = tally_of(values, (-math.inf, math.inf), 0.0, 1.0, Cells(0.0, 1.0))
-    deviation, tolerance = float(structure.deviation(values)), float(structure.tolerance(values))
-    note = f"may be {tolerance:.3g}"
-    return [*not_finite(tally), Finding("deviation", 0.0, deviation, limit=tolerance, note=note)]
+def _useless(argument: str, value: Any, why: str) -> ArgumentValueError:
+    return ArgumentValueError(
+        f"{argument} is {shown(value)}, but {why}; leave it out", argument, value
+    )
 
 
-def _compared(values: Array, distribution: Distribution) -> list[Finding]:
-    """All that a distribution says, in the order of the table."""
-    given, distribution = distribution, as_stored(distribution, values.dtype)
-    bounds = rounded_bounds(given, distribution, values.dtype)
-    if distribution.std == 0:
-        tally = tally_of(values, bounds, 0.0, 1.0, Cells(0.0, 1.0))
-        return [*not_finite(tally), outside(tally, bounds)]
-    shape = standard_shape(standard_form(distribution))
-    tally = tally_of(values, bounds, distribution.mean, distribution.std, shape.cells)
-    findings = [*not_finite(tally), outside(tally, bounds)]
-    if not tally.count:
-        return findings
-    expected = expected_in(distribution, values.dtype)
-    findings += moments_of(tally, distribution, expected)
-    findings.append(fit_of(tally, expected))
-    findings += extremes_of(tally, distribution, expected.slack, values.dtype)
-    window = window_of(expected.commonest, values.size)
-    if window <= min(LONGEST_WINDOW, values.size // 2):
-        findings.append(repeats_of(values, window))
-    return findings
+def _refuse_plan(distribution: Any) -> None:
+    from fastxavier.plans import Plan
+
+    if isinstance(distribution, Plan):
+        raise ArgumentTypeError(
+            "distribution is a Plan, but array is not a mapping of names to arrays; of a torch "
+            "module, pass dict(module.named_parameters())",
+            "distribution",
+            distribution,
+        )
+
+
+def _resolved(distribution: Any, shape: tuple[int, ...], layout: Layout) -> Resolved:
+    if isinstance(distribution, Distribution):
+        return distribution
+    from fastxavier.initializers import resolve
+
+    return resolve(distribution, shape, layout)

@@ -1,4 +1,7 @@
-"""Moments, fit and extremes: what was counted against what is expected."""
+"""Whether what was counted agrees with what is expected: moments, fit and extremes.
+
+Called by `one_array`. Every function returns findings.
+"""
 
 from __future__ import annotations
 
@@ -6,49 +9,45 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fastxavier._verify.expected import (
-    Expected,
-    Summand,
-    scipy_stats,
-    standard_form,
-    standard_shape,
-)
+from fastxavier._verify.expected import Expected, Summand, scipy_stats, standardized
+from fastxavier._verify.read import Array, Doubles
 from fastxavier._verify.report import Finding
 from fastxavier._verify.tally import Tally
 from fastxavier.distributions import Distribution
 
-Array = NDArray[Any]
-Doubles = NDArray[np.float64]
-
-NEARLY_NORMAL = 0.01  # kurtosis beyond a normal's of a sum that is judged
+NEARLY_NORMAL = 0.01  # excess kurtosis up to which the probability of a sum is judged
 GROUPS = 1 << 10  # of about equal probability, into which the cells are merged for a chi-square
-FEW = 1 << 16  # float32 and float64 values below which Kolmogorov-Smirnov sees more
-LEAST_EXPECTED = 20  # values in a group
-LEAST_GROUPS = 64  # fewer tell little, and their chi-square is too far from its distribution
-UNIFORM_BITS = 22  # a tail of 2**-22 may be missing: 23-bit uniforms on (-1, 1) leave so much
+FEW = 1 << 16  # float32 and float64 values, below which Kolmogorov-Smirnov has more power
+MIN_EXPECTED = 20  # values in a group
+MIN_GROUPS = 64  # with fewer, the statistic is too far from a chi-square distribution
+UNIFORM_BITS = 22  # a tail of 2**-22 may be missing: 23-bit uniforms on (-1, 1) leave out that much
 
 
 def not_finite(tally: Tally) -> list[Finding]:
+    """Whether all values are finite."""
     return [
         Finding("nans", 0, tally.nans, limit=0),
         Finding("infinities", 0, tally.infinities, limit=0),
     ]
 
 
-def outside(tally: Tally, bounds: tuple[float, float]) -> Finding:
-    note = "[{:.6g}, {:.6g}]".format(*bounds)
+def out_of_bounds(tally: Tally, bounds: tuple[float, float]) -> Finding:
+    """Whether all values lie within the bounds of the distribution."""
+    note = "bounds [{:.6g}, {:.6g}]".format(*bounds)
     return Finding("out_of_bounds", 0, tally.outside, limit=0, note=note)
 
 
 def _two_sided(distribution: Any, value: float) -> float:
     p = 2 * float(min(distribution.cdf(value), distribution.sf(value)))
-    return 0.0 if math.isnan(p) else min(1.0, p)  # a NaN comes of sums beyond the largest double
+    return 0.0 if math.isnan(p) else min(1.0, p)  # NaN where sums exceed the largest double
+
+
+# ---- moments -------------------------------------------------------------------------------------
 
 
 def moments_of(tally: Tally, distribution: Distribution, expected: Expected) -> list[Finding]:
-    """Mean and variance; where a distribution is coarse in its dtype, less what rounding may do."""
+    """Mean and variance; a difference that rounding to the dtype can explain does not count."""
     value, square, slack = expected.value, expected.square, expected.slack
     mean = tally.total / tally.count
     about = tally.squares / tally.count - 2 * value.mean * mean + value.mean**2
@@ -78,7 +77,7 @@ def moments_of(tally: Tally, distribution: Distribution, expected: Expected) -> 
 def _judged(
     measured: float, summand: Summand, count: int, slack: float
 ) -> tuple[float | None, float | None, str]:
-    """Distance from the mean in standard errors, its probability, a note where it has none."""
+    """Distance from the mean in standard errors, its probability, and why one is missing."""
     if summand.std == 0:
         return None, None, "no variance after rounding"
     distance = max(abs(measured - summand.mean) - slack, 0.0)
@@ -88,23 +87,26 @@ def _judged(
     return z, _two_sided(scipy_stats().pearson3(summand.skewness / math.sqrt(count)), z), ""
 
 
+# ---- fit -----------------------------------------------------------------------------------------
+
+
 def fit_of(tally: Tally, expected: Expected) -> Finding:
-    """A chi-square where there are groups enough, or else Kolmogorov and Smirnov's distance."""
+    """A chi-square where there are enough groups, else the Kolmogorov-Smirnov distance."""
     count = tally.count
-    # A generator that starts from 24 bits has steps of 2**-24: no group may feel them, nor what
-    # rounding does to values at its ends.
-    least = max(LEAST_EXPECTED / count, count * 2.0**-44)
+    # A generator that begins with 24 bits has steps of 2**-24: groups must be too wide to show
+    # them, and to show how values near their ends are rounded.
+    least = max(MIN_EXPECTED / count, count * 2.0**-44)
     if expected.continuous:
         least = max(least, 1 / GROUPS, math.sqrt(count) * expected.slack / 16)
     if not expected.continuous or count >= FEW:
         starts = _merged(expected.probabilities, least)
-        if len(starts) >= LEAST_GROUPS:
+        if len(starts) >= MIN_GROUPS:
             return _chi_square(tally.counts, expected.probabilities, starts)
     return _kolmogorov_smirnov(tally, expected)
 
 
 def _merged(probabilities: Doubles, least: float) -> list[int]:
-    """Where groups of neighbours begin, each group of probability `least` or more."""
+    """Where groups of neighbouring cells begin, each group of probability `least` or more."""
     total = np.concatenate([[0.0], np.cumsum(probabilities)])
     starts = [0]
     while (end := int(np.searchsorted(total, total[starts[-1]] + least))) < len(probabilities):
@@ -115,37 +117,50 @@ def _merged(probabilities: Doubles, least: float) -> list[int]:
 
 
 def _chi_square(counts: Array, probabilities: Doubles, starts: list[int]) -> Finding:
-    """Pearson's statistic, under the gamma distribution of its exact mean and variance (Haldane 1937)."""
+    """Pearson's statistic; p from the gamma distribution of its exact moments (Haldane 1937)."""
     observed, shares = np.add.reduceat(counts, starts), np.add.reduceat(probabilities, starts)
     count, groups = int(observed.sum()), len(starts)
     expected = count * shares / shares.sum()
     statistic = float(((observed - expected) ** 2 / expected).sum())
     mean = groups - 1
     variance = 2 * mean + float((1 / expected).sum()) - (groups**2 + 2 * groups - 2) / count
+    std = math.sqrt(variance)
     p = _two_sided(scipy_stats().gamma(mean**2 / variance, scale=variance / mean), statistic)
-    z = (statistic - mean) / math.sqrt(variance)
-    return Finding("fit", mean, statistic, z, p, note=f"chi-square, {groups:,} groups")
+    return Finding(
+        "fit",
+        mean,
+        statistic,
+        (statistic - mean) / std,
+        p,
+        spread=std,
+        statistic="chi²",
+        note=f"{groups:,} groups",
+    )
 
 
 def _kolmogorov_smirnov(tally: Tally, expected: Expected) -> Finding:
-    """Over the ends of cells only, the distance is no larger than over all values."""
+    """The distance over the ends of the cells, which is at most that over all values."""
     stats = scipy_stats()
     share = np.cumsum(tally.counts)[:-1] / tally.count
     distance = float(np.abs(share - expected.below).max()) - 2 * expected.slack * expected.peak
     median = float(stats.kstwobign.median()) / math.sqrt(tally.count)
     p = float(stats.kstwo.sf(max(distance, 0.0), tally.count))
-    return Finding("fit", median, distance, p=p, note="Kolmogorov-Smirnov")
+    return Finding("fit", median, distance, p=p, statistic="Kolmogorov-Smirnov")
+
+
+# ---- extremes ------------------------------------------------------------------------------------
 
 
 def extremes_of(
     tally: Tally, distribution: Distribution, slack: float, dtype: np.dtype[Any]
 ) -> list[Finding]:
-    shape = standard_shape(standard_form(distribution)).distribution
+    """Minimum and maximum, each under its own distribution for n draws."""
+    standard = standardized(distribution).distribution
     median = -math.expm1(-math.log(2) / tally.count)  # of the probability beyond an extreme
     findings = []
     for name, value, tail, inverse, outward in (
-        ("least", tally.least, shape.cdf, shape.ppf, -1.0),
-        ("greatest", tally.greatest, shape.sf, shape.isf, 1.0),
+        ("minimum", tally.minimum, standard.cdf, standard.ppf, -1.0),
+        ("maximum", tally.maximum, standard.sf, standard.isf, 1.0),
     ):
         near, far = (
             float(tail((end - distribution.mean) / distribution.std + side * slack))

@@ -1,4 +1,4 @@
-"""One pass over the values: sums, extremes and counts, in which the other modules look."""
+"""One pass over the values of an array: sums, extremes, and how many fall where."""
 
 from __future__ import annotations
 
@@ -10,16 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastxavier._verify.read import CHUNK, chunks
+from fastxavier._verify.read import CHUNK, Array, Doubles, chunks
 
-Array = NDArray[Any]
-Doubles = NDArray[np.float64]
-
-CELLS = 1 << 14  # of equal width, in which float32 and float64 values are counted
+CELLS = 1 << 14  # cells of equal width, in which float32 and float64 values are counted
 
 
 class Cells(NamedTuple):
-    """Cell i holds what lies from ``first + (i - 1) * step`` on; the outer two have no end."""
+    """Cell i begins at ``first + (i - 1) * step``; the first and the last one are unbounded."""
 
     first: float
     step: float
@@ -27,40 +24,41 @@ class Cells(NamedTuple):
 
 @dataclass
 class Tally:
-    """What stands in an array. Sums are of values less a centre, over a scale."""
+    """What was counted. Sums are of (value - center) / scale."""
 
     count: int = 0
     nans: int = 0
     infinities: int = 0
     outside: int = 0
-    least: float = math.inf
-    greatest: float = -math.inf
+    minimum: float = math.inf
+    maximum: float = -math.inf
     total: float = 0.0
     squares: float = 0.0
-    counts: Any = 0  # in each cell, or of each number of a 16-bit dtype
+    counts: Any = 0  # in each cell; for a 16-bit dtype, of each representable number
 
 
 def tally_of(
     values: Array, bounds: tuple[float, float], center: float, scale: float, cells: Cells
 ) -> Tally:
+    """Count the values of a floating-point array; `bounds` are those of the distribution."""
     if values.dtype.itemsize == 2:
         return _tally_patterns(values, bounds, center, scale)
     tally = Tally()
     buffers = np.empty((2, CHUNK))
     for chunk in chunks(values):
-        least, greatest = float(chunk.min()), float(chunk.max())
-        if not (math.isfinite(least) and math.isfinite(greatest)):  # a NaN makes both NaN
+        minimum, maximum = float(chunk.min()), float(chunk.max())
+        if not (math.isfinite(minimum) and math.isfinite(maximum)):  # a NaN makes both NaN
             nans = int(np.isnan(chunk).sum())
             finite = chunk[np.isfinite(chunk)]
             tally.nans += nans
             tally.infinities += chunk.size - nans - finite.size
             if not finite.size:
                 continue
-            chunk, least, greatest = finite, float(finite.min()), float(finite.max())
-        if least < bounds[0] or greatest > bounds[1]:
+            chunk, minimum, maximum = finite, float(finite.min()), float(finite.max())
+        if minimum < bounds[0] or maximum > bounds[1]:
             tally.outside += int(((chunk < bounds[0]) | (chunk > bounds[1])).sum())
         tally.count += chunk.size
-        tally.least, tally.greatest = min(least, tally.least), max(greatest, tally.greatest)
+        tally.minimum, tally.maximum = min(minimum, tally.minimum), max(maximum, tally.maximum)
         x, work = buffers[:, : chunk.size]
         np.subtract(chunk, center, out=x, dtype=np.float64)
         x /= scale
@@ -76,7 +74,7 @@ def tally_of(
 def _tally_patterns(
     values: Array, bounds: tuple[float, float], center: float, scale: float
 ) -> Tally:
-    """Of 16 bits every pattern is counted: the rest follows from the counts."""
+    """Count how often each of the 65,536 bit patterns occurs: the rest follows from the counts."""
     patterns = np.zeros(1 << 16, np.intp)
     for chunk in chunks(values):
         patterns += np.bincount(chunk.view(np.uint16), minlength=1 << 16)
@@ -92,8 +90,8 @@ def _tally_patterns(
         nans=int(patterns[grid.nan].sum()),
         infinities=int(patterns[~(grid.nan | grid.finite)].sum()),
         outside=int(counts[(grid.numbers < bounds[0]) | (grid.numbers > bounds[1])].sum()),
-        least=float(seen[0]),
-        greatest=float(seen[-1]),
+        minimum=float(seen[0]),
+        maximum=float(seen[-1]),
         total=_weighted(counts, x),
         squares=_weighted(counts, x * x),
         counts=counts,
@@ -101,12 +99,12 @@ def _tally_patterns(
 
 
 def _weighted(weights: Array, values: Doubles) -> float:
-    """The sum of the products; what has no weight may be infinite."""
+    """The sum of the products; a value of weight 0 may be infinite."""
     return float((weights * values)[weights > 0].sum())
 
 
 class Grid(NamedTuple):
-    """The finite numbers of a 16-bit dtype in order, and where each pattern finds its number."""
+    """The finite numbers of a 16-bit dtype in order, and each bit pattern's place among them."""
 
     numbers: Doubles
     place: NDArray[np.intp]
@@ -116,7 +114,8 @@ class Grid(NamedTuple):
 
 @lru_cache(maxsize=2)
 def grid_of(dtype: np.dtype[Any]) -> Grid:
+    """The numbers of a 16-bit dtype in native byte order."""
     values = np.arange(1 << 16, dtype=np.uint16).view(dtype).astype(np.float64)
     finite = np.isfinite(values)
-    numbers, place = np.unique(values[finite], return_inverse=True)  # one zero of the two
+    numbers, place = np.unique(values[finite], return_inverse=True)  # 0 and -0 count as one
     return Grid(numbers, place, finite, np.isnan(values))

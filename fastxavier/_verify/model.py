@@ -1,0 +1,149 @@
+"""A whole model against a plan, tensor by tensor.
+
+Called by `verify` for arrays in memory, and by the command for the files of a checkpoint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from fastxavier._dtypes import FLOATS
+from fastxavier._validation import ArgumentError, ArgumentTypeError, shown
+from fastxavier._verify.one_array import verify_array, verify_integers
+from fastxavier._verify.read import Array, viewed
+from fastxavier._verify.report import ModelVerification, Resolved, Verification
+from fastxavier.distributions import Constant
+from fastxavier.plans import Plan, plan_named
+
+Kind = tuple[str, tuple[int, ...]]  # dtype and shape
+
+
+def verify_mapping(
+    arrays: Mapping[str, Any], plan: Any, false_alarm: float, seed: int | None = None
+) -> ModelVerification:
+    """The report on arrays in memory; nothing is looked at before all of it can be."""
+    plan = _checked_plan(plan)
+    values, distributions = {}, {}
+    for name, array in arrays.items():
+        if not isinstance(name, str):
+            raise ArgumentTypeError(
+                f"arrays has the key {shown(name)}; each key must be the name of a tensor, a str",
+                "arrays",
+                name,
+            )
+        with _named(name):
+            values[name] = viewed(array)
+        distributions[name] = plan.distribution(name, values[name].shape)
+        with _named(name):
+            _check_kind(values[name], distributions[name])
+    return verify_tensors(values.items(), distributions, false_alarm, seed)
+
+
+def verify_tensors(
+    tensors: Iterable[tuple[str, Array]],
+    distributions: Mapping[str, Resolved],
+    false_alarm: float,
+    seed: int | None = None,
+    done: Callable[[str], object] = lambda name: None,
+) -> ModelVerification:
+    """The report on tensors that come one by one; `done` is told the name of each.
+
+    Their number is that of `distributions`, which has one for each of them, by name.
+    """
+    share = false_alarm / max(1, len(distributions))
+    found = {}
+    for name, values in tensors:
+        with _named(name):
+            found[name] = _verify_tensor(name, values, distributions[name], share, seed)
+        done(name)
+    return ModelVerification(found, false_alarm, seed)
+
+
+def _verify_tensor(
+    name: str, values: Array, distribution: Resolved, false_alarm: float, seed: int | None
+) -> Verification:
+    _check_kind(values, distribution)
+    if values.size == 0:
+        return Verification(distribution, values.dtype.name, values.shape, false_alarm)
+    if values.dtype.name in FLOATS:
+        stream = None if seed is None else name
+        return verify_array(values, distribution, false_alarm, seed, stream)
+    return verify_integers(values, distribution, false_alarm)
+
+
+# ---- checks --------------------------------------------------------------------------------------
+
+
+def _checked_plan(plan: Any) -> Plan:
+    if isinstance(plan, Plan):
+        return plan
+    if isinstance(plan, str):
+        return plan_named(plan)
+    raise ArgumentTypeError(
+        f"plan is {shown(plan)}; for a mapping of arrays it must be a Plan, such as "
+        "default_plan(), or a preset's name, such as 'gpt2'",
+        "plan",
+        plan,
+    )
+
+
+def _check_kind(values: Array, distribution: Resolved) -> None:
+    """Raise unless the array could have been filled by the plan."""
+    dtype = values.dtype
+    if dtype.name in FLOATS:
+        return
+    if dtype.kind not in "biuc":
+        raise ArgumentTypeError(
+            f"array has dtype {dtype}; it must be {', '.join(FLOATS)}, or of integers or truth "
+            "values",
+            "array",
+            dtype,
+        )
+    least, most = 0, int(dtype.kind == "b")
+    if dtype.kind in "iu":
+        least, most = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
+    if not (
+        isinstance(distribution, Constant)
+        and distribution.value.is_integer()
+        and least <= distribution.value <= most
+    ):
+        raise ArgumentTypeError(
+            f"array has dtype {dtype}, which can only hold a whole constant from {least} to "
+            f"{most}; the plan has {distribution!r}",
+            "array",
+            dtype,
+        )
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Let errors begin with the name of the tensor."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        more = (
+            (error.argument, error.value, error.choices) if isinstance(error, ArgumentError) else ()
+        )
+        raise type(error)(f"tensor {name!r}: {error}", *more) from None
+
+
+def mismatches(held: Mapping[str, Kind], listed: Mapping[str, Kind]) -> dict[str, str]:
+    """How the dtypes and shapes of tensors differ from the ones that they should have."""
+    found = {}
+    for name in dict.fromkeys((*listed, *held)):
+        if name not in held:
+            found[name] = "missing"
+        elif name not in listed:
+            found[name] = "not in the list"
+        else:
+            pairs = zip(("dtype", "shape"), held[name], listed[name], strict=True)
+            wrong = [
+                f"{what} {one} instead of {other}" for what, one, other in pairs if one != other
+            ]
+            if wrong:
+                found[name] = ", ".join(wrong)
+    return found
