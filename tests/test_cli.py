@@ -125,7 +125,7 @@ def test_gpt2_is_as_deep_as_its_tensors(folder, capsys, layers, prefix):
     initialised(capsys, "--seed", 1, plan="gpt2")
     init_checkpoint("library", gpt2_plan(layers), "like.toml", seed=1)
     assert (folder / "out.safetensors").read_bytes() == (folder / "library").read_bytes()
-    assert call(capsys, "verify", "out.safetensors", "--plan", "gpt2")[0] == 0
+    assert call(capsys, "verify", "gpt2", "out.safetensors")[0] == 0
 
 
 def test_other_likenesses(folder, capsys):
@@ -253,7 +253,7 @@ def test_piped(folder):
     assert (made.returncode, made.stderr) == (0, "")
     assert "\x1b" not in made.stdout
     assert made.stdout.startswith("new.safetensors: 5 tensors")
-    refused = process("verify", "no.safetensors", "--plan", "default")
+    refused = process("verify", "default", "no.safetensors")
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr == "fastxavier: error: no.safetensors: No such file or directory\n"
 
