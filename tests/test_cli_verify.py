@@ -284,11 +284,11 @@ REFUSED = [
     ),
     (["verify", "default", "new"], r"new ends in ''; a checkpoint is a \.safetensors"),
     (["verify", "default", "no.safetensors"], "no.safetensors: No such file"),
-    (["verify", "default", "lie.safetensors"], "lie.safetensors: the header says"),
+    (["verify", "default", "bad.safetensors"], "bad.safetensors: its header says"),
     (["verify", "defualt", "out.safetensors"], "did you mean 'default'"),
     (["verify", "vit", "out.safetensors"], "no rule of the plan matches"),
     (["verify", "default", "out.safetensors", "--like", "no.toml"], "no.toml: No such file"),
-    (["verify", "default", "out.safetensors", "--like", "plan.toml"], "plan.toml: has layout"),
+    (["verify", "default", "out.safetensors", "--like", "plan.toml"], "plan.toml: it has layout"),
     (
         ["verify", "drawn.json", "out.safetensors"],
         "'bn.num_.*' has dtype I64",
@@ -300,7 +300,7 @@ REFUSED = [
 def test_refused(folder, capsys, arguments, message):
     """Status 2, one line on stderr, nothing on stdout and no file."""
     initialised(capsys, "--seed", 7)
-    (folder / "lie.safetensors").write_bytes(b"\x09" + bytes(7) + b"{}")
+    (folder / "bad.safetensors").write_bytes(b"\x09" + bytes(7) + b"{}")
     Plan([Rule("*", "normal")]).save(folder / "drawn.json")
     before = sorted(folder.iterdir())
     status, lines, (error,) = call(capsys, *arguments)

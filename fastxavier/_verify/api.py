@@ -10,13 +10,12 @@ from fastxavier._streams import stream_number
 from fastxavier._validation import ArgumentTypeError, ArgumentValueError, integer, real, shown
 from fastxavier._verify.one_array import verify_array
 from fastxavier._verify.read import viewed
-from fastxavier._verify.report import ModelVerification, Resolved, Verification
+from fastxavier._verify.report import ModelVerification, Verification
 from fastxavier.distributions import Distribution
+from fastxavier.initializers import Initializer, resolve
 
 if TYPE_CHECKING:
-    from fastxavier.initializers import VarianceScaling
     from fastxavier.plans import Plan
-    from fastxavier.structured import StructuredInitializer
 
 
 @overload
@@ -30,7 +29,7 @@ def verify(
 @overload
 def verify(
     array: Any,
-    distribution: Distribution | VarianceScaling | StructuredInitializer | str,
+    distribution: Initializer | str,
     *,
     false_alarm: SupportsFloat = ...,
     layout: Layout = ...,
@@ -178,7 +177,7 @@ def verify(
     if not isinstance(distribution, Distribution):
         _refuse_plan(distribution)
     values = viewed(array)
-    resolved = _resolved(distribution, values.shape, layout)
+    resolved = resolve(distribution, values.shape, layout)
     return verify_array(values, resolved, allowed, number, stream)
 
 
@@ -198,11 +197,3 @@ def _refuse_plan(distribution: Any) -> None:
             "distribution",
             distribution,
         )
-
-
-def _resolved(distribution: Any, shape: tuple[int, ...], layout: Layout) -> Resolved:
-    if isinstance(distribution, Distribution):
-        return distribution
-    from fastxavier.initializers import resolve
-
-    return resolve(distribution, shape, layout)

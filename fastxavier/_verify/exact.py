@@ -16,7 +16,8 @@ from fastxavier._verify.read import Array, chunks
 from fastxavier._verify.report import Finding
 from fastxavier.distributions import Distribution
 from fastxavier.fill import fill_
-from fastxavier.structured import DeltaOrthogonal, Orthogonal, StructuredInitializer
+from fastxavier.initializers import Resolved
+from fastxavier.structured import DeltaOrthogonal, Orthogonal
 
 PIECE = 1 << 18  # values at a time
 LAPACK = 1e-6  # of the gain: by how much orthogonal matrices from two LAPACKs may differ
@@ -25,9 +26,7 @@ Wanted: TypeAlias = Callable[[int, int], Array]  # the elements from one index u
 Differs: TypeAlias = Callable[[Array, Array], Any]
 
 
-def drawn_bits(
-    values: Array, initializer: Distribution | StructuredInitializer, seed: int, stream: int | str
-) -> Finding:
+def drawn_bits(values: Array, initializer: Resolved, seed: int, stream: int | str) -> Finding:
     """Whether each value has the bits that ``fill_(..., seed=seed, stream=stream)`` gives it."""
     native = values.dtype.newbyteorder("=")
     if isinstance(initializer, Distribution):

@@ -13,11 +13,12 @@ import numpy as np
 
 from fastxavier._dtypes import FLOATS
 from fastxavier._validation import ArgumentError, ArgumentTypeError, shown
-from fastxavier._verify.one_array import verify_array, verify_integers
+from fastxavier._verify.one_array import verify_array, verify_constant
 from fastxavier._verify.read import Array, viewed
-from fastxavier._verify.report import ModelVerification, Resolved, Verification
+from fastxavier._verify.report import ModelVerification, Verification
 from fastxavier.distributions import Constant
-from fastxavier.plans import Plan, plan_named
+from fastxavier.initializers import Resolved
+from fastxavier.plans import plan_named
 
 Kind = tuple[str, tuple[int, ...]]  # dtype and shape
 
@@ -25,8 +26,8 @@ Kind = tuple[str, tuple[int, ...]]  # dtype and shape
 def verify_mapping(
     arrays: Mapping[str, Any], plan: Any, false_alarm: float, seed: int | None = None
 ) -> ModelVerification:
-    """The report on arrays in memory; nothing is looked at before all of it can be."""
-    plan = _checked_plan(plan)
+    """The report on arrays in memory; names, shapes and dtypes are checked before any values."""
+    plan = plan_named(plan)
     values, distributions = {}, {}
     for name, array in arrays.items():
         if not isinstance(name, str):
@@ -39,7 +40,7 @@ def verify_mapping(
             values[name] = viewed(array)
         distributions[name] = plan.distribution(name, values[name].shape)
         with _named(name):
-            _check_kind(values[name], distributions[name])
+            _constant_of(values[name].dtype, distributions[name])
     return verify_tensors(values.items(), distributions, false_alarm, seed)
 
 
@@ -66,36 +67,25 @@ def verify_tensors(
 def _verify_tensor(
     name: str, values: Array, distribution: Resolved, false_alarm: float, seed: int | None
 ) -> Verification:
-    _check_kind(values, distribution)
+    constant = _constant_of(values.dtype, distribution)
     if values.size == 0:
         return Verification(distribution, values.dtype.name, values.shape, false_alarm)
-    if values.dtype.name in FLOATS:
-        stream = None if seed is None else name
-        return verify_array(values, distribution, false_alarm, seed, stream)
-    return verify_integers(values, distribution, false_alarm)
+    if constant is not None:
+        return verify_constant(values, distribution, constant, false_alarm)
+    stream = None if seed is None else name
+    return verify_array(values, distribution, false_alarm, seed, stream)
 
 
 # ---- checks --------------------------------------------------------------------------------------
 
 
-def _checked_plan(plan: Any) -> Plan:
-    if isinstance(plan, Plan):
-        return plan
-    if isinstance(plan, str):
-        return plan_named(plan)
-    raise ArgumentTypeError(
-        f"plan is {shown(plan)}; for a mapping of arrays it must be a Plan, such as "
-        "default_plan(), or a preset's name, such as 'gpt2'",
-        "plan",
-        plan,
-    )
+def _constant_of(dtype: np.dtype[Any], distribution: Resolved) -> int | None:
+    """What each value of an array of integers must be; None for floats, which are drawn.
 
-
-def _check_kind(values: Array, distribution: Resolved) -> None:
-    """Raise unless the array could have been filled by the plan."""
-    dtype = values.dtype
+    Raises an error if no plan could have filled an array of this dtype by the distribution.
+    """
     if dtype.name in FLOATS:
-        return
+        return None
     if dtype.kind not in "biuc":
         raise ArgumentTypeError(
             f"array has dtype {dtype}; it must be {', '.join(FLOATS)}, or of integers or truth "
@@ -106,17 +96,16 @@ def _check_kind(values: Array, distribution: Resolved) -> None:
     least, most = 0, int(dtype.kind == "b")
     if dtype.kind in "iu":
         least, most = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
-    if not (
-        isinstance(distribution, Constant)
-        and distribution.value.is_integer()
-        and least <= distribution.value <= most
-    ):
-        raise ArgumentTypeError(
-            f"array has dtype {dtype}, which can only hold a whole constant from {least} to "
-            f"{most}; the plan has {distribution!r}",
-            "array",
-            dtype,
-        )
+    if isinstance(distribution, Constant):
+        value = distribution.value
+        if value.is_integer() and least <= value <= most:
+            return int(value)
+    raise ArgumentTypeError(
+        f"array has dtype {dtype}, which can only hold a whole constant from {least} to {most}; "
+        f"the plan has {distribution!r}",
+        "array",
+        dtype,
+    )
 
 
 @contextmanager

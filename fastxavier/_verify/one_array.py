@@ -18,9 +18,10 @@ from fastxavier._verify.judge import (
 )
 from fastxavier._verify.read import Array, check_drawn
 from fastxavier._verify.repeats import LONGEST_WINDOW, repeats_of, window_of
-from fastxavier._verify.report import Finding, Resolved, Verification
+from fastxavier._verify.report import Finding, Verification
 from fastxavier._verify.tally import Cells, tally_of
 from fastxavier.distributions import Distribution
+from fastxavier.initializers import Resolved
 from fastxavier.structured import StructuredInitializer
 
 
@@ -47,9 +48,11 @@ def verify_array(
     )
 
 
-def verify_integers(values: Array, distribution: Distribution, false_alarm: float) -> Verification:
-    """The report on an array of integers or truth values, for which the plan has a constant."""
-    found = constant_values(values, int(distribution.mean))
+def verify_constant(
+    values: Array, distribution: Resolved, constant: int, false_alarm: float
+) -> Verification:
+    """The report on an array of integers or truth values, each of which must be the constant."""
+    found = constant_values(values, constant)
     return Verification(
         distribution, values.dtype.name, values.shape, false_alarm, differing_values=found
     )

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 from fastxavier._console import columns
 from fastxavier.distributions import Distribution
-from fastxavier.structured import StructuredInitializer
-
-Resolved: TypeAlias = Distribution | StructuredInitializer
+from fastxavier.initializers import Resolved
 
 
 @dataclass(frozen=True)

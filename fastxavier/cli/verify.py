@@ -88,7 +88,7 @@ def run(options: argparse.Namespace) -> int:
     plan = plan_from(options.plan, held)
     distributions = distributions_of(plan, {name: one.shape for name, one in tensors.items()})
     for name, tensor in tensors.items():
-        check_fillable(name, tensor.dtype, distributions[name])
+        check_fillable(name, tensor.dtype, tensor.shape, distributions[name])
 
     with progress_bar("verifying", sum(one.nbytes for one in tensors.values())) as show:
         checked = 0
