@@ -254,7 +254,7 @@ def test_nothing_but_nan(dtype):
 @dtypes
 @pytest.mark.parametrize(("source", "target"), [(0, 262144 - 48), (77, 131), (1001, 200_003)])
 def test_repeats_at_any_offset(dtype, source, target):
-    """A block of the least length, wherever both stand; one value less is no longer one."""
+    """A block of the shortest length, wherever both are; one value less is not found."""
     values = filled(NORMAL, 1 << 18, dtype)
     length = int(verify(values, NORMAL).repeats.note.split()[2])
     values[target : target + length] = values[source : source + length]
@@ -329,22 +329,22 @@ def test_repeats_along_either_axis(make, length, transposed):
     assert report.repeats.note.startswith(f"{length} equal values")
 
 
-def test_values_all_alike_are_soon_told():
+def test_equal_values_take_neither_time_nor_memory():
     """Every place is an anchor: neither time nor memory may grow with their pairs."""
     assert "repeats" in verify(np.zeros((1500, 1000), np.float32), NORMAL).failures
 
 
 @pytest.mark.parametrize(
-    ("distribution", "told"),
+    ("distribution", "looked_for"),
     [(Normal(1, 0.02), True), (Normal(1, 0.001), False), (Normal(0, 0.02), True)],
     ids=repr,
 )
-def test_chance_does_not_repeat_blocks_of_few_numbers(distribution, told):
-    """Of a bfloat16 near 1 there are few: windows grow, or nothing is told of repeats."""
+def test_chance_does_not_repeat_blocks_of_few_numbers(distribution, looked_for):
+    """Of a bfloat16 near 1 there are few: windows grow, or repeats are not looked for."""
     values = filled(distribution, (700, 700), "bfloat16")
     report = verify(values, distribution)
     assert report.ok
-    assert (report.repeats is not None) == told
+    assert (report.repeats is not None) == looked_for
 
 
 # ---- numbers -------------------------------------------------------------------------------------
@@ -561,9 +561,9 @@ def test_bounds_from_rounded_parameters_are_bounds():
 
 
 def strided(values):
-    room = np.zeros((2 * values.shape[0], 3 * values.shape[1]), values.dtype)
-    room[::2, 1::3] = values
-    return room[::2, 1::3]
+    larger = np.zeros((2 * values.shape[0], 3 * values.shape[1]), values.dtype)
+    larger[::2, 1::3] = values
+    return larger[::2, 1::3]
 
 
 LAYOUTS = {
@@ -699,7 +699,7 @@ def test_a_distribution_that_the_dtype_holds_as_a_constant():
 @pytest.mark.parametrize(
     "distribution", [Uniform(1, 1 + 7 * 2.0**-23), Normal(1e6, 1e-4), Normal(1, 1e-5)], ids=repr
 )
-def test_distributions_of_few_float32_numbers_are_not_accused_of_rounding(distribution):
+def test_distributions_of_few_float32_numbers_are_not_blamed_for_rounding(distribution):
     report = verify(filled(distribution, (1000, 300)), distribution)
     assert report.ok, report
 

@@ -38,8 +38,10 @@ def out_of_bounds(tally: Tally, bounds: tuple[float, float]) -> Finding:
     return Finding("out_of_bounds", 0, tally.outside, limit=0, note=note)
 
 
-def _two_sided(distribution: Any, value: float) -> float:
-    p = 2 * float(min(distribution.cdf(value), distribution.sf(value)))
+def _two_sided(family: Any, value: float, shape: float, scale: float = 1.0) -> float:
+    # Not by a frozen distribution of SciPy's, which takes longer to make than to ask.
+    given = {"loc": 0.0, "scale": scale}
+    p = 2 * float(min(family.cdf(value, shape, **given), family.sf(value, shape, **given)))
     return 0.0 if math.isnan(p) else min(1.0, p)  # NaN where sums exceed the largest double
 
 
@@ -84,7 +86,7 @@ def _judged(
     z = math.copysign(distance * math.sqrt(count) / summand.std, measured - summand.mean)
     if summand.kurtosis > NEARLY_NORMAL * count:
         return z, None, "too few values to judge"
-    return z, _two_sided(scipy_stats().pearson3(summand.skewness / math.sqrt(count)), z), ""
+    return z, _two_sided(scipy_stats().pearson3, z, summand.skewness / math.sqrt(count)), ""
 
 
 # ---- fit -----------------------------------------------------------------------------------------
@@ -125,7 +127,7 @@ def _chi_square(counts: Array, probabilities: Doubles, starts: list[int]) -> Fin
     mean = groups - 1
     variance = 2 * mean + float((1 / expected).sum()) - (groups**2 + 2 * groups - 2) / count
     std = math.sqrt(variance)
-    p = _two_sided(scipy_stats().gamma(mean**2 / variance, scale=variance / mean), statistic)
+    p = _two_sided(scipy_stats().gamma, statistic, mean**2 / variance, variance / mean)
     return Finding(
         "fit",
         mean,

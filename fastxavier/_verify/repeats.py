@@ -74,9 +74,9 @@ class _Blocks:
             return []
         found = np.flatnonzero(np.isin(keys, twice))
         found = found[np.argsort(keys[found], kind="stable")]
-        alike = np.flatnonzero(keys[found[1:]] == keys[found[:-1]])[:MOST_PAIRS]
-        first, second = places[found[alike]], places[found[alike + 1]]
-        equal = np.ones(len(alike), bool)
+        again = np.flatnonzero(keys[found[1:]] == keys[found[:-1]])[:MOST_PAIRS]
+        first, second = places[found[again]], places[found[again + 1]]
+        equal = np.ones(len(again), bool)
         for i in range(self.window):
             equal &= self._at(first + i) == self._at(second + i)
         return sorted(zip(first[equal].tolist(), second[equal].tolist(), strict=True))
