@@ -1,0 +1,121 @@
+"""One pass over the values of an array: sums, extremes, and how many fall where."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastxavier._verify.read import CHUNK, Array, Doubles, chunks
+
+CELLS = 1 << 14  # cells of equal width, in which float32 and float64 values are counted
+
+
+class Cells(NamedTuple):
+    """Cell i begins at ``first + (i - 1) * step``; the first and the last one are unbounded."""
+
+    first: float
+    step: float
+
+
+@dataclass
+class Tally:
+    """What was counted. Sums are of (value - center) / scale."""
+
+    count: int = 0
+    nans: int = 0
+    infinities: int = 0
+    outside: int = 0
+    minimum: float = math.inf
+    maximum: float = -math.inf
+    total: float = 0.0
+    squares: float = 0.0
+    counts: Any = 0  # in each cell; for a 16-bit dtype, of each representable number
+
+
+def tally_of(
+    values: Array, bounds: tuple[float, float], center: float, scale: float, cells: Cells
+) -> Tally:
+    """Count the values of a floating-point array; `bounds` are those of the distribution."""
+    if values.dtype.itemsize == 2:
+        return _tally_patterns(values, bounds, center, scale)
+    tally = Tally()
+    buffers = np.empty((2, CHUNK))
+    for chunk in chunks(values):
+        minimum, maximum = float(chunk.min()), float(chunk.max())
+        if not (math.isfinite(minimum) and math.isfinite(maximum)):  # a NaN makes both NaN
+            nans = int(np.isnan(chunk).sum())
+            finite = chunk[np.isfinite(chunk)]
+            tally.nans += nans
+            tally.infinities += chunk.size - nans - finite.size
+            if not finite.size:
+                continue
+            chunk, minimum, maximum = finite, float(finite.min()), float(finite.max())
+        if minimum < bounds[0] or maximum > bounds[1]:
+            tally.outside += int(((chunk < bounds[0]) | (chunk > bounds[1])).sum())
+        tally.count += chunk.size
+        tally.minimum, tally.maximum = min(minimum, tally.minimum), max(maximum, tally.maximum)
+        x, work = buffers[:, : chunk.size]
+        np.subtract(chunk, center, out=x, dtype=np.float64)
+        x /= scale
+        tally.total += float(x.sum())
+        tally.squares += float(np.square(x, out=work).sum())
+        x -= cells.first - cells.step
+        x /= cells.step
+        np.clip(x, 0, CELLS - 1, out=x)
+        tally.counts += np.bincount(x.astype(np.intp), minlength=CELLS)
+    return tally
+
+
+def _tally_patterns(
+    values: Array, bounds: tuple[float, float], center: float, scale: float
+) -> Tally:
+    """Count how often each of the 65,536 bit patterns occurs: the rest follows from the counts."""
+    patterns = np.zeros(1 << 16, np.intp)
+    for chunk in chunks(values):
+        patterns += np.bincount(chunk.view(np.uint16), minlength=1 << 16)
+    grid = grid_of(values.dtype.newbyteorder("="))
+    counts = np.zeros(len(grid.numbers), np.intp)
+    np.add.at(counts, grid.place, patterns[grid.finite])
+    seen = grid.numbers[counts > 0]
+    if not seen.size:
+        seen = np.array([math.inf, -math.inf])
+    x = (grid.numbers - center) / scale
+    return Tally(
+        count=int(counts.sum()),
+        nans=int(patterns[grid.nan].sum()),
+        infinities=int(patterns[~(grid.nan | grid.finite)].sum()),
+        outside=int(counts[(grid.numbers < bounds[0]) | (grid.numbers > bounds[1])].sum()),
+        minimum=float(seen[0]),
+        maximum=float(seen[-1]),
+        total=_weighted(counts, x),
+        squares=_weighted(counts, x * x),
+        counts=counts,
+    )
+
+
+def _weighted(weights: Array, values: Doubles) -> float:
+    """The sum of the products; a value of weight 0 may be infinite."""
+    return float((weights * values)[weights > 0].sum())
+
+
+class Grid(NamedTuple):
+    """The finite numbers of a 16-bit dtype in order, and each bit pattern's place among them."""
+
+    numbers: Doubles
+    place: NDArray[np.intp]
+    finite: NDArray[np.bool_]
+    nan: NDArray[np.bool_]
+
+
+@lru_cache(maxsize=2)
+def grid_of(dtype: np.dtype[Any]) -> Grid:
+    """The numbers of a 16-bit dtype in native byte order."""
+    values = np.arange(1 << 16, dtype=np.uint16).view(dtype).astype(np.float64)
+    finite = np.isfinite(values)
+    numbers, place = np.unique(values[finite], return_inverse=True)  # 0 and -0 count as one
+    return Grid(numbers, place, finite, np.isnan(values))
