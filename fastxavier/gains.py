@@ -10,12 +10,19 @@ from typing import TYPE_CHECKING, Any, Final, Literal, SupportsFloat, TypeAlias
 import numpy as np
 
 from fastxavier import _core
-from fastxavier._validation import ArgumentTypeError, ArgumentValueError, choice, real, shown
+from fastxavier._validation import (
+    ArgumentTypeError,
+    ArgumentValueError,
+    choice,
+    not_negative,
+    real,
+    shown,
+)
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["gain"]
+__all__ = ["gain", "gain_number"]
 
 Activation: TypeAlias = "Callable[[npt.NDArray[np.float64]], Any]"
 
@@ -129,6 +136,11 @@ def gain(
     if convention == "torch":
         raise _refused(activation, "for which torch has no gain; give a name, or the gain itself")
     return _moment_gain(activation)
+
+
+def gain_number(value: SupportsFloat | str) -> float:
+    """A gain that is given as a number, or by the name of an activation."""
+    return gain(value) if isinstance(value, str) else not_negative("gain", value)
 
 
 def _refused(activation: Any, why: str) -> ArgumentValueError:

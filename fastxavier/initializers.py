@@ -30,6 +30,7 @@ __all__ = [
     "ALIASES",
     "INITIALIZERS",
     "Initializer",
+    "Row",
     "VarianceScaling",
     "glorot_normal",
     "glorot_truncated_normal",

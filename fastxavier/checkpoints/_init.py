@@ -170,9 +170,7 @@ def without(tensors: Mapping[str, Value], skip: str | Sequence[str]) -> dict[str
     }
 
 
-def check_fillable(
-    name: str, dtype: str, shape: tuple[int, ...], distribution: Resolved
-) -> None:
+def check_fillable(name: str, dtype: str, shape: tuple[int, ...], distribution: Resolved) -> None:
     """Refuse a dtype that cannot hold a tensor's initial values, before a file is begun."""
     if dtype in DRAWN:
         part = np.empty((0,) * len(shape), numpy_dtype(dtype))

@@ -107,8 +107,8 @@ def check(distribution: Distribution, weights: Weights) -> tuple[str, ...]:
     found = moments(weights)
     shift = found.mean - distribution.mean
     kurtosis = 3.0 if isinstance(distribution, Normal) else 1.8
-    mean_error = distribution.std / math.sqrt(found.count)
-    variance_error = distribution.variance * math.sqrt((kurtosis - 1) / found.count)
+    mean_error = distribution.std / math.sqrt(found.size)
+    variance_error = distribution.variance * math.sqrt((kurtosis - 1) / found.size)
     variance = found.variance + shift * shift  # about the expected mean
     return (
         f"{distribution.mean:.0f}",

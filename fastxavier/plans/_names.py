@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
 from fastxavier._scaling import VarianceScaling
 from fastxavier._validation import ArgumentTypeError, shown
 from fastxavier.distributions import Distribution
-from fastxavier.initializers import INITIALIZERS, Initializer
+from fastxavier.initializers import INITIALIZERS, Initializer, Row
 
 __all__ = ["named"]
 
@@ -23,18 +21,31 @@ def named(initializer: Initializer) -> tuple[str, dict[str, Any]]:
     if isinstance(initializer, VarianceScaling):
         return _named_scaling(initializer)
     for name, row in INITIALIZERS.items():
-        if not row.settings and row.make() == initializer:
+        default = _made_without_settings(row)
+        if default == initializer:
             return name, {}
         if row.make is type(initializer):
-            settings = {key: getattr(initializer, key) for key in row.settings}
-            if isinstance(initializer, Distribution):
-                settings = initializer._arguments()
-            return name, _without_defaults(row.make, settings)
+            given, kept = _settings(initializer, row), default and _settings(default, row)
+            return name, {k: v for k, v in given.items() if kept is None or v != kept[k]}
     raise ArgumentTypeError(
         f"initializer is {shown(initializer)}, which has no name in a plan",
         "initializer",
         initializer,
     )
+
+
+def _made_without_settings(row: Row) -> Any:
+    """What the row makes of its defaults; None if a setting has none."""
+    try:
+        return row.make()
+    except TypeError:
+        return None
+
+
+def _settings(initializer: Any, row: Row) -> dict[str, Any]:
+    if isinstance(initializer, Distribution):
+        return initializer._arguments()
+    return {key: getattr(initializer, key) for key in row.settings}
 
 
 def _named_scaling(scaling: VarianceScaling) -> tuple[str, dict[str, Any]]:
@@ -55,9 +66,3 @@ def _named_scaling(scaling: VarianceScaling) -> tuple[str, dict[str, Any]]:
     return name, {
         key: value for key, value in settings.items() if key in kept or value != getattr(case, key)
     }
-
-
-def _without_defaults(make: Callable[..., Any], settings: dict[str, Any]) -> dict[str, Any]:
-    """Those that a call without them would not give."""
-    defaults = {key: one.default for key, one in inspect.signature(make).parameters.items()}
-    return {key: value for key, value in settings.items() if value != defaults[key]}

@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 from fastxavier import _core, _fans
 from fastxavier._dtypes import FLOATS, FloatDtype
-from fastxavier._validation import ArgumentTypeError, ArgumentValueError, choice, not_negative
+from fastxavier._validation import ArgumentTypeError, ArgumentValueError, choice
 from fastxavier.distributions import Constant, Distribution
+from fastxavier.gains import gain_number
 
 __all__ = ["LayoutInitializer", "Part", "PatternInitializer", "StructuredInitializer"]
 
@@ -257,7 +258,7 @@ class LayoutInitializer(StructuredInitializer):
     layout: Layout | None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "gain", not_negative("gain", self.gain))
+        object.__setattr__(self, "gain", gain_number(self.gain))
         if self.layout is not None:
             choice("layout", self.layout, get_args(Layout))
 

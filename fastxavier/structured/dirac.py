@@ -33,8 +33,8 @@ class Dirac(PatternInitializer, LayoutInitializer):
     ----------
     groups : int, default 1
         Groups of the convolution. Each passes its own channels on.
-    gain : float, default 1
-        The value in the middle. Not negative.
+    gain : float or str, default 1
+        The value in the middle; not negative, or an activation's name: see `gain`.
     layout : {"torch", "jax", "keras"}, optional
         The order of axes: (out, in / groups, \\*kernel) in torch, (\\*kernel, in / groups, out) in
         JAX and Keras, with one to three axes of the kernel. If it is not given, a plan fills in its
@@ -43,7 +43,7 @@ class Dirac(PatternInitializer, LayoutInitializer):
     Raises
     ------
     TypeError
-        If the gain is not a real number or `groups` is not an integer.
+        If the gain is not a real number or a name, or `groups` is not an integer.
     ValueError
         If the gain is negative or not finite, `groups` is less than 1, or the layout is unknown.
 

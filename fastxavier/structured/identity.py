@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastxavier._validation import not_negative
+from fastxavier.gains import gain_number
 from fastxavier.structured._base import Part, PatternInitializer, Shape
 
 __all__ = ["Identity"]
@@ -23,13 +23,13 @@ class Identity(PatternInitializer):
 
     Parameters
     ----------
-    gain : float, default 1
-        The value on the diagonal. Not negative.
+    gain : float or str, default 1
+        The value on the diagonal; not negative, or an activation's name: see `gain`.
 
     Raises
     ------
     TypeError
-        If the gain is not a real number.
+        If the gain is not a real number or a name.
     ValueError
         If it is negative or not finite.
 
@@ -52,7 +52,7 @@ class Identity(PatternInitializer):
     gain: float = 1.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "gain", not_negative("gain", self.gain))
+        object.__setattr__(self, "gain", gain_number(self.gain))
 
     def _check_shape(self, shape: Shape, argument: str = "array") -> None:
         if len(shape) != 2:

@@ -32,8 +32,8 @@ class Orthogonal(LayoutInitializer):
 
     Parameters
     ----------
-    gain : float, default 1
-        Factor on the matrix; see `gains.gain`. Not negative.
+    gain : float or str, default 1
+        Factor on the matrix; not negative, or an activation's name: see `gain`.
     layout : {"torch", "jax", "keras"}, optional
         Units are the first axis in torch and the last one in JAX and Keras; all other axes are
         flattened. If it is not given, a plan fills in its own layout; otherwise it is "torch".
@@ -41,7 +41,7 @@ class Orthogonal(LayoutInitializer):
     Raises
     ------
     TypeError
-        If the gain is not a real number.
+        If the gain is not a real number or a name.
     ValueError
         If the gain is negative or not finite, or the layout is unknown.
 
@@ -143,8 +143,8 @@ class DeltaOrthogonal(LayoutInitializer):
 
     Parameters
     ----------
-    gain : float, default 1
-        Factor on the matrix; see `gains.gain`. Not negative.
+    gain : float or str, default 1
+        Factor on the matrix; not negative, or an activation's name: see `gain`.
     layout : {"torch", "jax", "keras"}, optional
         The order of axes: (out, in, \\*kernel) in torch, (\\*kernel, in, out) in JAX and Keras,
         with one to three axes of the kernel. If it is not given, a plan fills in its own layout;
@@ -153,7 +153,7 @@ class DeltaOrthogonal(LayoutInitializer):
     Raises
     ------
     TypeError
-        If the gain is not a real number.
+        If the gain is not a real number or a name.
     ValueError
         If the gain is negative or not finite, or the layout is unknown.
 
