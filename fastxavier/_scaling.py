@@ -18,13 +18,12 @@ from fastxavier._validation import (
     ArgumentValueError,
     choice,
     integer,
-    not_negative,
     number,
     shown,
     truth,
 )
 from fastxavier.distributions import Distribution, Normal, TruncatedNormal, Uniform
-from fastxavier.gains import gain as gain_of
+from fastxavier.gains import gain_number
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -92,19 +91,13 @@ class VarianceScaling:
         scale = number("scale", self.scale)
         if scale < 0:
             raise ArgumentValueError(f"scale is {scale}; it must not be negative", "scale", scale)
-        gain = self.gain
-        if isinstance(gain, str):
-            gain_of(gain)
-        else:
-            gain = not_negative("gain", gain)
+        gain, layout = gain_number(self.gain), self.layout
         checked = {
             "scale": scale,
             "mode": choice("mode", self.mode, get_args(Mode)),
             "distribution": choice("distribution", self.distribution, get_args(Family)),
-            "gain": gain,
-            "layout": self.layout
-            if self.layout is None
-            else choice("layout", self.layout, get_args(Layout)),
+            "gain": self.gain if isinstance(self.gain, str) else gain,
+            "layout": layout if layout is None else choice("layout", layout, get_args(Layout)),
             "in_axis": _frozen("in_axis", self.in_axis),
             "out_axis": _frozen("out_axis", self.out_axis),
             "batch_axis": _frozen("batch_axis", self.batch_axis),
@@ -201,7 +194,7 @@ class VarianceScaling:
         return min(max(2 + stacked, from_front + from_back), 64)
 
     def _from(self, fan_in: Any, fan_out: Any) -> Distribution:
-        gain = gain_of(self.gain) if isinstance(self.gain, str) else self.gain
+        gain = gain_number(self.gain) if isinstance(self.gain, str) else self.gain
 
         def spread(factor: int, kept: float = 1.0) -> float:
             return _spread(factor, self.scale, self.mode, fan_in, fan_out, gain, kept)

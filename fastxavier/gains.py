@@ -140,7 +140,9 @@ def gain(
 
 def gain_number(value: SupportsFloat | str) -> float:
     """A gain that is given as a number, or by the name of an activation."""
-    return gain(value) if isinstance(value, str) else not_negative("gain", value)
+    if isinstance(value, str):
+        return gain(choice("gain", value, (*_NAMED["derived"], "leaky_relu")))
+    return not_negative("gain", value)
 
 
 def _refused(activation: Any, why: str) -> ArgumentValueError:

@@ -435,8 +435,8 @@ def heuristic_uniform(
     """U[-1/sqrt(fan_in), 1/sqrt(fan_in)]: what torch's Linear and convolutions draw by default.
 
     Its variance is 1 / (3 * fan_in). torch writes it ``kaiming_uniform_`` with ``a=sqrt(5)`` for
-    the weight, and draws the bias likewise. Glorot and Bengio show that activations and gradients fade
-    under it. JAX and Keras have no name for it.
+    the weight, and draws the bias likewise. Glorot and Bengio show that activations and gradients
+    fade under it. JAX and Keras have no name for it.
 
     >>> heuristic_uniform(fan_in=16)
     Uniform(low=-0.25, high=0.25)

@@ -91,7 +91,8 @@ NO_NUMBERS = ("1", None, True, 1j)
 NOT_FINITE = (math.nan, math.inf, 10**400)
 BAD = [
     *((make, "gain", value, ValueError) for make in WITH_GAIN for value in (-1, *NOT_FINITE)),
-    *((make, "gain", value, TypeError) for make in WITH_GAIN for value in NO_NUMBERS),
+    *((make, "gain", value, TypeError) for make in WITH_GAIN for value in NO_NUMBERS[1:]),
+    *((make, "gain", value, ValueError) for make in WITH_GAIN for value in ("1", "Tanhh")),
     *((Dirac, "groups", value, ValueError) for value in (0, -1)),
     *((Dirac, "groups", value, TypeError) for value in (1.0, True, None, "1")),
     *(
