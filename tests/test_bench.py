@@ -286,7 +286,7 @@ WRONG = [
     (changed(("runs", 1, "nbytes"), -4), r"runs\[1\]: 'nbytes' is -4; it must be an integer from"),
     (changed(("runs", 1, "count"), 1.5), r"runs\[1\]: 'count' is 1.5, a float; it must be"),
     (changed(("runs", 1, "timings"), []), r"runs\[1\]: 'timings' is empty"),
-    (changed((*TIMING, "role"), "limit"), r"timings\[2\]: 'role' is 'limit'; It must be one of"),
+    (changed((*TIMING, "role"), "limit"), r"timings\[2\]: 'role' is 'limit'; it must be one of"),
     (changed((*TIMING, "threads"), 0), r"timings\[2\]: 'threads' is 0; it must be an integer"),
     (changed((*TIMING, "threads"), "2"), r"'threads' is '2'; it must be an integer or null"),
     (changed((*TIMING, "seconds"), [1.0, 0.0]), r"'seconds' has 0.0; times must be above 0"),

@@ -364,7 +364,8 @@ def test_traps_of_the_caller():
         import ctypes
         libm = ctypes.CDLL("libm.so.6")
         every = 0x3D if os.uname().machine == "x86_64" else 0x1F
-        distributions = [fx.Uniform(-1e-310, 1e-310), fx.Normal(), fx.TruncatedNormal(0, 1, -3, np.inf)]
+        tiny = fx.Uniform(-1e-310, 1e-310)
+        distributions = [tiny, fx.Normal(), fx.TruncatedNormal(0, 1, -3, np.inf)]
         arrays = [np.empty(300_000, dtype) for dtype in (np.float64, np.float32, np.float16)]
         fills = lambda threads: [fx.fill_(w, distribution, seed=1, threads=threads).tobytes()
                                  for w, distribution in zip(arrays, distributions)]

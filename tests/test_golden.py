@@ -1,4 +1,4 @@
-"""The frozen bits: one hash for every distribution and dtype, whatever computes it and in what pieces."""
+"""The frozen bits: one hash for every distribution and dtype, whatever computes it."""
 
 import itertools
 import math

@@ -1,7 +1,7 @@
-"""The distributions themselves: mean, variance and shape of what a fill draws, and what a distribution says of them.
+"""Mean, variance and shape of what a fill draws, and what a distribution says of them.
 
-Bounds are standard errors derived from the distribution's moments. Seeds are fixed, so a test that passes
-once passes always; a correct generator fails one check of 5 standard errors in two million.
+Bounds are standard errors derived from the distribution's moments. Seeds are fixed, so a test that
+passes once passes always; a correct generator fails one check of 5 standard errors in two million.
 """
 
 import functools
@@ -23,7 +23,7 @@ COUNT = 10_000_000
 PIECE = 1 << 20
 STANDARD_ERRORS = 5
 
-# ---- distributions, from their densities ------------------------------------------------------------------
+# ---- distributions, from their densities ---------------------------------------------------------
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(20)
 
@@ -102,7 +102,7 @@ def probabilities(distribution, dtype):
 
 
 def expected_moments(distribution, dtype):
-    """Mean, and second and fourth moment about it, in units of Standard, as the dtype holds a distribution.
+    """Mean, and second and fourth moment about it, in units of Standard, as the dtype holds them.
 
     A 16-bit dtype is coarse enough for its rounding to show: there the moments are exact sums over
     its numbers. In float32 and float64 it adds at most 2^-20 of the variance, where a standard
@@ -163,23 +163,23 @@ FANS = [
     (3 * 7 * 7, 64, math.sqrt(2), "fan_in", 2 / 147),
     (64, 1000, 5 / 3, "fan_out", 25 / 9 / 1000),
 ]
-SCHEMES = {
+INITIALIZERS = {
     fx.uniform_: fx.glorot_uniform,
     fx.normal_: fx.glorot_normal,
     fx.truncated_normal_: fx.glorot_truncated_normal,
 }
 
 
-@pytest.mark.parametrize("fill", SCHEMES, ids=operator.attrgetter("__name__"))
+@pytest.mark.parametrize("fill", INITIALIZERS, ids=operator.attrgetter("__name__"))
 @pytest.mark.parametrize("dtype", cases.DTYPES)
 @pytest.mark.parametrize(("fan_in", "fan_out", "gain", "mode", "variance"), FANS)
-def test_variance_of_every_scheme(fill, dtype, fan_in, fan_out, gain, mode, variance):
-    distribution = SCHEMES[fill](fan_in, fan_out, gain, mode)
+def test_variance_of_every_initializer(fill, dtype, fan_in, fan_out, gain, mode, variance):
+    distribution = INITIALIZERS[fill](fan_in, fan_out, gain=gain, mode=mode)
     assert distribution.mean == 0
     assert math.isclose(distribution.variance, variance, rel_tol=1e-15)
 
     def filled(array, **placement):
-        fill(array, fan_in, fan_out, gain, mode=mode, **placement)
+        fill(array, fan_in, fan_out, gain=gain, mode=mode, **placement)
 
     check_moments(filled, distribution, dtype)
     # Rounding to 16 bits moves the variance itself by no more than 2^-10 of it.
@@ -189,7 +189,7 @@ def test_variance_of_every_scheme(fill, dtype, fan_in, fan_out, gain, mode, vari
     )
 
 
-# ---- moments that a distribution answers ------------------------------------------------------------------
+# ---- moments that a distribution answers ---------------------------------------------------------
 
 real = reference.real.clone()
 real.dps = 100
@@ -325,8 +325,9 @@ def sample(name, dtype):
 def test_kolmogorov_smirnov(name, dtype):
     """The distance sqrt(n) D passes c in 2 exp(-2 c^2) of all samples: one in a million at 2.694.
 
-    A value stands for the interval of numbers that round to it: the distribution is asked at the ends of
-    that, and the sample before and after the value. Of a distribution with steps D is smaller, never larger.
+    A value stands for the interval of numbers that round to it: the distribution is
+    compared at its ends, with the sample before and after the value. Of a distribution with steps D
+    is smaller, never larger.
     """
     values, counts = sample(name, dtype)
     numbers = values.astype(np.float64)

@@ -484,11 +484,11 @@ MODE_SCRIPT = """
     import ctypes
     library, rounding, flush = ctypes.CDLL(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     library.control.restype = ctypes.c_ulong
-    fans = [(3, 7), (0.1, 0.2), (0.7, 1.1), (1e15 + 0.3, 1e-3), (10**30 + 1, 3)]
+    fans = [(3, 7), (1.1, 1.2), (1.7, 2.1), (1e15 + 0.3, 1.001), (10**30 + 1, 3)]
     dtypes = [np.float64, np.float32, np.float16]
     arrays = [np.empty((301, 223), dtype) for dtype in dtypes]
     fills = (fx.uniform_, fx.normal_, fx.truncated_normal_)
-    schemes = (fx.glorot_uniform, fx.glorot_normal, fx.glorot_truncated_normal)
+    initializers = (fx.glorot_uniform, fx.glorot_normal, fx.glorot_truncated_normal)
     h, lines = hashlib.sha256(), []
 
     def note(key):
@@ -502,12 +502,12 @@ MODE_SCRIPT = """
             for number, w in enumerate(arrays):
                 for fill in fills:
                     for fan_in, fan_out in fans[number:]:
-                        fill(w.T, fan_in, fan_out, 1.1, seed=1, threads=threads)
+                        fill(w.T, fan_in, fan_out, gain=1.1, seed=1, threads=threads)
                         h.update(w)
                     tiny = (1e-310, 1e-40, 1e-6)[number]  # subnormal weights
-                    fill(w, 3, 4, tiny, seed=1, threads=threads)
+                    fill(w, 3, 4, gain=tiny, seed=1, threads=threads)
                     h.update(w.tobytes())
-                note((isa, "schemes", threads, number))
+                note((isa, "initializers", threads, number))
                 fx.fill_(w, fx.TruncatedNormal(0.1, 0.3, -1.3, 2.7), seed=2, threads=threads)
                 h.update(w)
                 fx.fill_(w, fx.TruncatedNormal(0.1, 0.3, 8.1, 9.7), seed=2, threads=threads)
@@ -524,7 +524,7 @@ MODE_SCRIPT = """
     for isa in _core.available_isas():
         _core.force_isa(isa)
         all_fills(isa)
-    distributions = [make(a, b, 1.1, mode) for make in schemes for a, b in fans
+    distributions = [make(a, b, gain=1.1, mode=mode) for make in initializers for a, b in fans
             for mode in ("fan_avg", "fan_in", "fan_out")]
     still_set = library.control() == set_mode
     # OpenMP's threads were born in that mode; the caller leaves it.
@@ -541,7 +541,7 @@ MODE_SCRIPT = """
 @posix
 @pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "nearest"])
 def test_floating_point_mode_of_the_caller(helper, mode, nearest):
-    """Whatever the caller has set changes no bit of distributions and values and is found as it was left."""
+    """Whatever the caller has set changes no bit of a value, and is left as it was."""
     *lines, set_mode = run(MODE_SCRIPT, arguments=[helper, *MODES[mode]])
     *expected, usual_mode = nearest
     assert set_mode != usual_mode
@@ -571,7 +571,7 @@ def nearest(helper):
     """What the script prints in the usual mode."""
     lines = run(MODE_SCRIPT, arguments=[helper, *MODES["nearest"]])
     assert not [line for line in lines if "False" in line]
-    digests = {re.search("[0-9a-f]{64}", line).group() for line in lines if "schemes" in line}
+    digests = {re.search("[0-9a-f]{64}", line).group() for line in lines if "initializers" in line}
     assert len(digests) == 3  # one for each dtype
     return lines
 

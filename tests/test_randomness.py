@@ -64,7 +64,8 @@ def exceeded(probability):
     """The |r| that a pair exceeds with this probability.
 
     Rows of independent normal numbers point in every direction alike, so
-    t = r sqrt((LENGTH - 1) / (1 - r^2)) has Student's distribution with LENGTH - 1 degrees of freedom.
+    t = r sqrt((LENGTH - 1) / (1 - r^2)) has Student's distribution of LENGTH - 1 degrees of
+    freedom.
     """
     t = stats.t.isf(probability / 2, LENGTH - 1)
     return t / math.sqrt(LENGTH - 1 + t * t)
@@ -84,8 +85,8 @@ def check_largest(largest):
 def check_squares(squares):
     """The sum of r^2: what many pairs have in common, too little in each to be seen.
 
-    r^2 has Beta's distribution (1/2, (LENGTH - 1)/2), with mean 1/LENGTH; pairs being independent two by
-    two, the variances of them add up.
+    r^2 has Beta's distribution (1/2, (LENGTH - 1)/2), with mean 1/LENGTH; pairs being independent two
+    by two, the variances of them add up.
     """
     mean, variance = stats.beta.stats(0.5, (LENGTH - 1) / 2, moments="mv")
     assert abs(squares - PAIRS * mean) < STANDARD_ERRORS * math.sqrt(PAIRS * variance)

@@ -33,7 +33,7 @@ _SUBNORMAL = {
 
 
 def distributions(dtype):
-    """Name to distribution, for a dtype by name. A new distribution needs lines in data/golden.txt."""
+    """Name to distribution, for a dtype by name. A new one needs lines in data/golden.txt."""
     tiny = _TINY[WORD_BITS[dtype]]
     return {
         "constant": Constant(0.1),

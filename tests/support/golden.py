@@ -1,8 +1,8 @@
 """Print data/golden.txt: python tests/support/golden.py > tests/data/golden.txt.
 
-The file belongs to the stream: lines may be added to it, for a new distribution or dtype. None that is
-there may change, short of a new version of the stream, which is why data/frozen.txt remembers each:
-python tests/support/golden.py --freeze >> tests/data/frozen.txt prints the rows of lines that are new.
+The file belongs to the stream: lines may be added to it, for a new distribution or dtype. None
+that is there may change without a new version of the stream, so data/frozen.txt remembers each:
+python tests/support/golden.py --freeze >> tests/data/frozen.txt prints new rows.
 """
 
 import hashlib
@@ -33,8 +33,8 @@ _KINDS = {
 HEAD = f"""\
 # Golden values of stream version 1. Lines may only be added; one that is here never changes.
 # Seed {SEED:#x}, the stream named "{STREAM}", indices 0 to {COUNT - 1}.
-# Columns: name; dtype; kind of distribution; its parameters, as C's %a writes numbers (constant: value;
-# uniform: low, high; normal: mean, std; truncated_normal: mean and std of the parent, low, high);
+# Columns: name; dtype; kind; parameters, as C's %a writes numbers (constant: value; uniform: low,
+# high; normal: mean, std; truncated_normal: mean and std of the parent, low, high);
 # BLAKE2b of the bytes of all values, each value little-endian, digest of 16 bytes; the bit patterns
 # of the first {FIRST_VALUES} values, as hexadecimal numbers.
 # Written by tests/support/golden.py."""
