@@ -28,6 +28,19 @@ def unmatched_slow_lines(pytestconfig):
     return pytestconfig.stash[unmatched]
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Let idle workers take tests from busy ones, as --dist worksteal does; load is the default.
+
+    Not an option in pyproject.toml, because pytest-benchmark refuses to measure where it is set.
+    """
+    if config.option.dist == "load":
+        from xdist.scheduler import WorkStealingScheduling
+
+        return WorkStealingScheduling(config, log)
+    return None  # as --dist says
+
+
 @pytest.hookimpl(tryfirst=True)  # before pytest selects by marks
 def pytest_collection_modifyitems(config, items):
     """Mark the tests that slow.txt lists. A test that is run by its name is never slow."""
