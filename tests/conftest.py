@@ -1,8 +1,17 @@
-"""Fixtures that every test may use. pytest puts this directory on sys.path, for `import cases`."""
+"""Fixtures that every test may use, and the mark `slow` for the tests that slow.txt lists.
+
+pytest puts tests/support on sys.path, for `import cases`.
+"""
+
+import pathlib
+from fnmatch import fnmatchcase
 
 import pytest
 
 from fastxavier import _core
+
+SLOW = pathlib.Path(__file__).with_name("slow.txt")
+unmatched = pytest.StashKey[list[str]]()
 
 
 @pytest.fixture(params=_core.available_isas())
@@ -11,3 +20,52 @@ def isa(request):
     _core.force_isa(request.param)
     yield request.param
     _core.force_isa(None)
+
+
+@pytest.fixture
+def unmatched_slow_lines(pytestconfig):
+    """Lines of slow.txt that match none of the tests collected from their file."""
+    return pytestconfig.stash[unmatched]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Let idle workers take tests from busy ones, as --dist worksteal does; load is the default.
+
+    Not an option in pyproject.toml, because pytest-benchmark refuses to measure where it is set.
+    """
+    if config.option.dist == "load":
+        from xdist.scheduler import WorkStealingScheduling
+
+        return WorkStealingScheduling(config, log)
+    return None  # as --dist says
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest selects by marks
+def pytest_collection_modifyitems(config, items):
+    """Mark the tests that slow.txt lists. A test that is run by its name is never slow."""
+    config.stash[unmatched] = []
+    if any("::" in argument for argument in config.args):
+        return
+    tests, files = {}, set()
+    for item in items:
+        tests.setdefault(f"{item.path.name}::{item.originalname}", []).append(item)
+        files.add(item.path.name)
+    slow = set()
+    for line in SLOW.read_text().splitlines():
+        if not line or line.startswith("#"):
+            continue
+        test, _, parameters = line.removeprefix("!").partition("[")
+        pattern = parameters.removesuffix("]").replace("[", "[[]")
+        found = {item for item in tests.get(test, ()) if fnmatchcase(parameters_of(item), pattern)}
+        slow = slow - found if line.startswith("!") else slow | found
+        file = test.partition("::")[0]
+        if not found and (file in files or not SLOW.with_name(file).exists()):
+            config.stash[unmatched].append(line)
+    for item in slow:
+        item.add_marker(pytest.mark.slow)
+
+
+def parameters_of(item):
+    """What is in the brackets of a test's name."""
+    return item.callspec.id if hasattr(item, "callspec") else ""
