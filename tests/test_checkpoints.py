@@ -484,8 +484,9 @@ UNMADE = [
     ({"w": ("F16", (3, 3))}, Plan([Rule("*", "orthogonal", gain=1e6)]), CheckpointError, ["'w'"]),
     ({"w": ("F32", (3,))}, Plan([Rule("*", "orthogonal")]), PlanError, ["'w'", "(3,)"]),
     ({"v": ("F32", (3,))}, Plan([Rule("w", "zeros")]), PlanError, ["'v'", "(3,)"]),
-    ({"w": ("F32", (3,))}, "default", TypeError, ["plan is 'default'; it must be a Plan"]),
-    ({"w": ("F32", (3,))}, None, TypeError, ["plan is None; it must be a Plan"]),
+    ({"w": ("F32", (3,))}, "defualt", PlanError, ["plan is 'defualt'", "'default'?"]),
+    ({"w": ("F32", (3,))}, "default", PlanError, ["no rule of the plan matches tensor 'w'"]),
+    ({"w": ("F32", (3,))}, None, TypeError, ["plan is None; it must be one of", "or a Plan"]),
     ({"w": ("fp32", (3,))}, PLAN, CheckpointError, ["'w'", "did you mean 'float32'?"]),
 ]
 

@@ -20,7 +20,7 @@ from fastxavier._console import progress_bar, table
 from fastxavier.checkpoints import _init, init_checkpoint, tensors_like
 from fastxavier.cli import init, main
 from fastxavier.plans import Plan, Rule
-from fastxavier.plans.presets import PLANS, default_plan, gpt2_plan
+from fastxavier.plans.presets import PRESETS, default_plan, gpt2_plan
 
 LIST = """
 [tensors]
@@ -307,9 +307,9 @@ REFUSED = [
         r"'defualt'.*did you mean 'default'\? .*'gpt2', .*\.toml or \.json",
     ),
     (["init", "no.toml", *INIT[2:]], "no.toml: No such file"),
-    (["init", "like.toml", *INIT[2:]], "like.toml, line 2: 'tensors' is no key"),
-    (["init", "wrong.toml", *INIT[2:]], "wrong.toml, line 4: .*did you mean 'zeros'"),
-    (["init", "plan.yaml", *INIT[2:]], r"plan.yaml ends in '.yaml'; .*\.toml or \.json"),
+    (["init", "like.toml", *INIT[2:]], "like.toml: key 'tensors' is not one of a plan"),
+    (["init", "wrong.toml", *INIT[2:]], r"wrong.toml, rule 1 \(names '\*'\): .*did you mean 'zeros'"),
+    (["init", "plan.yaml", *INIT[2:]], r"plan is 'plan.yaml'; .*'gpt2', .*\.toml or \.json"),
     (["init", "vit", *INIT[2:]], r"no rule of the plan matches tensor '0.weight' of shape \(300,"),
     (
         ["init", "default", "--like", "no.safetensors", "-o", "new.safetensors"],
@@ -356,7 +356,7 @@ def test_refused(folder, capsys, arguments, message):
     (folder / "bad.safetensors").write_bytes(b"\x09" + bytes(7) + b"{}")
     large = '{ shape = [4611686018427387904], dtype = "U8" }'
     (folder / "large.toml").write_text(f'[tensors]\n"0.bias" = {large}\n"1.bias" = {large}\n')
-    (folder / "wrong.toml").write_text("[[rule]]\nnames = '*'\n\nscheme = 'zeroes'\n")
+    (folder / "wrong.toml").write_text("[[rule]]\nnames = '*'\n\ninitializer = 'zeroes'\n")
     Plan([Rule("*", "normal")]).save(folder / "drawn.json")
     before = sorted(folder.iterdir())
     status, lines, (error,) = call(capsys, *arguments)
@@ -566,7 +566,7 @@ def test_help_and_the_other_commands(capsys):
         assert any(re.match(rf"\s+{command}\s+\w", line) for line in lines)
         assert call(capsys, command, "--help")[0] == 0
     _, lines, _ = call(capsys, "init", "--help")
-    assert all(re.search(rf"\b{name}\b", " ".join(lines)) for name in PLANS)
+    assert all(re.search(rf"\b{name}\b", " ".join(lines)) for name in PRESETS)
     status, (line,), _ = call(capsys, "info", "--json")
     assert (status, json.loads(line)["version"]) == (0, fx.__version__)
     status, lines, _ = call(capsys, "demo", "--gib", "0.001")
