@@ -308,7 +308,7 @@ REFUSED = [
     ),
     (["init", "no.toml", *INIT[2:]], "no.toml: No such file"),
     (["init", "like.toml", *INIT[2:]], "like.toml: key 'tensors' is not one of a plan"),
-    (["init", "wrong.toml", *INIT[2:]], r"wrong.toml, rule 1 \(names '\*'\): .*did you mean 'zeros'"),
+    (["init", "wrong.toml", *INIT[2:]], r"wrong.toml, rule 1 \(names '\*'\): .*mean 'zeros'"),
     (["init", "plan.yaml", *INIT[2:]], r"plan is 'plan.yaml'; .*'gpt2', .*\.toml or \.json"),
     (["init", "vit", *INIT[2:]], r"no rule of the plan matches tensor '0.weight' of shape \(300,"),
     (
