@@ -241,10 +241,10 @@ def for_shape(scaling: VarianceScaling, shape: tuple[int, ...], layout: Layout) 
 
 def _frozen(name: str, axes: Any) -> Any:
     """Axes as an int or a tuple of ints, so that the value can be hashed."""
-    if axes is None:
-        return None
+    if axes is None or type(axes) is int:
+        return axes
     if isinstance(axes, Iterable) and not isinstance(axes, (str, bytes)):
-        return tuple(integer(name, axis, -64, 63) for axis in axes)
+        return tuple(integer(f"{name} is {shown(axes)}: an axis", axis, -64, 63) for axis in axes)
     return integer(name, axes, -64, 63)
 
 

@@ -540,13 +540,10 @@ def initializer_named(name: str, /, **settings: Any) -> Initializer:
         made: Initializer = row.make(**settings)
     except ArgumentTypeError:
         raise
-    except TypeError:
-        parameters = inspect.signature(row.make).parameters
-        required = [
-            key for key in row.settings if parameters[key].default is inspect.Parameter.empty
-        ]
-        missing = " and ".join(key for key in required if key not in settings)
-        raise ArgumentValueError(f"{name} needs {missing}", "initializer", name) from None
+    except TypeError as error:  # an argument is missing
+        raise ArgumentValueError(
+            f"{name} needs more settings: {error}", "initializer", name
+        ) from None
     return made
 
 

@@ -1,4 +1,4 @@
-"""Presets: ready-made plans for the tensor names of well-known models."""
+"""Presets: plans for the tensor names of well-known models."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ NEEDED |= {"scale": 0.5, "mode": "fan_in", "distribution": "normal"}
 
 
 def needed(name):
-    """The settings that an initializer has to have, with values that no other name stands for."""
+    """The settings that an initializer has to have, with values that have no shorter name."""
     parameters = inspect.signature(INITIALIZERS[name].make).parameters
     return {
         key: NEEDED[key]
@@ -44,11 +44,11 @@ FAULTS = [
     ("normal", {"name": 2}, "name", ["is not a setting"]),
     ("normal", {"scheme": "zeros"}, "scheme", ["is not a setting"]),
     ("normal", {"rank": 2}, "rank", ["the number of axes is 'ndim'"]),
-    ("uniform", {"low": 0}, "initializer", ["uniform needs high"]),
+    ("uniform", {"low": 0}, "high", ["uniform needs high"]),
     (
         "variance_scaling",
         {"mode": "fan_in"},
-        "initializer",
+        "scale",
         ["variance_scaling needs scale and distribution"],
     ),
     ("uniform", {"low": 1, "high": 0}, "low", ["low is 1", "above high"]),
