@@ -513,7 +513,7 @@ ALIASES: Final[dict[str, str]] = {
 """Names that other libraries use, torch's above all."""
 
 
-def initializer_named(name: str, **settings: Any) -> Initializer:
+def initializer_named(name: str, /, **settings: Any) -> Initializer:
     """The initializer that a plan or a string names.
 
     Parameters

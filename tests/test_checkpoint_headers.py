@@ -50,7 +50,7 @@ INVALID = [
     ({"a": {}}, b"", None, "dtype, shape, data_offsets"),
     ({"a": {"dtype": "U8", "shape": [1]}}, b"x", None, "data_offsets"),
     ({"a": {**entry(), "more": 1}}, b"x", None, "more"),
-    ({"a": entry("U7")}, b"x", None, "'U7'; It must be one of 'F32', 'F64', 'F16'"),
+    ({"a": entry("U7")}, b"x", None, "'U7'; it must be one of 'F32', 'F64', 'F16'"),
     ({"a": entry("uint8")}, b"x", None, "'uint8'"),
     ({"a": entry(None)}, b"x", None, "None"),
     ({"a": entry(["U8"])}, b"x", None, "U8"),

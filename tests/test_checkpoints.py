@@ -193,6 +193,31 @@ def test_metadata_is_copied(tmp_path, taken):
     assert list(read_header(tmp_path / "out").metadata) == sorted(expected)
 
 
+def test_plan_by_name(tmp_path):
+    """A preset, or a plan's file; the metadata have the rules, whatever they were called."""
+    like = {"h.0.mlp.c_proj.weight": ("F32", (8, 4)), "h.0.mlp.c_proj.bias": ("F32", (4,))}
+    fx.gpt2_plan().save(tmp_path / "plan.toml")
+    files = []
+    for i, plan in enumerate(("gpt2", fx.gpt2_plan(), str(tmp_path / "plan.toml"))):
+        init_checkpoint(tmp_path / f"{i}", plan, like, seed=1)
+        files.append((tmp_path / f"{i}").read_bytes())
+    assert files[0] == files[1] == files[2]
+    assert Plan.from_toml(metadata_of(tmp_path / "0")["fastxavier.plan"]) == fx.gpt2_plan()
+
+
+@pytest.mark.parametrize(
+    "source", [fx.Streams, np.random.default_rng, np.random.RandomState, np.random.SeedSequence]
+)
+def test_sources_of_randomness(tmp_path, source):
+    """The metadata have the number that was drawn; an equal source gives an equal file."""
+    report = init_checkpoint(tmp_path / "a", PLAN, LIKE, seed=source(5))
+    init_checkpoint(tmp_path / "b", PLAN, LIKE, seed=source(5))
+    init_checkpoint(tmp_path / "c", PLAN, LIKE, seed=report.seed)
+    files = {(tmp_path / name).read_bytes() for name in "abc"}
+    assert len(files) == 1
+    assert metadata_of(tmp_path / "a")["fastxavier.seed"] == str(report.seed)
+
+
 def test_file_without_tensors(tmp_path):
     init_checkpoint(tmp_path / "out", PLAN, {}, seed=1)
     expected = safetensors.numpy.save({}, metadata_of(tmp_path / "out"))
@@ -484,8 +509,9 @@ UNMADE = [
     ({"w": ("F16", (3, 3))}, Plan([Rule("*", "orthogonal", gain=1e6)]), CheckpointError, ["'w'"]),
     ({"w": ("F32", (3,))}, Plan([Rule("*", "orthogonal")]), PlanError, ["'w'", "(3,)"]),
     ({"v": ("F32", (3,))}, Plan([Rule("w", "zeros")]), PlanError, ["'v'", "(3,)"]),
-    ({"w": ("F32", (3,))}, "default", TypeError, ["plan is 'default'; it must be a Plan"]),
-    ({"w": ("F32", (3,))}, None, TypeError, ["plan is None; it must be a Plan"]),
+    ({"w": ("F32", (3,))}, "defualt", PlanError, ["plan is 'defualt'", "'default'?"]),
+    ({"w": ("F32", (3,))}, "default", PlanError, ["no rule of the plan matches tensor 'w'"]),
+    ({"w": ("F32", (3,))}, None, TypeError, ["plan is None; it must be one of", "or a Plan"]),
     ({"w": ("fp32", (3,))}, PLAN, CheckpointError, ["'w'", "did you mean 'float32'?"]),
 ]
 

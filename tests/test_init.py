@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import re
 
 import cases
 import ml_dtypes
@@ -98,9 +99,9 @@ def test_layouts_buffers_and_dlpack():
     assert "capsule.weight" in str(report)
 
 
-def test_structures_come_with_the_rest():
-    """A plan may give a matrix a form instead of a distribution of its values."""
-    plan = Plan([Rule("recurrent.*", "orthogonal"), Rule("*", "glorot_uniform", rank="2+")])
+def test_structured_initializers_with_the_rest():
+    """A plan may give a matrix an initializer of the whole instead of a distribution."""
+    plan = Plan([Rule("recurrent.*", "orthogonal"), Rule("*", "glorot_uniform", ndim="2+")])
     arrays = {
         "recurrent.weight": np.empty((64, 64), np.float32),
         "in.weight": np.empty((64, 9), np.float32),
@@ -112,7 +113,7 @@ def test_structures_come_with_the_rest():
         np.empty((64, 64), np.float32), fx.Orthogonal(), seed=1, stream="recurrent.weight"
     )
     assert (alone == arrays["recurrent.weight"]).all()
-    assert report.tensors[0].target_std is None
+    assert report.tensors[0].expected_std is None
 
 
 def test_integers_take_whole_constants():
@@ -186,6 +187,50 @@ def test_seeds():
     assert all((second[name] == third[name]).all() for name in SIZES)
 
 
+SOURCES = {
+    "Generator": (np.random.default_rng, lambda rng: rng.integers(1 << 64, dtype=np.uint64)),
+    "RandomState": (np.random.RandomState, lambda rng: rng.randint(1 << 64, dtype=np.uint64)),
+    "SeedSequence": (
+        np.random.SeedSequence,
+        lambda root: root.spawn(1)[0].generate_state(1, np.uint64)[0],
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+def test_sources_of_randomness(kind):
+    """One draw a call, whatever the number of tensors; an equal source gives equal values."""
+    make, draw = SOURCES[kind]
+    source, equal, mirror = make(5), make(5), make(5)
+    for _ in range(2):
+        first, second = model(), model()
+        report = fx.init_(first, seed=source)
+        fx.init_(second, seed=equal)
+        assert all((first[name] == second[name]).all() for name in SIZES)
+        assert report.seed == int(draw(mirror))
+        fx.init_(second, seed=report.seed)
+        assert all((first[name] == second[name]).all() for name in SIZES)
+    assert draw(source) == draw(mirror)
+
+
+def test_streams_as_a_seed():
+    """Only the seed is used: names are the streams, and none of the numbered ones is taken."""
+    streams, first, second = fx.Streams(5), model(), model()
+    assert fx.init_(first, seed=streams).seed == 5
+    fx.init_(second, seed=5)
+    assert all((first[name] == second[name]).all() for name in SIZES)
+    taken = fx.draw(9, fx.Normal(), seed=streams)
+    assert (taken == fx.draw(9, fx.Normal(), seed=5, stream=0)).all()
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, True, "5", np.random], ids=repr)
+def test_no_seed(seed):
+    arrays = model()
+    with pytest.raises((TypeError, ValueError), match=r"^seed is"):
+        fx.init_(arrays, seed=seed)
+    assert untouched(arrays)
+
+
 # ---- refusals: all of it or nothing --------------------------------------------------------------
 
 
@@ -228,7 +273,7 @@ def test_a_distribution_beyond_the_dtype_is_found_before_writing():
     assert untouched(arrays)
 
 
-def test_a_structure_without_its_shape_is_found_before_writing():
+def test_a_shape_without_its_initializer_is_found_before_writing():
     plan = Plan([Rule("deep.weight", "identity"), Rule("*", "zeros")])
     arrays = model()
     with pytest.raises(ValueError, match=r"deep.weight"):
@@ -256,14 +301,74 @@ def test_names_are_strings(names):
     [
         ((np.ones(3),), {}, "arrays"),
         (([np.ones(3)],), {}, "arrays"),
-        (({}, "gpt2"), {}, "plan"),
         (({}, fx.gpt2_plan), {}, "plan"),
+        (({}, 3), {}, "plan"),
         (({},), {"progress": "bar"}, "progress"),
+        (({},), {"places": [("a", (3,), (0,))]}, "places"),
     ],
 )
 def test_wrong_arguments(arguments, options, name):
     with pytest.raises(TypeError, match=f"^{name} is"):
         fx.init_(*arguments, seed=1, **options)
+
+
+class Module:
+    """What has names and parameters as torch's modules have."""
+
+    def named_parameters(self):
+        return iter(model().items())
+
+
+def test_a_module_is_not_a_mapping():
+    """The message has the line to write."""
+    with pytest.raises(TypeError, match=r"^arrays is a Module; ") as raised:
+        fx.init_(Module(), "default", seed=1)
+    (line,) = re.findall(r"write (init_\(.*\))$", str(raised.value))
+    report = eval(line, {"init_": fx.init_, "model": Module(), "plan": "default"})
+    assert [tensor.name for tensor in report.tensors] == list(SIZES)
+
+
+@pytest.mark.parametrize(
+    "pairs",
+    [lambda: Module().named_parameters(), lambda: list(model().items()), lambda: model().items()],
+    ids=["iterator", "list", "view"],
+)
+def test_pairs_are_not_a_mapping(pairs):
+    """They are not read, since an iterator could be read only once."""
+    given = pairs()
+    with pytest.raises(TypeError, match=r"^arrays is a .*with dict\(\.\.\.\)$") as raised:
+        fx.init_(given, seed=1)
+    assert raised.value.argument == "arrays"
+    assert len(fx.init_(dict(given), seed=1).tensors) == len(SIZES)
+
+
+# ---- presets by name -----------------------------------------------------------------------------
+
+
+def test_preset_by_name():
+    """A preset's name is the preset called without arguments; a file is its plan."""
+    sizes = {"h.0.attn.c_attn.weight": (40, 120), "h.0.mlp.c_proj.weight": (80, 40)}
+    by_name, by_plan = model(sizes=sizes), model(sizes=sizes)
+    fx.init_(by_name, "gpt2", seed=1)
+    report = fx.init_(by_plan, fx.gpt2_plan(), seed=1)
+    assert all((by_name[name] == by_plan[name]).all() for name in sizes)
+    assert [tensor.expected_std for tensor in report.tensors] == [0.02, 0.02 / math.sqrt(24)]
+
+
+def test_plan_of_a_file(tmp_path):
+    plan = Plan([Rule("*", "ones")])
+    plan.save(tmp_path / "plan.toml")
+    arrays = model()
+    fx.init_(arrays, str(tmp_path / "plan.toml"), seed=1)
+    assert all((array == 1).all() for array in arrays.values())
+
+
+def test_unknown_preset():
+    arrays = model()
+    with pytest.raises(fx.PlanError, match=r"plan is 'gpt-2'; did you mean 'gpt2'\?") as raised:
+        fx.init_(arrays, "gpt-2", seed=1)
+    assert raised.value.argument == "plan"
+    assert untouched(arrays)
 
 
 @pytest.mark.parametrize("threads", [0, -1, 1.5, True, "2"])
@@ -289,12 +394,24 @@ def test_progress_is_told(threads):
     assert 0 < told[0] <= told[-1] <= 1
 
 
-def test_progress_counts_structures():
+def test_progress_counts_structured_initializers():
     """By bytes, as they are done."""
     told = []
     plan = Plan([Rule("a", "orthogonal"), Rule("*", "identity")])
     fx.init_({"a": np.empty((6, 4)), "b": np.empty((6, 12))}, plan, seed=1, progress=told.append)
     assert told == [0.25, 1.0]
+
+
+def test_progress_counts_everything():
+    """Whatever is last, the last part told is the whole; nothing is told of nothing."""
+    told = []
+    plan = Plan([Rule("count", "ones"), Rule("*", "orthogonal")])
+    arrays = {"a": np.empty((6, 4), np.float32), "count": np.empty(96, np.int8)}
+    fx.init_(arrays, plan, seed=1, progress=told.append)
+    assert told == [1.0]
+    told.clear()
+    fx.init_({"a": np.empty((0, 4))}, plan, seed=1, progress=told.append)
+    assert told == []
 
 
 def test_an_error_of_the_listener_stops_the_work():
@@ -306,26 +423,30 @@ def test_an_error_of_the_listener_stops_the_work():
 
 
 def test_report():
-    """Targets beside what is measured; printable, and plain data for machines."""
+    """What is expected beside what is measured; printable, and plain data for machines."""
     arrays = {"a.weight": np.empty((400, 500), ml_dtypes.bfloat16), "a.bias": np.empty(400, "f2")}
     report = fx.init_(arrays, seed=9)
     weight, bias = report.tensors
     assert weight.shape == (400, 500)
     assert weight.dtype == "bfloat16"
     assert weight.distribution == fx.glorot_uniform(500, 400)
-    assert weight.target_std == weight.distribution.std
+    assert weight.expected_std == weight.distribution.std
     exact = arrays["a.weight"].astype(np.float64).std()
     assert math.isclose(weight.measured_std, exact, rel_tol=1e-9)
     # The variance of a uniform's square is 4/5 of its own, squared; 5 standard errors.
-    assert abs(weight.measured_std / weight.target_std - 1) < 5 * math.sqrt(0.8 / weight_count) / 2
-    assert (bias.target_std, bias.measured_std) == (0, 0)
+    assert (
+        abs(weight.measured_std / weight.expected_std - 1) < 5 * math.sqrt(0.8 / weight_count) / 2
+    )
+    assert (bias.expected_std, bias.measured_std) == (0, 0)
     assert report.nbytes == 400 * 500 * 2 + 400 * 2
     assert report.seconds > 0
     data = json.loads(json.dumps(report.asdict()))
     assert [tensor["name"] for tensor in data["tensors"]] == ["a.weight", "a.bias"]
     assert data["seed"] == 9
     lines = str(report).splitlines()
-    assert len(lines) == 1 + 2 + 1
+    assert len(lines) == 1 + 2 + 2
+    assert "expected std" in lines[0]
+    assert "measured std" in lines[0]
     assert "a.weight" in lines[1]
     assert "bfloat16" in lines[1]
 
@@ -339,7 +460,7 @@ def test_detached_report():
     report = fx.init_(arrays, seed=9).detached()
     assert [tensor.name for tensor in report.tensors] == list(SIZES)
     assert [tensor.measured_std for tensor in report.tensors] == [None] * len(SIZES)
-    assert len(str(report).splitlines()) == len(SIZES) + 2
+    assert len(str(report).splitlines()) == len(SIZES) + 3
     assert json.dumps(report.asdict())
 
 

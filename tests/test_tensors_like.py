@@ -159,10 +159,10 @@ def test_other_names_of_dtypes(tmp_path, dtype, suggestion):
     path.write_text(f'[tensors]\na = {{ shape = [2], dtype = "{dtype}" }}')
     with pytest.raises(CheckpointError) as raised:
         tensors_like(path)
-    hint = f"did you mean '{suggestion}'? " if suggestion else ""
+    hint = f"did you mean '{suggestion}'? It" if suggestion else "it"
     usual = ["float32", "float64", "float16", "bfloat16", "int8", "int16", "int32", "int64"]
     assert str(raised.value).startswith(
-        f"{path}: tensor 'a' has dtype '{dtype}'; {hint}It must be one of "
+        f"{path}: tensor 'a' has dtype '{dtype}'; {hint} must be one of "
         + ", ".join(map(repr, usual))
     )
 
@@ -197,7 +197,7 @@ def tensors_like_file(path):
         ("[tensors]\na = { shape = [2], dtype = 'F32', x = 1 }", "'a'"),
         ("[tensors]\na = [2]", "'a'"),
         ("[tensors]\na = { shape = [2], dtype = 'F31' }", "'F31'.*'float32'"),
-        ("[tensors]\na = { shape = [2], dtype = 32 }", "dtype 32; It must be one of 'float32'"),
+        ("[tensors]\na = { shape = [2], dtype = 32 }", "dtype 32; it must be one of 'float32'"),
         ("[tensors]\na = { shape = [-2], dtype = 'F32' }", r"\[-2\]"),
         ("[tensors]\na = { shape = 2, dtype = 'F32' }", "shape 2"),
         ("[tensors]\na = { shape = [2.0], dtype = 'F32' }", r"\[2.0\]"),

@@ -138,13 +138,14 @@ def init_(
         _core.fill_all(drawn, key, threads, tell and (lambda part: tell(part * done / nbytes)))
         for _, array, distribution, _ in counted:
             array[...] = distribution.mean
+            done += array.nbytes
         for _, target, initializer, stream in structured:
             initializer.write(
                 target.numpy(), (key, stream), threads, target.global_shape, target.offset
             )
             target.written()
             done += target.nbytes
-            if tell:
+            if tell and nbytes:
                 tell(done / nbytes)
     return Report(key, time.perf_counter() - start, nbytes, tensors)
 

@@ -69,10 +69,7 @@ class Plan:
         object.__setattr__(self, "layout", layout)
         object.__setattr__(self, "_of_ndim", {})
         object.__setattr__(self, "_resolved", {})
-        try:
-            choice("layout", layout, get_args(Layout))
-        except (TypeError, ValueError) as error:
-            raise PlanError(str(error), *_data(error)) from None
+        _check_layout(layout)
         for number, rule in enumerate(self.rules, 1):
             if not isinstance(rule, Rule):
                 raise PlanError(f"rules has {rule!r} as rule {number}; it must be a Rule", "rules")
@@ -80,7 +77,7 @@ class Plan:
                 rule.check(layout)
             except PlanError as error:
                 raise PlanError(
-                    f"rule {number} (names {_quoted_names(rule)}): {error}", *_data(error)
+                    f"{_text.rule_called(number, rule.names)}: {error}", *_data(error)
                 ) from None
 
     def rule_for(self, name: str, ndim: int) -> Rule | None:
@@ -262,13 +259,16 @@ class Plan:
     def _from_document(cls, document: Any, source: str) -> Plan:
         rules: list[Rule] = []
         layout, entries = _text.layout_and_entries(document, source)
+        try:
+            _check_layout(layout)
+        except PlanError as error:
+            raise PlanError(f"{source}: {error}", *_data(error)) from None
         for number, entry in enumerate(entries, 1):
             try:
                 rules.append(Rule(**_text.rule_arguments(entry)))
             except PlanError as error:
-                raise PlanError(
-                    f"{source}, {_text.rule_called(number, entry)}: {error}", *_data(error)
-                ) from None
+                rule = _text.rule_called(number, _text.names_of(entry))
+                raise PlanError(f"{source}, {rule}: {error}", *_data(error)) from None
         try:
             return cls(rules, layout)
         except PlanError as error:
@@ -295,5 +295,8 @@ class Plan:
         return _text.as_json(self.layout, self.rules)
 
 
-def _quoted_names(rule: Rule) -> str:
-    return ", ".join(map(repr, rule.names))
+def _check_layout(layout: Any) -> None:
+    try:
+        choice("layout", layout, get_args(Layout))
+    except ValueError as error:
+        raise PlanError(str(error), *_data(error)) from None

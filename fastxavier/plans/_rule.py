@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any, cast
 
 from fastxavier._fans import Layout
-from fastxavier._validation import ArgumentError, shown
+from fastxavier._validation import ArgumentError, ArgumentTypeError, shown
 from fastxavier.distributions import Distribution
 from fastxavier.initializers import (
     Initializer,
@@ -79,6 +79,7 @@ class Rule:
 
     def __init__(
         self,
+        /,  # so that a setting of this name is refused like any other
         names: str | Sequence[str],
         initializer: str | Initializer,
         *,
@@ -91,10 +92,16 @@ class Rule:
         self.check("torch")
 
     def __repr__(self) -> str:
-        name, settings = named(self.initializer)
         ndim = [] if self.ndim is None else [f"ndim={self.ndim!r}"]
-        shown_settings = [f"{key}={value!r}" for key, value in settings.items()]
-        return f"Rule({', '.join([repr(self.names), repr(name), *ndim, *shown_settings])})"
+        settings: list[str] = []
+        try:
+            name, given = named(self.initializer)
+        except ArgumentTypeError:  # of a class of the user's
+            initializer = repr(self.initializer)
+        else:
+            initializer = repr(name)
+            settings = [f"{key}={value!r}" for key, value in given.items()]
+        return f"Rule({', '.join([repr(self.names), initializer, *ndim, *settings])})"
 
     def matches(self, name: str, ndim: int) -> bool:
         """Whether the rule is for a tensor.
@@ -142,16 +149,22 @@ class Rule:
             ndim = max(int(self.ndim[:-1]) if self.ndim else 0, scaling.fewest_axes())
         else:
             ndim = self.ndim
-        extent = 1 if scaling is None else scaling.groups * scaling.parts
+        extent = getattr(initializer, "groups", 1) * getattr(initializer, "parts", 1)
         try:
             self.distribution((extent,) * ndim, layout)
         except (TypeError, ValueError) as error:
             argument = getattr(error, "argument", None)
             argument = "ndim" if argument in ("shape", "array") else argument
-            raise PlanError(f"{error} (initializer {named(initializer)[0]})", argument) from None
+            raise PlanError(f"{error}, by {self}", argument) from None
 
 
 def _value(initializer: Any, settings: dict[str, Any]) -> Initializer:
+    if "rank" in settings:
+        raise PlanError(
+            "'rank' is not a parameter of a rule; the number of axes is 'ndim'",
+            "rank",
+            settings["rank"],
+        )
     if isinstance(initializer, str):
         try:
             return initializer_named(initializer, **settings)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 KEYS = ("layout", "rule")
 ENDINGS = (".toml", ".json")
+OTHER_KEYS = {"names": ("name",), "initializer": ("scheme", "init", "distribution")}
 
 
 # ---- reading -------------------------------------------------------------------------------------
@@ -49,7 +52,7 @@ def toml_document(text: str, source: str) -> Any:
     try:
         return parse_toml(text, source, PlanError)
     except PlanError as error:
-        if "[rule]" in text and "[[rule]]" not in text:
+        if re.search(r"^[ \t]*\[[ \t]*rule[ \t]*\]", text, re.M):
             raise PlanError(
                 f"{error}. Each rule begins with [[rule]], in two brackets", "rule"
             ) from None
@@ -86,12 +89,17 @@ def layout_and_entries(document: Any, source: str) -> tuple[Any, list[Any]]:
     for key in document:
         if key not in KEYS:
             raise PlanError(
-                f"{source}: key {key!r} is not one of a plan; {choose_from(key, KEYS)}", key
+                f"{source}: key {key!r} is not one of a plan; {choose_from(key, KEYS)}",
+                key,
+                document[key],
+                KEYS,
             )
     entries = document.get("rule", [])
     if isinstance(entries, Mapping):
         raise PlanError(
-            f"{source}: rule is one table; each rule begins with [[rule]], in two brackets", "rule"
+            f"{source}: rule is one table; it must be a list of rules: in TOML each begins with "
+            "[[rule]], in two brackets",
+            "rule",
         )
     if not isinstance(entries, list):
         raise PlanError(f"{source}: rule is {shown(entries)}; it must be a list of rules", "rule")
@@ -104,8 +112,8 @@ def rule_arguments(entry: Any) -> dict[str, Any]:
         raise PlanError(f"the rule is {shown(entry)}; it must have the keys names and initializer")
     for needed in ("names", "initializer"):
         if needed not in entry:
-            near = {"names": ("name",), "initializer": ("scheme", "init", "distribution")}[needed]
-            given = next((key for key in near if key in entry), None)
+            near = get_close_matches(needed, [*map(str, entry)], 1, 0.75)
+            given = next((key for key in (*OTHER_KEYS[needed], *near) if key in entry), None)
             hint = f"; {given!r} is not a key, write {needed!r}" if given else ""
             raise PlanError(f"the key {needed!r} is missing{hint}", needed)
     if not isinstance(entry["initializer"], str):
@@ -115,15 +123,20 @@ def rule_arguments(entry: Any) -> dict[str, Any]:
         )
     if "ndim" in entry and entry["ndim"] is None:  # JSON's null
         raise PlanError("ndim is null; leave it out, or write a number of axes", "ndim")
-    if "rank" in entry:
-        raise PlanError("key 'rank' is not one of a rule; the number of axes is 'ndim'", "rank")
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
+    return dict(entry)
 
 
-def rule_called(number: int, entry: Any) -> str:
+def names_of(entry: Any) -> Any:
+    """What an entry of a document, valid or not, has as its names."""
+    return entry.get("names") if isinstance(entry, Mapping) else None
+
+
+def rule_called(number: int, names: Any) -> str:
     """How an error names a rule."""
-    names = entry.get("names") if isinstance(entry, Mapping) else None
-    return f"rule {number}" + (f" (names {shown(names)})" if names is not None else "")
+    if names is None:
+        return f"rule {number}"
+    several = isinstance(names, (list, tuple)) and names
+    return f"rule {number} (names {', '.join(map(shown, names)) if several else shown(names)})"
 
 
 # ---- writing -------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Presets: ready-made plans for the tensor names of well-known models."""
+"""Presets: plans for the tensor names of well-known models."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 
 from fastxavier._fans import Layout
-from fastxavier._validation import choice, choose_from, integer, shown
+from fastxavier._validation import ArgumentTypeError, choice, choose_from, integer, shown
 from fastxavier.initializers import he_normal
 from fastxavier.plans._plan import Plan
 from fastxavier.plans._rule import PlanError, Rule
@@ -265,7 +265,9 @@ def plan_named(plan: Plan | str) -> Plan:
     Raises
     ------
     PlanError
-        If it is none of these.
+        If there is no preset of this name.
+    TypeError
+        If it is neither a plan nor a string.
     OSError
         If the file cannot be read.
     """
@@ -276,9 +278,12 @@ def plan_named(plan: Plan | str) -> Plan:
             return PRESETS[plan]()
         if plan.endswith(ENDINGS):
             return Plan.load(plan)
-    raise PlanError(
-        f"plan is {shown(plan)}; it must be a Plan, a file that ends in .toml or .json, or a "
-        f"preset's name. {choose_from(plan, PRESETS)}",
+    name = getattr(plan, "__name__", "")
+    hint = f"; call it: {name}()" if callable(plan) and name else ""
+    error = PlanError if isinstance(plan, str) else ArgumentTypeError
+    raise error(
+        f"plan is {shown(plan)}; {choose_from(plan, PRESETS)}, a file that ends in .toml or .json, "
+        f"or a Plan{hint}",
         "plan",
         plan,
         PRESETS,

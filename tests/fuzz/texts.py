@@ -3,7 +3,8 @@
     python tests/fuzz/texts.py FOLDER [libFuzzer's options]
 
 Text that is not valid must raise PlanError or CheckpointError; a valid plan must be equal to the
-one that is read from what it writes. FOLDER is the corpus; valid texts are put there first.
+one that is read from what it writes, and has an initializer or a PlanError for every shape. FOLDER
+is the corpus; valid texts are put there first.
 """
 
 import sys
@@ -15,7 +16,19 @@ import atheris
 
 with atheris.instrument_imports(include=["fastxavier", "tomllib", "json"]):
     from fastxavier import checkpoints, plans
-    from fastxavier.plans.presets import default_plan
+    from fastxavier.plans import Plan, Rule
+
+PLAN = Plan(
+    [
+        *plans.gpt2_plan().rules,
+        *plans.vit_plan().rules,
+        *(Rule("w*", name) for name in ("kaiming_normal_", "dirac", "orthogonal", "eye")),
+        Rule("[ab].weight", "sparse", ndim=2, sparsity=0.5),
+        Rule("*", "variance_scaling", ndim="3+", scale=0.7, mode="fan_avg", distribution="uniform"),
+        Rule("*", "truncated_normal", low=-3.0, high=float("inf")),
+    ],
+    "jax",
+)
 
 FILE = Path(tempfile.mkdtemp(), "model.safetensors")
 LIST = FILE.with_name("list.toml")
@@ -74,7 +87,7 @@ def seeds():
     """A valid text for each of the readers, after the reader's number."""
     head = (24).to_bytes(2, "little") + HEAD
     file = len(HEAD).to_bytes(8, "little") + HEAD + bytes(24)
-    toml, json = default_plan().to_toml().encode(), default_plan().to_json().encode()
+    toml, json = PLAN.to_toml().encode(), PLAN.to_json().encode()
     texts = (toml, json, head, file, LISTED, INDEXED)
     return [bytes([i]) + text for i, text in enumerate(texts)]
 

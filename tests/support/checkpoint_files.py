@@ -11,7 +11,7 @@ PLAN = Plan(
     [
         Rule(["*.bias", "*mask*"], "zeros"),
         Rule("*norm*", "ones"),
-        Rule("*", "glorot_normal", rank="2+"),
+        Rule("*", "glorot_normal", ndim="2+"),
         Rule("*", "uniform", low=-0.5, high=0.5),
     ]
 )

@@ -1,0 +1,335 @@
+"""Presets: which initializer each tensor of well-known models gets, and how a preset is named."""
+
+import math
+import re
+
+import pytest
+
+import fastxavier as fx
+from fastxavier.distributions import Constant, Normal, TruncatedNormal, Uniform
+from fastxavier.plans import (
+    PRESETS,
+    Plan,
+    PlanError,
+    default_plan,
+    gpt2_plan,
+    plan_named,
+    resnet_plan,
+    vit_plan,
+)
+
+ZEROS, ONES = Constant(0.0), Constant(1.0)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets(name, tmp_path):
+    """Called without arguments, written out and read back."""
+    plan = PRESETS[name]()
+    assert plan_named(name) == plan_named(plan) == plan
+    for ending in ("toml", "json"):
+        plan.save(tmp_path / f"plan.{ending}")
+        assert plan_named(str(tmp_path / f"plan.{ending}")) == plan
+    assert Plan.from_toml(plan.to_toml()) == plan
+    assert Plan.from_json(plan.to_json()) == plan
+
+
+def glorot(*fans, gain=1.0):
+    bound = gain * math.sqrt(6 / sum(fans))
+    return Uniform(-bound, bound)
+
+
+def close(distribution, expected):
+    """The same class, and parameters that differ by rounding at most."""
+    return type(distribution) is type(expected) and all(
+        math.isclose(mine, theirs, rel_tol=1e-14)
+        for mine, theirs in zip(distribution.__reduce__()[1], expected.__reduce__()[1], strict=True)
+    )
+
+
+DEFAULT = [
+    ("torch", "0.weight", (30, 20), glorot(20, 30)),
+    ("torch", "encoder.layers.0.self_attn.in_proj_weight", (60, 20), glorot(20, 60)),
+    ("torch", "encoder.layers.0.self_attn.in_proj_bias", (60,), ZEROS),
+    ("torch", "conv.weight", (8, 4, 3, 3), glorot(36, 72)),
+    ("torch", "weight", (8,), ONES),
+    ("torch", "bias", (8,), ZEROS),
+    ("torch", "bn.running_mean", (8,), ZEROS),
+    ("torch", "bn.running_var", (8,), ONES),
+    ("torch", "bn.num_batches_tracked", (), ZEROS),
+    ("jax", "params/Dense_0/kernel", (20, 30), glorot(20, 30)),
+    ("jax", "params.Conv_0.kernel", (3, 3, 4, 8), glorot(36, 72)),
+    ("jax", "params/attention/query/bias", (4, 8), ZEROS),
+    ("jax", "params/attention/query/kernel", (96, 8, 5), glorot(96, 40)),
+    ("jax", "params.attention.key.kernel", (96, 8, 5), glorot(96, 40)),
+    ("jax", "value/kernel", (96, 8, 5), glorot(96, 40)),
+    ("jax", "params/attention/out/kernel", (8, 5, 96), glorot(40, 96)),
+    ("jax", "params/readout/kernel", (8, 5, 96), glorot(40, 8 * 96)),
+    ("jax", "params/out/kernel", (40, 96), glorot(40, 96)),
+    ("jax", "params/LayerNorm_0/scale", (8,), ONES),
+    ("jax", "params/Embed_0/embedding", (100, 8), glorot(1, 8)),
+    ("jax", "batch_stats/BatchNorm_0/mean", (8,), ZEROS),
+    ("jax", "batch_stats/BatchNorm_0/var", (8,), ONES),
+    ("keras", "dense/kernel", (20, 30), glorot(20, 30)),
+    ("keras", "attention/query/kernel", (96, 8, 5), glorot(96, 40)),
+    ("keras", "attention/key/kernel", (96, 8, 5), glorot(96, 40)),
+    ("keras", "attention/value/kernel", (96, 8, 5), glorot(96, 40)),
+    ("keras", "attention/attention_output/kernel", (8, 5, 96), glorot(40, 96)),
+    ("keras", "attention/query/bias", (8, 5), ZEROS),
+    ("keras", "attention/attention_output/bias", (96,), ZEROS),
+    ("keras", "embedding/embeddings", (100, 8), glorot(1, 8)),
+    ("keras", "bn/gamma", (8,), ONES),
+    ("keras", "bn/beta", (8,), ZEROS),
+    ("keras", "bn/moving_mean", (8,), ZEROS),
+    ("keras", "bn/moving_variance", (8,), ONES),
+]
+
+
+@pytest.mark.parametrize(("layout", "name", "shape", "distribution"), DEFAULT, ids=repr)
+def test_default_plan(layout, name, shape, distribution):
+    assert close(default_plan(layout).distribution(name, shape), distribution)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("attn.bias", (1, 1, 8, 8)),
+        ("attn.bias", (8, 8)),
+        ("logit_scale_", ()),
+        ("position_ids", (1, 8)),
+    ],
+)
+def test_default_plan_leaves(name, shape):
+    """Masks, counters and scalars are not guessed at."""
+    assert default_plan().rule_for(name, len(shape)) is None
+
+
+def gpt2(layers, width=768, prefix=""):
+    """Names and shapes of the published checkpoint, without its masks."""
+    tensors = {"wte.weight": (50257, width), "wpe.weight": (1024, width)}
+    for i in range(layers):
+        for norm in ("ln_1", "ln_2"):
+            tensors[f"h.{i}.{norm}.weight"] = tensors[f"h.{i}.{norm}.bias"] = (width,)
+        for layer, shape in {
+            "attn.c_attn": (width, 3 * width),
+            "attn.c_proj": (width, width),
+            "mlp.c_fc": (width, 4 * width),
+            "mlp.c_proj": (4 * width, width),
+        }.items():
+            tensors[f"h.{i}.{layer}.weight"] = shape
+            tensors[f"h.{i}.{layer}.bias"] = shape[1:]
+    tensors["ln_f.weight"] = tensors["ln_f.bias"] = (width,)
+    return {prefix + name: shape for name, shape in tensors.items()}
+
+
+@pytest.mark.parametrize("prefix", ["", "transformer."])
+@pytest.mark.parametrize("layers", [1, 12, 48])
+def test_gpt2(prefix, layers):
+    """124 million parameters at 12 layers; each tensor by the paper's words."""
+    tensors = gpt2(layers, prefix=prefix)
+    if layers == 12:
+        assert sum(map(math.prod, tensors.values())) == 124_439_808
+    plan = gpt2_plan(layers)
+    for name, shape in tensors.items():
+        distribution = plan.distribution(name, shape)
+        if name.endswith(".bias"):
+            assert distribution == ZEROS
+        elif ".ln_" in "." + name:
+            assert distribution == ONES
+        elif "c_proj" in name:
+            assert close(distribution, Normal(0, 0.02 * (2 * layers) ** -0.5))
+        else:
+            assert distribution == Normal(0, 0.02)
+    assert plan.distribution("lm_head.weight", (50257, 768)) == Normal(0, 0.02)
+    for mask in ("h.0.attn.bias", "transformer.h.0.attn.bias"):
+        assert plan.rule_for(mask, 4) is None
+    assert plan.rule_for("h.0.attn.masked_bias", 0) is None
+
+
+def test_gpt2_layers():
+    for layers in (0, -1):
+        with pytest.raises(ValueError, match=f"layers is {layers}; it must be an integer from 1"):
+            gpt2_plan(layers)
+    for layers in (1.5, True, "12", None):
+        with pytest.raises(TypeError, match=f"layers is {layers!r}, a .*an integer from 1 up"):
+            gpt2_plan(layers)
+
+
+def vit(blocks=12, width=768, patch=16, classes=1000):
+    """Names and shapes of timm's vit_base_patch16_224."""
+    tensors = {
+        "cls_token": (1, 1, width),
+        "pos_embed": (1, (224 // patch) ** 2 + 1, width),
+        "patch_embed.proj.weight": (width, 3, patch, patch),
+        "patch_embed.proj.bias": (width,),
+        "norm.weight": (width,),
+        "norm.bias": (width,),
+        "head.weight": (classes, width),
+        "head.bias": (classes,),
+    }
+    for i in range(blocks):
+        for norm in ("norm1", "norm2"):
+            for kind in ("weight", "bias"):
+                tensors[f"blocks.{i}.{norm}.{kind}"] = (width,)
+        for layer, (out, into) in {
+            "attn.qkv": (3 * width, width),
+            "attn.proj": (width, width),
+            "mlp.fc1": (4 * width, width),
+            "mlp.fc2": (width, 4 * width),
+        }.items():
+            tensors[f"blocks.{i}.{layer}.weight"] = (out, into)
+            tensors[f"blocks.{i}.{layer}.bias"] = (out,)
+    return tensors
+
+
+def test_vit():
+    """86.6 million parameters; each tensor as the published code has it."""
+    tensors = vit()
+    assert sum(map(math.prod, tensors.values())) == 86_567_656
+    plan = vit_plan()
+    expected = {
+        "cls_token": ZEROS,
+        "pos_embed": Normal(0, 0.02),
+        "patch_embed.proj.bias": ZEROS,
+        "norm.weight": ONES,
+        "norm.bias": ZEROS,
+        "head.weight": ZEROS,
+        "head.bias": ZEROS,
+    }
+    for i in range(12):
+        block = f"blocks.{i}."
+        expected |= {
+            block + "norm1.weight": ONES,
+            block + "norm1.bias": ZEROS,
+            block + "norm2.weight": ONES,
+            block + "norm2.bias": ZEROS,
+            block + "attn.qkv.weight": glorot(768, 768),
+            block + "attn.qkv.bias": ZEROS,
+            block + "attn.proj.weight": glorot(768, 768),
+            block + "attn.proj.bias": ZEROS,
+            block + "mlp.fc1.weight": glorot(768, 3072),
+            block + "mlp.fc1.bias": Normal(0, 1e-6),
+            block + "mlp.fc2.weight": glorot(3072, 768),
+            block + "mlp.fc2.bias": Normal(0, 1e-6),
+        }
+    for name, distribution in expected.items():
+        assert close(plan.distribution(name, tensors.pop(name)), distribution), name
+    (patches,) = tensors.items()
+    distribution = plan.distribution(*patches)
+    assert isinstance(distribution, TruncatedNormal)
+    assert math.isclose(distribution.variance, 1 / (3 * 16 * 16), rel_tol=1e-12)
+    assert math.isclose(
+        distribution.bounds[1], 2 * distribution.std / 0.8796256610342398, rel_tol=1e-12
+    )
+
+
+def resnet(bottleneck):
+    """Names and shapes of torchvision's resnet50 or resnet18."""
+    tensors = {}
+
+    def conv(name, *shape):
+        tensors[f"{name}.weight"] = shape
+
+    def norm(name, channels):
+        for kind in ("weight", "bias", "running_mean", "running_var"):
+            tensors[f"{name}.{kind}"] = (channels,)
+        tensors[f"{name}.num_batches_tracked"] = ()
+
+    conv("conv1", 64, 3, 7, 7)
+    norm("bn1", 64)
+    into = 64
+    for stage, blocks in enumerate((3, 4, 6, 3) if bottleneck else (2, 2, 2, 2), 1):
+        width = 32 * 2**stage
+        out = 4 * width if bottleneck else width
+        for block in range(blocks):
+            here = f"layer{stage}.{block}"
+            kernels = [(width, into, 1), (width, width, 3), (out, width, 1)]
+            if not bottleneck:
+                kernels = [(width, into, 3), (width, width, 3)]
+            for number, (channels, inputs, size) in enumerate(kernels, 1):
+                conv(f"{here}.conv{number}", channels, inputs, size, size)
+                norm(f"{here}.bn{number}", channels)
+            if block == 0 and (stage > 1 or bottleneck):
+                conv(f"{here}.downsample.0", out, into, 1, 1)
+                norm(f"{here}.downsample.1", out)
+            into = out
+    tensors["fc.weight"], tensors["fc.bias"] = (1000, into), (1000,)
+    return tensors
+
+
+@pytest.mark.parametrize("zeroed", [False, True])
+@pytest.mark.parametrize("block", ["bottleneck", "basic"])
+def test_resnet(block, zeroed):
+    """25.6 or 11.7 million parameters; the last norm of a branch at 0 if asked."""
+    tensors = resnet(block == "bottleneck")
+    counted = {
+        name: shape for name, shape in tensors.items() if not re.search("running|num_", name)
+    }
+    total = 25_557_032 if block == "bottleneck" else 11_689_512
+    assert sum(map(math.prod, counted.values())) == total
+    plan = resnet_plan(zeroed, block)
+    last = "bn3.weight" if block == "bottleneck" else "bn2.weight"
+    for name, shape in tensors.items():
+        distribution = plan.distribution(name, shape)
+        if len(shape) == 4:
+            assert close(distribution, Normal(0, math.sqrt(2 / (shape[0] * shape[2] * shape[3]))))
+        elif name == "fc.weight":
+            assert close(distribution, Uniform(-(shape[1] ** -0.5), shape[1] ** -0.5))
+        elif name.endswith("running_var") or (
+            name.endswith("weight") and not (zeroed and name.endswith(last))
+        ):
+            assert distribution == ONES
+        else:
+            assert distribution == ZEROS
+
+
+def test_resnet_block():
+    with pytest.raises(ValueError, match=r"block is 'baisc'; did you mean 'basic'\?") as raised:
+        resnet_plan(True, "baisc")
+    assert raised.value.choices == ("bottleneck", "basic")
+
+
+@pytest.mark.parametrize("layout", ["torhc", None, 3])
+def test_default_plan_layout(layout):
+    with pytest.raises(PlanError, match=rf"layout is {layout!r}; .*'torch', 'jax', 'keras'"):
+        default_plan(layout)
+
+
+# ---- by name -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "suggestion"),
+    [("gtp2", "gpt2"), ("GPT2", "gpt2"), ("defualt", "default"), ("resnet50", "resnet")],
+)
+def test_unknown_preset(name, suggestion):
+    """The name that was meant, all presets, and the other things that a plan can be."""
+    with pytest.raises(PlanError) as raised:
+        plan_named(name)
+    message = str(raised.value)
+    assert message.startswith(f"plan is {name!r}; did you mean {suggestion!r}? ")
+    assert all(repr(preset) in message for preset in PRESETS)
+    assert ".toml or .json" in message
+    error = raised.value
+    assert (error.argument, error.value, error.choices) == ("plan", name, tuple(PRESETS))
+
+
+@pytest.mark.parametrize("name", ["", "plan", "plan.yaml", "plan.toml.txt"])
+def test_no_preset_and_no_file_of_a_plan(name):
+    with pytest.raises(PlanError, match=r"it must be one of 'default', .*\.toml or \.json"):
+        plan_named(name)
+
+
+def test_missing_file():
+    with pytest.raises(FileNotFoundError):
+        plan_named("no.toml")
+
+
+@pytest.mark.parametrize("plan", [None, 3, ["gpt2"], {"rule": []}, fx.Rule("*", "zeros")], ids=repr)
+def test_neither_plan_nor_name(plan):
+    with pytest.raises(TypeError, match=r"^plan is .*'gpt2', .*or a Plan$"):
+        plan_named(plan)
+
+
+def test_preset_that_was_not_called():
+    with pytest.raises(TypeError, match=r"^plan is <function .*; call it: vit_plan\(\)$"):
+        plan_named(vit_plan)
