@@ -653,10 +653,11 @@ cdef int check_pairs(tensors, firsts, lasts, order) except -1:
     return 0
 
 
-def fill_all(tensors, uint64_t seed, threads, progress):
+def fill_all(tensors, seed, threads, progress):
     """Fill tensors, each (name, target, distribution, stream), in one parallel region.
 
-    Errors name the tensor, and then nothing is written.
+    `seed` is a number, or a function that draws one once all tensors are accepted; the number is
+    returned. Errors name the tensor, and then nothing is written and nothing drawn.
     """
     cdef c.fx_options options
     cdef c.fx_status status
@@ -665,6 +666,7 @@ def fill_all(tensors, uint64_t seed, threads, progress):
     cdef DistributionBase distribution
     cdef Watch watch = Watch.__new__(Watch)
     cdef c.fx_request *requests
+    cdef uint64_t number
     watch.progress = progress
     options.threads = thread_count(threads)
     options.poll = poll_python
@@ -676,10 +678,22 @@ def fill_all(tensors, uint64_t seed, threads, progress):
         for i, (_, target, distribution, stream) in enumerate(tensors):
             requests[i].array = &target.array
             requests[i].distribution = &distribution.distribution
-            requests[i].seed = seed
             requests[i].stream = stream
-        with nogil:
-            status = c.fx_fill_all(requests, count, &options, &failed)
+        status = c.FX_OK
+        if callable(seed):
+            failed = 0
+            while failed < count and status == c.FX_OK:
+                status = c.fx_check(
+                    requests[failed].array, requests[failed].distribution, &options
+                )
+                failed += status == c.FX_OK
+        if status == c.FX_OK:
+            seed = seed() if callable(seed) else seed
+            number = seed
+            for i in range(count):
+                requests[i].seed = number
+            with nogil:
+                status = c.fx_fill_all(requests, count, &options, &failed)
     finally:
         PyMem_Free(requests)
     if status == c.FX_INTERRUPTED:
@@ -694,6 +708,7 @@ def fill_all(tensors, uint64_t seed, threads, progress):
             raise of_tensor(name, error) from None
     for _, target, _, _ in tensors:
         target.written()
+    return seed
 
 
 # ---- what runs -------------------------------------------------------------------------------

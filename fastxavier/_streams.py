@@ -277,8 +277,10 @@ def resolve(seed: Any, stream: Any) -> Key:
     return drawn
 
 
-def model_seed(seed: Any) -> int:
-    """The seed of a whole model, whose streams are its tensors' names."""
+def model_seed(seed: Any) -> int | Callable[[], int]:
+    """The seed of a whole model, whose streams are its tensors' names, or how it is drawn."""
     if isinstance(seed, ModuleDefault):
         return _default.seed
-    return seed.seed if isinstance(seed, _core.Streams) else seed_number(seed)
+    if isinstance(seed, _core.Streams):
+        return seed.seed
+    return _drawer(seed) or seed_number(seed)

@@ -121,7 +121,8 @@ def init_checkpoint(
     distributions = {name: plan.distribution(name, tensors[name].shape) for name in tensors}
     for name, tensor in tensors.items():
         check_fillable(name, tensor.dtype, tensor.shape, distributions[name])
-    key = model_seed(seed)
+    source = model_seed(seed)
+    key = source() if callable(source) else source
     header = encoded(tensors, {"format": "pt", **metadata, **_made_from(plan, key)})
     size = len(header) + max((tensor.end for tensor in tensors.values()), default=0)
     if size >= 1 << 63:

@@ -130,12 +130,13 @@ def init_(
         _check_structured(name, target, initializer, threads)
     _core.check_disjoint([*drawn, *structured])
     nbytes = sum([target.nbytes for target in targets])
-    key = model_seed(seed)
 
     start = time.perf_counter()
     with _watched(progress, nbytes) as tell:
         done = sum([one[1].nbytes for one in drawn])
-        _core.fill_all(drawn, key, threads, tell and (lambda part: tell(part * done / nbytes)))
+        key = _core.fill_all(
+            drawn, model_seed(seed), threads, tell and (lambda part: tell(part * done / nbytes))
+        )
         for _, array, distribution, _ in counted:
             array[...] = distribution.mean
             done += array.nbytes
