@@ -30,6 +30,12 @@ DOCUMENTS = [*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md")]
 PAGES = sorted(str(path.relative_to(ROOT)) for path in DOCUMENTS if ">>>" in path.read_text())
 
 
+README = (ROOT / "README.md").read_text()
+BLOCKS = [
+    textwrap.dedent(block) for block in re.findall(r"^ *```python\n(.*?)```", README, re.S | re.M)
+]
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_docstrings(name):
     """The examples of the docstrings print what they show."""
@@ -48,12 +54,6 @@ def test_pages(name):
     assert not failed
 
 
-README = (ROOT / "README.md").read_text()
-BLOCKS = [
-    textwrap.dedent(block) for block in re.findall(r"^ *```python\n(.*?)```", README, re.S | re.M)
-]
-
-
 def test_readme_example(capsys):
     """The README's Python runs and does what it says; torch's block is tested below."""
     names = {}
@@ -67,6 +67,26 @@ def test_readme_example(capsys):
     assert fx.verify(names["model"]["fc1.weight"], fx.he_normal(784, 256)).ok
     assert not names["model"]["fc1.bias"].any()
     assert "seed 7" in capsys.readouterr().out
+
+
+def test_benchmark_table(capsys):
+    """The table of docs/benchmarks.md is what the command prints of the benchmark that is kept."""
+    page = (ROOT / "docs" / "benchmarks.md").read_text()
+    shown = re.search(r"<!-- benchmark -->\n```text\n(.*?)```", page, re.S)
+    assert cli.main(["bench", "--from", str(ROOT / "docs" / "benchmark.json")]) == 0
+    assert shown[1] in capsys.readouterr().out
+
+
+def test_commands_are_there():
+    """Each `make` command that the documents name is one of the Makefile's, with its help."""
+    targets = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.M)
+    named = {
+        (path.name, target)
+        for path in DOCUMENTS
+        for target in re.findall(r"`make ([a-z-]+)(?![\w./-])", path.read_text())
+    }
+    assert len([path for path, _ in named if path == "guarantees.md"]) >= 15
+    assert [one for one in sorted(named) if one[1] not in targets] == []
 
 
 def test_readme_torch_example():
@@ -182,26 +202,6 @@ def test_c_program(tmp_path):
         [tmp_path / "program"], check=True, capture_output=True, text=True
     ).stdout
     assert printed == C_OUTPUT
-
-
-def test_benchmark_table(capsys):
-    """The table of docs/benchmarks.md is what the command prints of the benchmark that is kept."""
-    page = (ROOT / "docs" / "benchmarks.md").read_text()
-    shown = re.search(r"<!-- benchmark -->\n```text\n(.*?)```", page, re.S)
-    assert cli.main(["bench", "--from", str(ROOT / "docs" / "benchmark.json")]) == 0
-    assert shown[1] in capsys.readouterr().out
-
-
-def test_commands_are_there():
-    """Each `make` command that the documents name is one of the Makefile's, with its help."""
-    targets = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.M)
-    named = {
-        (path.name, target)
-        for path in DOCUMENTS
-        for target in re.findall(r"`make ([a-z-]+)(?![\w./-])", path.read_text())
-    }
-    assert len([path for path, _ in named if path == "guarantees.md"]) >= 15
-    assert [one for one in sorted(named) if one[1] not in targets] == []
 
 
 MINUS = "\N{MINUS SIGN}"
