@@ -185,6 +185,12 @@ def test_c_values():
     assert [f"{value:.9g}" for value in drawn] == C_OUTPUT.split()
 
 
+def test_c_library():
+    """The static library of docs/c.md is a target of the Makefile."""
+    (target,) = re.findall(r"^make (\S+)$", C_PAGE, re.M)
+    assert re.search(rf"^{re.escape(target)}:", (ROOT / "Makefile").read_text(), re.M)
+
+
 def test_c_program(tmp_path):
     """The program of docs/c.md, by its own compile line, prints what the page shows.
 
