@@ -1,11 +1,11 @@
 """
-Why gradients vanish at the start, and how a scale cures it
-===========================================================
+Why gradients vanish before training, and how a scale cures it
+==============================================================
 
 What Glorot & Bengio measured in deep nets before the first step of learning, measured again:
 figures 6 and 7 of *Understanding the difficulty of training deep feedforward neural networks*
 (AISTATS 2010), the numbers of its sections 4.2 and 4.3 beside ours, and what their derivation says
-of logistic and ReLU nets. Nothing is trained here; :doc:`numpy_mlp` does that.
+of sigmoid and ReLU nets. Nothing is trained here; :doc:`numpy_mlp` does that.
 """
 
 # %%
@@ -26,7 +26,6 @@ import argparse
 import math
 import pathlib
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -49,7 +48,7 @@ class Activation(NamedTuple):
 
 ACTIVATIONS = {
     "tanh": Activation(np.tanh, lambda z: 1 - z * z, 0.0),
-    "logistic": Activation(lambda s: 1 / (1 + np.exp(-s)), lambda z: z * (1 - z), 0.5),
+    "sigmoid": Activation(lambda s: 1 / (1 + np.exp(-s)), lambda z: z * (1 - z), 0.5),
     "relu": Activation(lambda s: np.maximum(s, 0), lambda z: (z > 0).astype(z.dtype), 0.0),
 }
 
@@ -62,14 +61,15 @@ class Net(NamedTuple):
     activation: Activation
 
 
-def started(scheme, activation="tanh", depth=DEPTH, width=WIDTH, inputs=INPUTS, seed=SEED) -> Net:
-    """A net at its start. Each weight's stream is its name, so no layer depends on another."""
+def initialized(
+    initializer, activation="tanh", depth=DEPTH, width=WIDTH, inputs=INPUTS, seed=SEED
+) -> Net:
+    """A net with initial weights. The name of each is its stream, so no layer depends on others."""
     widths = [inputs, *[width] * depth, CLASSES]
     weights = []
     for i, (below, above) in enumerate(pairwise(widths)):
         weight = np.empty((above, below), np.float32)
-        distribution = scheme(*fx.fans(weight.shape))
-        weights.append(fx.fill_(weight, distribution, seed=seed, stream=f"layers.{i}.weight"))
+        weights.append(fx.fill_(weight, initializer, seed=seed, stream=f"layers.{i}.weight"))
     return Net(weights, [np.zeros(len(w), w.dtype) for w in weights], ACTIVATIONS[activation])
 
 
@@ -79,11 +79,11 @@ def examples(std=INPUT_STD, count=EXAMPLES, inputs=INPUTS, seed=SEED) -> np.ndar
 
 
 # %%
-# The two starts that the paper compares: the heuristic of its time, U[-1/sqrt(n), 1/sqrt(n)], n
-# being the size of the previous layer (equation 1), and the one that it proposes, the normalized
+# The two initializers that the paper compares: the heuristic of its time, U[-1/sqrt(n), 1/sqrt(n)],
+# n being the size of the previous layer (equation 1), and the one that it proposes, the normalized
 # initialization U[-a, a] with a = sqrt(6 / (n_j + n_j+1)) (equation 16).
 
-STARTS = {"heuristic": fx.heuristic_uniform, "Glorot": fx.glorot_uniform}
+INITIALIZERS = {"heuristic": fx.heuristic_uniform(), "Glorot": fx.glorot_uniform()}
 
 # %%
 # One pass, and what it leaves behind
@@ -206,7 +206,7 @@ def wide_limit(activation, n_var_w, input_variance, centred=True, depth=DEPTH) -
 
 
 # %%
-# Colours belong to starts, here and in :doc:`numpy_mlp`; dotted lines are the wide limit.
+# Colours belong to initializers, here and in :doc:`numpy_mlp`; dotted lines are the wide limit.
 
 COLOURS = {
     "heuristic": "#D55E00",
@@ -230,7 +230,7 @@ STYLE = {
 
 
 class Panel(NamedTuple):
-    """What one pair of axes shows: a value per layer for each start, and their wide limits."""
+    """What one pair of axes shows: a value per layer for each initializer, and the wide limits."""
 
     title: str
     curves: Mapping[str, Iterable[float]]
@@ -256,9 +256,9 @@ def plot_panels(title: str, panels: list[Panel]):
 
 
 def plot_curves(axes, panel: Panel) -> None:
-    """Markers shrink from start to start, so that equal curves are both seen."""
-    for i, (start, values) in enumerate(panel.curves.items()):
-        line = {"color": COLOURS[start], "label": start, "markersize": 9 - 2 * i}
+    """Markers shrink from curve to curve, so that equal curves are both seen."""
+    for i, (name, values) in enumerate(panel.curves.items()):
+        line = {"color": COLOURS[name], "label": name, "markersize": 9 - 2 * i}
         marker = "o" if len(values) <= DEPTH else ""
         axes.semilogy(range(1, len(values) + 1), values, marker=marker, **line)
     for values in panel.limits:
@@ -276,8 +276,8 @@ def save(figure, folder: str, name: str) -> None:
 # The heuristic's gradients fall to a third with every layer that they pass, as equation 15 says.
 # The normalized initialization loses a tenth, and that is tanh's bend: the dotted lines know it.
 # The third panel is what was "initially really surprising" to the authors: the gradients of the
-# weights are the same in all layers under both starts. What one factor of equation 3 loses on the
-# way back, the other had lost on the way forth (equation 14).
+# weights are the same in all layers under both initializers. What one factor of equation 3 loses on
+# the way back, the other had lost on the way forth (equation 14).
 
 
 def relative(values: Iterable[float], layer: int) -> np.ndarray:
@@ -290,14 +290,14 @@ def upward(what: str, variances: Callable, traces: dict, limits: dict) -> Panel:
     """What goes up, in units of what the first hidden layer has."""
     return Panel(
         f"{what} (layer 1 = 1)",
-        {start: relative(variances(found), 0) for start, found in traces.items()},
+        {name: relative(variances(found), 0) for name, found in traces.items()},
         [relative(limit.activations, 0) for limit in limits.values()],
     )
 
 
 def downward(what: str, variances: Callable, traces: dict, limits: dict) -> Panel:
     """What comes back, in units of what the last hidden layer has."""
-    curves = {start: relative(variances(found), -1) for start, found in traces.items()}
+    curves = {name: relative(variances(found), -1) for name, found in traces.items()}
     (depth,) = {len(values) for values in curves.values()}
     return Panel(
         f"{what} (layer {depth} = 1)", curves, [limit.gradients for limit in limits.values()]
@@ -314,13 +314,13 @@ def tanh_limits(input_std: float = INPUT_STD) -> dict[str, WideLimit]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Glorot & Bengio (2010), measured again.")
-    parser.add_argument("--out", default="build/stories", help="folder for the pictures")
+    parser.add_argument("--out", default="build/examples", help="folder for the pictures")
     OUT = parser.parse_args().out
 
-    NETS = {start: started(scheme) for start, scheme in STARTS.items()}
-    TANH = {start: trace(net, examples()) for start, net in NETS.items()}
+    NETS = {name: initialized(initializer) for name, initializer in INITIALIZERS.items()}
+    TANH = {name: trace(net, examples()) for name, net in NETS.items()}
     figure = plot_panels(
-        "The heuristic loses two thirds of the variance at every layer, Glorot's start keeps it",
+        "The heuristic loses two thirds of the variance at every layer, Glorot's keeps it",
         [
             upward("activations", activation_variances, TANH, tanh_limits()),
             downward("back-propagated gradients", gradient_variances, TANH, tanh_limits()),
@@ -354,17 +354,17 @@ def plot_ridge(axes, array: np.ndarray, base: float, colour: str) -> None:
 
 
 def plot_histograms(title: str, values: dict[str, list[np.ndarray]], label: str):
-    """One column for each start, one ridge for each hidden layer, the same axis for all."""
+    """One column for each initializer, one ridge for each layer, the same axis for all."""
     from matplotlib import pyplot as plt
 
     reach = 3.2 * max(float(array.std()) for arrays in values.values() for array in arrays)
     with plt.rc_context(STYLE):
         size = (4.1 * len(values), 4.2)
         figure, row = plt.subplots(1, len(values), figsize=size, sharey=True, layout="constrained")
-        for axes, (start, arrays) in zip(row, values.items(), strict=True):
+        for axes, (name, arrays) in zip(row, values.items(), strict=True):
             for layer, array in enumerate(arrays, 1):
-                plot_ridge(axes, array, layer, COLOURS[start])
-            axes.set(title=start, xlabel=label, xlim=(-reach, reach))
+                plot_ridge(axes, array, layer, COLOURS[name])
+            axes.set(title=name, xlabel=label, xlim=(-reach, reach))
             axes.set_yticks(range(1, len(arrays) + 1))
             axes.yaxis.set_major_formatter("layer {x:.0f}")
             axes.tick_params(axis="y", length=0)
@@ -376,15 +376,15 @@ def plot_histograms(title: str, values: dict[str, list[np.ndarray]], label: str)
 if __name__ == "__main__":
     figure = plot_histograms(
         "Figure 6: under the heuristic, activations close in on 0 towards the top",
-        {start: found.activations[1:] for start, found in TANH.items()},
+        {name: found.activations[1:] for name, found in TANH.items()},
         "activation",
     )
     save(figure, OUT, "figure6")
     figure = plot_histograms(
         "Figure 7: under the heuristic, gradients close in on 0 towards the bottom",
         {
-            start: [gradient / found.gradients[-2].std() for gradient in found.gradients[:-1]]
-            for start, found in TANH.items()
+            name: [gradient / found.gradients[-2].std() for gradient in found.gradients[:-1]]
+            for name, found in TANH.items()
         },
         "back-propagated gradient, in units of layer 5's std",
     )
@@ -396,10 +396,10 @@ if __name__ == "__main__":
 #
 # Of the Jacobian of one layer, J^i = d z^i+1 / d z^i (equation 17), the paper gives the average
 # singular value: "around 0.8" after its own initialization, and with the standard one "it drops
-# down to 0.5". Both follow from the distribution of the quarter circle: of a square matrix of independent
-# entries of variance v / n they average 8 / (3 pi) sqrt(v). That is 0.849 for v = 1 and 0.490 for
-# v = 1/3, and tanh's bend takes a little more. (The paper takes the average also for the ratio of
-# the variances. That ratio is the average of the squares, which is v.)
+# down to 0.5". Both follow from the quarter circle distribution: the singular values of a square
+# matrix of independent entries of variance v / n average 8 / (3 pi) sqrt(v). That is 0.849 for
+# v = 1 and 0.490 for v = 1/3, and tanh's bend takes a little more. (The paper takes the average
+# also for the ratio of the variances. That ratio is the average of the squares, which is v.)
 
 
 def average_singular_value(net: Net, found: Trace, layer: int) -> float:
@@ -410,18 +410,18 @@ def average_singular_value(net: Net, found: Trace, layer: int) -> float:
 
 
 # %%
-# Logistic units
-# --------------
+# Sigmoid units
+# -------------
 #
-# The derivation wants a slope of 1 at 0 and a mean of 0. The logistic function has a slope of 1/4,
+# The derivation wants a slope of 1 at 0 and a mean of 0. The logistic sigmoid has a slope of 1/4,
 # which a gain of 4 makes up for, and a mean of 1/2, which it does not: n units that send 1/2 each
 # add to the next argument a number of variance n Var[W] / 4, which is 4 when the gain is 4. It is
 # another number for each unit and the same for all examples, so it drives units into saturation
 # and tells nothing.
 #
-# Centred, the unit is logistic(s) - 1/2. It is the same to leave the unit as it is and to begin
+# Centred, the unit is sigmoid(s) - 1/2. It is the same to leave the unit as it is and to begin
 # with biases that take the constant off again, minus half the sum of each row of weights. So the
-# cure is a matter of the start, not of another activation.
+# cure is a matter of initialization, not of another activation.
 
 
 def centred(net: Net) -> Net:
@@ -430,11 +430,11 @@ def centred(net: Net) -> Net:
     return net._replace(biases=[net.biases[0], *take_off[1:]])
 
 
-def logistic_nets() -> dict[str, Net]:
-    """Glorot's start as it is, with the gain, and with the gain and centred."""
-    with_gain = started(partial(fx.glorot_uniform, gain=fx.gain("logistic")), "logistic")
+def sigmoid_nets() -> dict[str, Net]:
+    """Glorot's initializer as it is, with the gain, and with the gain and centred."""
+    with_gain = initialized(fx.glorot_uniform(gain="sigmoid"), "sigmoid")
     return {
-        "Glorot": started(fx.glorot_uniform, "logistic"),
+        "Glorot": initialized(fx.glorot_uniform(), "sigmoid"),
         "Glorot, gain 4": with_gain,
         "Glorot, gain 4, centred": centred(with_gain),
     }
@@ -445,25 +445,25 @@ def logistic_nets() -> dict[str, Net]:
 # are, because of the constants. Centred, a layer loses a fifth, which is the bend of the curve.
 
 
-def logistic_limits() -> dict[str, WideLimit]:
+def sigmoid_limits() -> dict[str, WideLimit]:
     """n Var[W] is the square of the gain."""
     return {
-        "Glorot": wide_limit("logistic", 1, INPUT_STD**2, centred=False),
-        "Glorot, gain 4": wide_limit("logistic", 16, INPUT_STD**2, centred=False),
-        "Glorot, gain 4, centred": wide_limit("logistic", 16, INPUT_STD**2),
+        "Glorot": wide_limit("sigmoid", 1, INPUT_STD**2, centred=False),
+        "Glorot, gain 4": wide_limit("sigmoid", 16, INPUT_STD**2, centred=False),
+        "Glorot, gain 4, centred": wide_limit("sigmoid", 16, INPUT_STD**2),
     }
 
 
 if __name__ == "__main__":
-    LOGISTIC = {start: trace(net, examples()) for start, net in logistic_nets().items()}
+    SIGMOID = {name: trace(net, examples()) for name, net in sigmoid_nets().items()}
     figure = plot_panels(
-        "Logistic units need a gain of 4, and their mean taken off",
+        "Sigmoid units need a gain of 4, and their mean taken off",
         [
-            upward("activations", activation_variances, LOGISTIC, {}),
-            downward("back-propagated gradients", gradient_variances, LOGISTIC, logistic_limits()),
+            upward("activations", activation_variances, SIGMOID, {}),
+            downward("back-propagated gradients", gradient_variances, SIGMOID, sigmoid_limits()),
         ],
     )
-    save(figure, OUT, "logistic")
+    save(figure, OUT, "sigmoid")
 
 # %%
 # ReLU
@@ -471,17 +471,20 @@ if __name__ == "__main__":
 #
 # A rectifier of an argument that is as often negative as positive halves the second moment and,
 # on the way back, the gradient's. It has no tangent at 0 to hold on to, and needs none: halving is
-# exact at any scale. He et al. (2015) double Var[W], a gain of sqrt(2). The paper's start, without
-# it, is left with a factor of 2^-29, two billionths, from the first of 30 layers to the last. What
-# is shown is the arguments' second moment, which is what their derivation keeps.
+# exact at any scale. He et al. (2015) double Var[W], a gain of sqrt(2). The paper's initializer,
+# without it, is left with a factor of 2^-29, two billionths, from the first of 30 layers to the
+# last. What is shown is the arguments' second moment, which is what their derivation keeps.
 
 RELU_DEPTH, RELU_EXAMPLES = 30, 100
 
 
 def relu_nets() -> dict[str, Net]:
-    """Glorot's start, and He's, which has the gain and divides by the inputs alone."""
-    starts = {"Glorot": fx.glorot_uniform, "He": fx.he_normal}
-    return {start: started(scheme, "relu", RELU_DEPTH) for start, scheme in starts.items()}
+    """Glorot's initializer, and He's, which has the gain and divides by the inputs alone."""
+    initializers = {"Glorot": fx.glorot_uniform(), "He": fx.he_normal()}
+    return {
+        name: initialized(initializer, "relu", RELU_DEPTH)
+        for name, initializer in initializers.items()
+    }
 
 
 def relu_limits() -> dict[str, WideLimit]:
@@ -494,7 +497,7 @@ def relu_limits() -> dict[str, WideLimit]:
 
 if __name__ == "__main__":
     INPUTS_OF_RELU = examples(count=RELU_EXAMPLES)
-    RELU = {start: trace(net, INPUTS_OF_RELU) for start, net in relu_nets().items()}
+    RELU = {name: trace(net, INPUTS_OF_RELU) for name, net in relu_nets().items()}
     figure = plot_panels(
         "ReLU halves the variance at every layer, He's gain makes up for it",
         [
@@ -523,9 +526,9 @@ def backwards(variances: list[float]) -> np.ndarray:
     return 1 / ratios(variances)
 
 
-def tanh_rows(start: str, net: Net, found: Trace) -> list[tuple[str, str, str]]:
-    """A start of the paper's: what was measured, there and here."""
-    factor, singular = {"heuristic": ("1/3", "0.5"), "Glorot": ("1", "0.8")}[start]
+def tanh_rows(name: str, net: Net, found: Trace) -> list[tuple[str, str, str]]:
+    """An initializer of the paper's: what was measured, there and here."""
+    factor, singular = {"heuristic": ("1/3", "0.5"), "Glorot": ("1", "0.8")}[name]
     drawn = WIDTH * mean_square(net.weights[1])
     jacobians = [average_singular_value(net, found, layer) for layer in range(1, DEPTH)]
     return [
@@ -538,7 +541,7 @@ def tanh_rows(start: str, net: Net, found: Trace) -> list[tuple[str, str, str]]:
 
 
 def gradient_row(factor: str, found: Trace) -> tuple[str, str, str]:
-    """The gradients of any start; of a deep net the mean factor."""
+    """The gradients of any net; of a deep net the mean factor."""
     factors = backwards(gradient_variances(found))
     if len(factors) > DEPTH:
         factors = [np.exp(np.mean(np.log(factors)))]
@@ -554,16 +557,16 @@ def print_rows(title: str, rows: list[tuple[str, str, str]]) -> None:
 
 if __name__ == "__main__":
     print(f"{'variance, layer to layer':<26}{'paper':>7}   here")
-    for start, found in TANH.items():
-        print_rows(f"tanh, {start}", tanh_rows(start, NETS[start], found))
-    for start, factor in {"heuristic": "1/3", "Glorot": "1"}.items():
-        unit = trace(NETS[start], examples(std=1.0))
-        print_rows(f"tanh, {start}, unit inputs", [gradient_row(factor, unit)])
-    for (start, found), factor in zip(LOGISTIC.items(), ("1/16", "1", "1"), strict=True):
-        print_rows(f"logistic, {start}", [gradient_row(factor, found)])
-    for (start, found), factor in zip(RELU.items(), ("1/2", "1"), strict=True):
-        print_rows(f"ReLU, {start}, {RELU_DEPTH} layers", [gradient_row(factor, found)])
+    for name, found in TANH.items():
+        print_rows(f"tanh, {name}", tanh_rows(name, NETS[name], found))
+    for name, factor in {"heuristic": "1/3", "Glorot": "1"}.items():
+        unit = trace(NETS[name], examples(std=1.0))
+        print_rows(f"tanh, {name}, unit inputs", [gradient_row(factor, unit)])
+    for (name, found), factor in zip(SIGMOID.items(), ("1/16", "1", "1"), strict=True):
+        print_rows(f"sigmoid, {name}", [gradient_row(factor, found)])
+    for (name, found), factor in zip(RELU.items(), ("1/2", "1"), strict=True):
+        print_rows(f"ReLU, {name}, {RELU_DEPTH} layers", [gradient_row(factor, found)])
 
 # %%
-# Unit inputs bend tanh in the lowest layer, and there the normalized start loses half as well: it
-# keeps what is small. :doc:`numpy_mlp` shows what all of this is worth to learning.
+# Unit inputs bend tanh in the lowest layer, and there the normalized initialization loses half as
+# well: it keeps what is small. :doc:`numpy_mlp` shows what all of this is worth to learning.

@@ -1,10 +1,11 @@
 """
-A net in NumPy, and what its start is worth
-===========================================
+A net in NumPy, and what its initialization is worth
+====================================================
 
-A small framework of one's own, with fastxavier behind it, learns handwritten digits from five
-starts. Ten layers deep, the start decides not how well a net learns but whether it does. Why that
-is so, :doc:`glorot_bengio` measures before the first step; here the steps are taken.
+A small framework of one's own, which calls fastxavier for its weights, learns handwritten digits
+with five initializations. In a net of ten layers the initialization decides not how well it learns
+but whether it does. Why that is so, :doc:`glorot_bengio` measures before the first step; here the
+steps are taken.
 """
 
 # %%
@@ -12,7 +13,7 @@ is so, :doc:`glorot_bengio` measures before the first step; here the steps are t
 # -------------
 #
 # Dense layers, four activations, the cross-entropy of a softmax and plain gradient descent. Every
-# parameter has a name, and that is all that a start needs to know of a net.
+# parameter has a name, and that and its shape are all that an initialization needs to know.
 
 from __future__ import annotations
 
@@ -37,7 +38,7 @@ class Activation(NamedTuple):
 ACTIVATIONS = {
     "linear": Activation(lambda s: s, np.ones_like),
     "tanh": Activation(np.tanh, lambda z: 1 - z * z),
-    "logistic": Activation(lambda s: 1 / (1 + np.exp(-s)), lambda z: z * (1 - z)),
+    "sigmoid": Activation(lambda s: 1 / (1 + np.exp(-s)), lambda z: z * (1 - z)),
     "ReLU": Activation(lambda s: np.maximum(s, 0), lambda z: (z > 0).astype(z.dtype)),
 }
 
@@ -118,39 +119,40 @@ def step(net: Net, x: np.ndarray, labels: np.ndarray, rate: float) -> float:
 
 
 # %%
-# The starts
-# ----------
+# The initializations
+# -------------------
 #
-# Rules choose a scheme for every name, and ``init_`` draws each parameter from it. The name is also
-# the stream: a seed gives a layer the same weights whatever else the net has, and whatever the
-# number of threads or the machine. Biases begin at 0, but for one start, of which more below.
+# Rules choose an initializer for every name, and ``init_`` fills each parameter by it. The name is
+# also the stream: a seed gives a layer the same weights whatever else the net has, and whatever the
+# number of threads or the machine. Biases are 0, except in one case, of which more below.
 
 
-class Start(NamedTuple):
+class Initialization(NamedTuple):
     """A rule for the weights, and what units send on at argument 0, for biases to cancel."""
 
     rule: fx.Rule
     centre: float = 0.0
 
 
-STARTS = {
-    "constant": Start(fx.Rule("*.weight", "constant", value=1 / 50)),
-    "naive": Start(fx.Rule("*.weight", "fixed_uniform", bound=0.1)),
-    "heuristic": Start(fx.Rule("*.weight", "heuristic_uniform")),
-    "Glorot": Start(fx.Rule("*.weight", "glorot_uniform")),
-    "He": Start(fx.Rule("*.weight", "he_normal")),
-    "Glorot, gain 4": Start(fx.Rule("*.weight", "glorot_uniform", gain="logistic")),
-    "Glorot, gain 4, centred": Start(
-        fx.Rule("*.weight", "glorot_uniform", gain="logistic"), centre=0.5
+INITIALIZATIONS = {
+    "constant": Initialization(fx.Rule("*.weight", "constant", value=1 / 50)),
+    "naive": Initialization(fx.Rule("*.weight", "uniform", low=-0.1, high=0.1)),
+    "heuristic": Initialization(fx.Rule("*.weight", "heuristic_uniform")),
+    "Glorot": Initialization(fx.Rule("*.weight", "glorot_uniform")),
+    "He": Initialization(fx.Rule("*.weight", "he_normal")),
+    "Glorot, gain 4": Initialization(fx.Rule("*.weight", "glorot_uniform", gain="sigmoid")),
+    "Glorot, gain 4, centred": Initialization(
+        fx.Rule("*.weight", "glorot_uniform", gain="sigmoid"), centre=0.5
     ),
 }
 
 
-def begin(net: Net, start: Start, seed: int) -> None:
+def initialize(net: Net, initialization: Initialization, seed: int) -> None:
     """Draw the weights, each from its own stream, then set the biases."""
-    fx.init_(net.parameters(), fx.Plan([start.rule, fx.Rule("*.bias", "zeros")]), seed=seed)
+    plan = fx.Plan([initialization.rule, fx.Rule("*.bias", "zeros")])
+    fx.init_(net.parameters(), plan, seed=seed)
     for layer in net.layers[1:]:
-        layer.bias -= start.centre * layer.weight.sum(axis=1)
+        layer.bias -= initialization.centre * layer.weight.sum(axis=1)
 
 
 # %%
@@ -204,36 +206,36 @@ def learn(net: Net, data: Digits, rate: float, epochs: int, seed: int, batch: in
 # Ten layers
 # ----------
 #
-# Nets of ten hidden layers of 50 units, five from each start, which differ in the seed.
+# Nets of ten hidden layers of 50 units, five of each initialization, which differ in the seed.
 
 WIDTH, DEPTH = 50, 10
 
 
-def lessons(activation, starts, data, rate, epochs, seeds) -> dict[str, list[Lesson]]:
-    """One lesson for every start and seed."""
+def lessons(activation, names, data, rate, epochs, seeds) -> dict[str, list[Lesson]]:
+    """One lesson for every initialization and seed."""
     widths = [data.images.shape[1], *[WIDTH] * DEPTH, 10]
-    learnt = {start: [] for start in starts}
-    for start in starts:
+    learnt = {name: [] for name in names}
+    for name in names:
         for seed in range(seeds):
             net = Net(widths, activation)
-            begin(net, STARTS[start], seed)
-            learnt[start].append(learn(net, data, rate, epochs, seed))
+            initialize(net, INITIALIZATIONS[name], seed)
+            learnt[name].append(learn(net, data, rate, epochs, seed))
     return learnt
 
 
 def print_lessons(title: str, learnt: dict[str, list[Lesson]]) -> None:
     """The mean over the seeds, and from the least to the greatest."""
     print(f"\n{title:<26}{'loss at the end':>26}{'accuracy':>26}")
-    for start, found in learnt.items():
+    for name, found in learnt.items():
         losses = [lesson.losses[-1] for lesson in found]
         shares = [lesson.accuracy for lesson in found]
         loss = f"{np.mean(losses):.3f} ({min(losses):.3f} to {max(losses):.3f})"
         share = f"{np.mean(shares):.3f} ({min(shares):.3f} to {max(shares):.3f})"
-        print(f"  {start:<24}{loss:>26}{share:>26}", flush=True)
+        print(f"  {name:<24}{loss:>26}{share:>26}", flush=True)
 
 
 # %%
-# Colours belong to starts, here and in :doc:`glorot_bengio`.
+# Colours belong to initializations, here and in :doc:`glorot_bengio`.
 
 COLOURS = {
     "constant": "#999999",
@@ -279,13 +281,13 @@ def plot_lessons(title: str, panels: dict[str, dict[str, list[Lesson]]]):
 
 def plot_curves(axes, learnt: dict[str, list[Lesson]]) -> None:
     """The mean over the seeds, in a band from the least to the greatest."""
-    for i, (start, found) in enumerate(learnt.items()):
+    for i, (name, found) in enumerate(learnt.items()):
         losses = np.array([lesson.losses for lesson in found])
-        epochs, colour = np.arange(1, losses.shape[1] + 1), COLOURS[start]
+        epochs, colour = np.arange(1, losses.shape[1] + 1), COLOURS[name]
         band = losses.min(axis=0), losses.max(axis=0)
         width = max(2, 5 - 1.5 * i)  # so that equal curves are all seen
         axes.fill_between(epochs, *band, color=colour, alpha=0.2, linewidth=0)
-        axes.semilogy(epochs, losses.mean(axis=0), color=colour, linewidth=width, label=start)
+        axes.semilogy(epochs, losses.mean(axis=0), color=colour, linewidth=width, label=name)
     axes.axhline(np.log(10), color="k", linestyle=":", linewidth=1.2, label="guessing")
 
 
@@ -297,55 +299,58 @@ def save(figure, folder: str, name: str) -> None:
 
 
 # %%
-# With tanh, Glorot's start and He's both learn at once. He's has twice the variance, which makes up
-# for the bend of tanh that the derivation leaves out, and is a little ahead. The naive start,
-# U[-0.1, 0.1], sends back a gradient with a sixth of its variance at each of ten layers and learns
-# nothing; the heuristic sends a third, and waits for ten epochs. With ReLU, which halves what
-# passes, the heuristic has a sixth too, Glorot's start a half, and only He's loses nothing.
+# With tanh, Glorot's initialization and He's both learn at once. He's has twice the variance, which
+# makes up for the bend of tanh that the derivation leaves out, and is a little ahead. The naive
+# one, U[-0.1, 0.1], sends back a gradient with a sixth of its variance at each of ten layers and
+# learns nothing; the heuristic sends a third, and waits for ten epochs. With ReLU, which halves
+# what passes, the heuristic has a sixth too, Glorot's a half, and only He's loses nothing.
 #
-# The constant start, 1/50 in layers of 50, passes signals on as they are, and fails for another
-# reason: all units of a layer begin alike, get the same gradient and stay alike. A layer of 50
-# units is one unit, and learns as much as one can.
+# The constant one, 1/50 in layers of 50, passes signals on as they are, and fails for another
+# reason: all units of a layer are equal, get the same gradient and stay equal. A layer of 50 units
+# is one unit, and learns as much as one can.
 
-FIVE_STARTS = ["constant", "naive", "heuristic", "Glorot", "He"]
-RATES = {"tanh": 0.05, "ReLU": 0.02, "logistic": 0.1}
+FIVE = ["constant", "naive", "heuristic", "Glorot", "He"]
+RATES = {"tanh": 0.05, "ReLU": 0.02, "sigmoid": 0.1}
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="What the start of a net is worth.")
-    parser.add_argument("--out", default="build/stories", help="folder for the pictures")
-    parser.add_argument("--seeds", type=int, default=5, help="nets from each start (default: 5)")
+    parser = argparse.ArgumentParser(description="What the initialization of a net is worth.")
+    parser.add_argument("--out", default="build/examples", help="folder for the pictures")
+    parser.add_argument(
+        "--seeds", type=int, default=5, help="nets of each initialization (default: 5)"
+    )
     OPTIONS = parser.parse_args()
 
     DIGITS = digits()
     panels = {}
     for activation in ("tanh", "ReLU"):
-        learnt = lessons(activation, FIVE_STARTS, DIGITS, RATES[activation], 20, OPTIONS.seeds)
+        learnt = lessons(activation, FIVE, DIGITS, RATES[activation], 20, OPTIONS.seeds)
         panels[f"{activation}, steps of {RATES[activation]}"] = learnt
         print_lessons(f"{activation}, 20 epochs", learnt)
-    figure = plot_lessons("Ten layers deep, the start decides whether a net learns", panels)
-    save(figure, OPTIONS.out, "starts")
+    figure = plot_lessons("In ten layers the initialization decides whether a net learns", panels)
+    save(figure, OPTIONS.out, "initializations")
 
 # %%
-# Ten logistic layers
-# -------------------
+# Ten sigmoid layers
+# ------------------
 #
-# A logistic unit has a slope of 1/4 and passes on 1/16 of the variance. Under Glorot's start as it
-# is, a trillionth of the gradient's variance is left after ten layers, under the naive one less,
-# and no rate helps: 0.03, 0.1, 0.3, 1 and 3 all left them at the loss of guessing for 60 epochs.
+# A sigmoid unit has a slope of 1/4 and passes on 1/16 of the variance. Under Glorot's
+# initialization as it is, a trillionth of the gradient's variance is left after ten layers, under
+# the naive one less, and no rate helps: 0.03, 0.1, 0.3, 1 and 3 all left them at the loss of
+# guessing for 60 epochs.
 #
-# A gain of 4 makes up for the slope of 1/4, and the plain logistic net learns, though it idles
+# A gain of 4 makes up for the slope of 1/4, and the plain sigmoid net learns, though it idles
 # first: units send a mean of 1/2, which the gain enlarges with the rest, and it drives the layers
 # above into saturation. Biases that begin at minus half the sum of their weights take the mean off,
-# and nothing is left to wait for. The units are still logistic; both cures are a matter of the
-# start.
+# and nothing is left to wait for. The units are still sigmoids; both cures are a matter of
+# initialization.
 
-LOGISTIC_STARTS = ["naive", "Glorot", "Glorot, gain 4", "Glorot, gain 4, centred"]
+SIGMOID = ["naive", "Glorot", "Glorot, gain 4", "Glorot, gain 4, centred"]
 
 if __name__ == "__main__":
-    learnt = lessons("logistic", LOGISTIC_STARTS, DIGITS, RATES["logistic"], 40, OPTIONS.seeds)
-    print_lessons("logistic, 40 epochs", learnt)
+    learnt = lessons("sigmoid", SIGMOID, DIGITS, RATES["sigmoid"], 40, OPTIONS.seeds)
+    print_lessons("sigmoid, 40 epochs", learnt)
     figure = plot_lessons(
-        "Ten logistic layers learn, given the gain,\nand at once if their mean is taken off",
-        {f"logistic, steps of {RATES['logistic']}": learnt},
+        "Ten sigmoid layers learn, given the gain,\nand at once if their mean is taken off",
+        {f"sigmoid, steps of {RATES['sigmoid']}": learnt},
     )
-    save(figure, OPTIONS.out, "logistic_starts")
+    save(figure, OPTIONS.out, "sigmoid_initializations")

@@ -1,9 +1,12 @@
-"""What the documentation shows is what the code does: docstrings, README, docs/stream.md."""
+"""What the documentation shows is what the code does: docstrings, README, pages of docs/."""
 
 import doctest
 import importlib
+import os
 import pathlib
 import re
+import shutil
+import subprocess
 import textwrap
 
 import cases
@@ -23,7 +26,14 @@ MODULES = sorted(
     for path in (ROOT / "fastxavier").rglob("*.py")
     if ">>>" in path.read_text()
 )
-PAGES = sorted(path.name for path in (ROOT / "docs").glob("*.md") if ">>>" in path.read_text())
+DOCUMENTS = [*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md")]
+PAGES = sorted(str(path.relative_to(ROOT)) for path in DOCUMENTS if ">>>" in path.read_text())
+
+
+README = (ROOT / "README.md").read_text()
+BLOCKS = [
+    textwrap.dedent(block) for block in re.findall(r"^ *```python\n(.*?)```", README, re.S | re.M)
+]
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -38,24 +48,25 @@ def test_docstrings(name):
 def test_pages(name):
     """So do those of the documentation's pages."""
     failed, tried = doctest.testfile(
-        str(ROOT / "docs" / name), module_relative=False, optionflags=doctest.ELLIPSIS
+        str(ROOT / name), module_relative=False, optionflags=doctest.ELLIPSIS
     )
     assert tried
     assert not failed
 
 
-def test_readme_example():
-    """The README's Python runs, block after block, and does what its comments say."""
-    blocks = re.findall(r"^ *```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S | re.M)
+def test_readme_example(capsys):
+    """The README's Python runs and does what it says; torch's block is tested below."""
     names = {}
-    for block in blocks:
-        exec(textwrap.dedent(block), names)
-    assert names["w"].shape == (4096, 1024)
-    whole = fx.uniform_(
-        np.empty((4096, 1024), np.float32), 1024, 4096, seed=7, stream="layers.0.weight"
-    )
-    assert (names["part"] == whole[2048:]).all()
-    assert fx.verify(names["model"]["0.weight"], fx.he_normal(784, 1024)).ok
+    for block in BLOCKS:
+        if "import torch" not in block:
+            exec(block, names)
+    assert names["w"].shape == (256, 128)
+    whole = fx.uniform_(np.empty((256, 128), np.float32), 128, 256, seed=7, stream="fc1.weight")
+    assert (names["w"] == whole).all()
+    assert (names["part"] == whole[128:]).all()
+    assert fx.verify(names["model"]["fc1.weight"], fx.he_normal(784, 256)).ok
+    assert not names["model"]["fc1.bias"].any()
+    assert "seed 7" in capsys.readouterr().out
 
 
 def test_benchmark_table(capsys):
@@ -69,14 +80,135 @@ def test_benchmark_table(capsys):
 def test_commands_are_there():
     """Each `make` command that the documents name is one of the Makefile's, with its help."""
     targets = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.M)
-    documents = [ROOT / "README.md", ROOT / "SECURITY.md", *(ROOT / "docs").glob("*.md")]
     named = {
         (path.name, target)
-        for path in documents
-        for target in re.findall(r"`make ([a-z-]+)", path.read_text())
+        for path in DOCUMENTS
+        for target in re.findall(r"`make ([a-z-]+)(?![\w./-])", path.read_text())
     }
     assert len([path for path, _ in named if path == "guarantees.md"]) >= 15
     assert [one for one in sorted(named) if one[1] not in targets] == []
+
+
+def test_readme_torch_example():
+    """The module's weight is what a NumPy array of its shape gets."""
+    pytest.importorskip("torch")
+    (block,) = [block for block in BLOCKS if "import torch" in block]
+    names = {}
+    exec(block, names)
+    weight = names["layer"].weight
+    assert weight.requires_grad
+    expected = fx.draw(weight.shape, fx.kaiming_normal(), seed=7, stream="fc1.weight")
+    assert (weight.detach().numpy() == expected).all()
+
+
+def test_readme_three_lines_each():
+    """NumPy, torch and a whole model: the first three blocks, of three lines."""
+    assert [block.count("\n") for block in BLOCKS[:3]] == [3, 3, 3]
+
+
+def test_readme_order():
+    """What a newcomer needs, in the order in which he needs it."""
+    marks = (
+        "initialization",
+        "pip install",
+        "fx.xavier_uniform_(w",
+        "import torch",
+        "fx.init_(",
+        "same bits on any machine",
+        "(docs/speed.svg)",
+        "<!-- run -->",
+        "<!-- test -->",
+        "(docs/choosing.md)",
+        "(docs/plans.md)",
+        "issue",
+        "CITATION.cff",
+        "CONTRIBUTING.md",
+        "## Limits",
+    )
+    places = [README.index(mark) for mark in marks]
+    assert places == sorted(places)
+
+
+def test_readme_commands():
+    """One line each, between the marks by which they are found."""
+    for mark in ("run", "test"):
+        lines = re.search(rf"<!-- {mark} -->\n```sh\n(.*?)```", README, re.S)[1].splitlines()
+        assert len(lines) == 1
+        assert lines[0].startswith("python3 -m venv .venv && ")
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links(path):
+    """Each file that a page links to is there."""
+    links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", path.read_text())
+    assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def test_seeded_examples_name_their_streams():
+    """So that nobody copies a line that gives two tensors the same values."""
+    calls = re.compile(r"fx\.(?:fill_|draw|[a-z_]+_)\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)")
+    unnamed = [
+        (path.name, call)
+        for path in DOCUMENTS
+        for call in calls.findall(path.read_text())
+        if re.search(r"seed=\d", call) and "stream=" not in call and "fx.init_(" not in call
+    ]
+    assert unnamed == []
+
+
+def test_every_public_name_is_documented():
+    """In the reference; and it names nothing that is not there."""
+    text = (ROOT / "docs" / "api.rst").read_text()
+    listed = re.findall(r"^   ([A-Za-z]\S*)$", text, re.M)
+    assert len(set(listed)) == len(listed)
+    assert set(fx.__all__) - {"__version__"} == {name for name in listed if "." not in name}
+    for name in listed:
+        module, _, attribute = f"fastxavier.{name}".rpartition(".")
+        assert hasattr(importlib.import_module(module), attribute), name
+
+
+def test_every_page_is_in_the_contents():
+    """Of the index."""
+    index = (ROOT / "docs" / "index.md").read_text()
+    pages = {path.stem for path in (ROOT / "docs").glob("*.md")} - {"index"}
+    contents = set(re.findall(r"^([a-z_]+)(?:/index)?$", index, re.M))
+    assert pages | {"api", "auto_examples"} == contents
+
+
+C_PAGE = (ROOT / "docs" / "c.md").read_text()
+C_OUTPUT = re.search(r"```text\n(.*?)```", C_PAGE, re.S)[1]
+
+
+def test_c_values():
+    """The output that docs/c.md shows is what Python draws."""
+    drawn = fx.draw(8, fx.Uniform(-1, 1), seed=7, stream=3)
+    assert [f"{value:.9g}" for value in drawn] == C_OUTPUT.split()
+
+
+def test_c_library():
+    """The static library of docs/c.md is a target of the Makefile."""
+    (target,) = re.findall(r"^make -j2 ([a-z]+)$", C_PAGE, re.M)
+    makefile = (ROOT / "Makefile").read_text()
+    assert re.search(rf"^{target}:.*build/libfastxavier\.a", makefile, re.M)
+
+
+def test_c_program(tmp_path):
+    """The program of docs/c.md, by its own compile line, prints what the page shows.
+
+    Without optimization, which takes longer to compile and changes no bit.
+    """
+    line = re.search(r"^cc .*", C_PAGE, re.M)[0]
+    compiler = os.environ.get("CC", "cc").split()
+    if not shutil.which(compiler[0]):
+        pytest.skip(f"there is no C compiler {compiler[0]}")
+    (tmp_path / "src_c").symlink_to(ROOT / "src_c")
+    (tmp_path / "program.c").write_text(re.search(r"```c\n(.*?)```", C_PAGE, re.S)[1])
+    line = line.replace("cc ", " ".join(compiler) + " ", 1).replace("-O3", "-O0 -Wall -Werror")
+    subprocess.run(line, shell=True, check=True, cwd=tmp_path)
+    printed = subprocess.run(
+        [tmp_path / "program"], check=True, capture_output=True, text=True
+    ).stdout
+    assert printed == C_OUTPUT
 
 
 MINUS = "\N{MINUS SIGN}"
@@ -115,9 +247,8 @@ def test_uniform_values():
 
 def test_normal_values():
     """The table of normal and truncated normal values, to 4 ulp."""
-    table = list(
-        rows("| i | normal, B = 32 | normal, B = 64 | cut to ±2, B = 32 | cut to ±2, B = 64 |")
-    )
+    normal = "| i | normal, B = 32 | normal, B = 64 |"
+    table = list(rows(f"{normal} truncated to ±2, B = 32 | truncated to ±2, B = 64 |"))
     assert len(table) == 4
     distributions = [fx.Normal(), fx.Normal(), fx.TruncatedNormal(), fx.TruncatedNormal()]
     for column, distribution in enumerate(distributions):
