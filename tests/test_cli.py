@@ -284,10 +284,10 @@ def left_alone(folder):
 
 
 def test_page(folder, capsys):
-    """The commands of docs/plans.md, one after the other, with the files that they write first."""
+    """The commands of docs/checkpoint.md, one after the other, with the files they write first."""
     root = pathlib.Path(__file__).resolve().parents[1]
-    text = (root / "docs" / "plans.md").read_text()
-    (block,) = re.findall(r"```sh\n(.*?)```", text, re.S)
+    text = (root / "docs" / "checkpoint.md").read_text()
+    block = "".join(re.findall(r"```sh\n(.*?)```", text, re.S))
     files = re.findall(r"^cat > (\S+) <<'END'\n(.*?)^END$", block, re.S | re.M)
     for name, content in files:
         (folder / name).write_text(content)
