@@ -20,6 +20,7 @@ from fastxavier._validation import (
     ArgumentTypeError,
     ArgumentValueError,
     integer,
+    integers,
     of_tensor,
     shown,
 )
@@ -373,7 +374,7 @@ cdef int from_dlpack(Target target, array) except -1:
     except (BufferError, RuntimeError, NotImplementedError) as error:
         raise ArgumentValueError(
             f"array is a {type(array).__name__} that exports no memory: {error}", "array", array
-        ) from None
+        ) from error
     if PyCapsule_IsValid(capsule, "dltensor_versioned"):
         target.versioned = <dl_versioned *>PyCapsule_GetPointer(capsule, "dltensor_versioned")
         PyCapsule_SetName(capsule, "used_dltensor_versioned")
@@ -431,20 +432,15 @@ cpdef Target target_of(array):
 
 cpdef tuple checked_place(Target target, str name, value):
     """A global shape or an offset as a tuple of as many integers as the array has axes."""
-    try:
-        numbers = tuple(value)
-    except TypeError:
-        raise ArgumentTypeError(
-            f"{name} is {shown(value)}; it must be a sequence of integers", name, value
-        ) from None
+    numbers = integers(name, value, 0, 1 << 62)
     if len(numbers) != target.array.ndim:
         raise ArgumentValueError(
-            f"{name} is {shown(value)} for an array of {target.array.ndim} axes; it must have as many "
+            f"{name} is {shown(numbers)} for an array of {target.array.ndim} axes; it must have as many "
             "numbers",
             name,
             value,
         )
-    return tuple([integer(f"{name} is {shown(value)}: an extent", one, 0, 1 << 62) for one in numbers])
+    return numbers
 
 
 def place(Target target, global_shape, offset):

@@ -18,12 +18,14 @@ from fastxavier._validation import (
     ArgumentValueError,
     choice,
     integer,
+    integers,
     not_negative,
     number,
     shown,
     truth,
 )
 from fastxavier.distributions import Distribution, Normal, TruncatedNormal, Uniform
+from fastxavier.gains import ACTIVATIONS
 from fastxavier.gains import gain as gain_of
 
 if TYPE_CHECKING:
@@ -91,10 +93,12 @@ class VarianceScaling:
     def __post_init__(self) -> None:
         scale = number("scale", self.scale)
         if scale < 0:
-            raise ArgumentValueError(f"scale is {scale}; it must not be negative", "scale", scale)
+            raise ArgumentValueError(
+                f"scale is {shown(scale)}; it must not be negative", "scale", scale
+            )
         gain = self.gain
         if isinstance(gain, str):
-            gain_of(gain)
+            choice("gain", gain, ACTIVATIONS)
         else:
             gain = not_negative("gain", gain)
         checked = {
@@ -243,8 +247,8 @@ def _frozen(name: str, axes: Any) -> Any:
     """Axes as an int or a tuple of ints, so that the value can be hashed."""
     if axes is None or type(axes) is int:
         return axes
-    if isinstance(axes, Iterable) and not isinstance(axes, (str, bytes)):
-        return tuple(integer(f"{name} is {shown(axes)}: an axis", axis, -64, 63) for axis in axes)
+    if isinstance(axes, Iterable):
+        return integers(name, axes, -64, 63, "an axis")
     return integer(name, axes, -64, 63)
 
 
@@ -260,7 +264,9 @@ def _checked_fan(name: str, value: Any) -> int | float | None:
     fan = number(name, value)
     if fan < 1:
         raise ArgumentValueError(
-            f"{name} is {fan}; it must be at least 1, as a number of connections is", name, fan
+            f"{name} is {shown(fan)}; it must be at least 1, as a number of connections is",
+            name,
+            fan,
         )
     return fan
 
@@ -299,8 +305,8 @@ def _spread(
         spread: float = gain * root / kept_std
     if not spread < inf:
         raise ArgumentValueError(
-            f"scale {scale}, gain {gain}, fan_in {fan_in} and fan_out {fan_out} give a "
-            "distribution beyond the largest float",
+            f"scale {shown(scale)}, gain {gain}, fan_in {shown(fan_in)} and fan_out "
+            f"{shown(fan_out)} give a distribution beyond the largest float",
             "scale",
             scale,
         )

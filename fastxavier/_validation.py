@@ -7,7 +7,7 @@ import math
 import numbers
 import operator
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 __all__ = [
@@ -17,6 +17,8 @@ __all__ = [
     "choice",
     "choose_from",
     "integer",
+    "integers",
+    "keywords",
     "not_negative",
     "number",
     "of_tensor",
@@ -73,7 +75,13 @@ _short.maxlist = _short.maxtuple = _short.maxset = _short.maxdict = 12
 
 def shown(value: Any) -> str:
     """The repr of a value, as long as a message can bear."""
-    return _short.repr(value)
+    try:
+        return _short.repr(value)
+    except ValueError:  # an int of more digits than Python writes
+        if isinstance(value, int):
+            sign = "negative " if value < 0 else ""
+            return f"<a {sign}integer of {value.bit_length()} bits>"
+        return f"<{type(value).__name__}>"
 
 
 def real(name: str, value: Any, *, finite: bool = True) -> float:
@@ -137,8 +145,40 @@ def integer(
             f"{name} is {shown(given)}, a {type(given).__name__}; it must be {wanted}", name, given
         ) from None
     if found < least or (most is not None and found > most):
-        raise ArgumentValueError(f"{name} is {found}; it must be {wanted}", name, found)
+        raise ArgumentValueError(f"{name} is {shown(found)}; it must be {wanted}", name, found)
     return found
+
+
+def integers(
+    name: str, values: Any, least: int = 0, most: int | None = None, each: str = "an extent"
+) -> tuple[int, ...]:
+    """A sequence of integers as a tuple; errors as of `integer`, and for what has no order."""
+    if not isinstance(values, Iterable) or isinstance(values, (Set, Mapping, str, bytes)):
+        raise ArgumentTypeError(
+            f"{name} is {shown(values)}, a {type(values).__name__}; it must be a sequence of "
+            "integers",
+            name,
+            values,
+        )
+    given = tuple(values)
+    try:
+        return tuple([integer(each, one, least, most) for one in given])
+    except ArgumentError as error:
+        listed = shown(given if iter(values) is values else values)
+        raise type(error)(f"{name} is {listed}: {error}", name, values) from None
+
+
+def keywords(function: str, given: Mapping[str, Any], known: Iterable[str]) -> None:
+    """ArgumentTypeError if a function is given a keyword that it does not know."""
+    names = tuple(known)
+    for key in given:
+        if key not in names:
+            raise ArgumentTypeError(
+                f"{key!r} is not an argument of {function}; {choose_from(key, names)}",
+                key,
+                given[key],
+                names,
+            )
 
 
 def truth(name: str, value: Any) -> bool:

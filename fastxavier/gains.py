@@ -15,7 +15,7 @@ from fastxavier._validation import ArgumentTypeError, ArgumentValueError, choice
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["gain"]
+__all__ = ["ACTIVATIONS", "gain"]
 
 Activation: TypeAlias = "Callable[[npt.NDArray[np.float64]], Any]"
 
@@ -162,6 +162,9 @@ _NAMED: Final[dict[str, dict[str, float]]] = {
         "selu": 0.75,
     },
 }
+
+ACTIVATIONS: Final[tuple[str, ...]] = (*_NAMED["derived"], "leaky_relu")
+"""The names that `gain` and the setting of that name take."""
 
 
 def _leaky_gain(negative_slope: SupportsFloat) -> float:
