@@ -197,7 +197,7 @@ class VarianceScaling:
         return for_shape(self, tuple(shape), layout)
 
     def fewest_axes(self) -> int:
-        """The fewest axes that a shape needs for these settings: at least two."""
+        """A number of axes that is enough for these settings: with a layout, the fewest."""
         listed = [
             axes if isinstance(axes, tuple) else (axes,)
             for axes in (self.in_axis, self.out_axis, self.batch_axis)
@@ -245,8 +245,8 @@ def for_shape(scaling: VarianceScaling, shape: tuple[int, ...], layout: Layout) 
 
 def _frozen(name: str, axes: Any) -> Any:
     """Axes as an int or a tuple of ints, so that the value can be hashed."""
-    if axes is None or type(axes) is int:
-        return axes
+    if axes is None:
+        return None
     if isinstance(axes, Iterable):
         return integers(name, axes, -64, 63, "an axis")
     return integer(name, axes, -64, 63)

@@ -590,11 +590,14 @@ def test_dlpack_refused_later():
 
 
 def test_dlpack_producer_that_fails():
-    """The producer's own error is the one that is seen."""
+    """A ValueError that repeats the producer's own error, which is its cause."""
 
     class Broken:
+        def __init__(self, error):
+            self.error = error
+
         def __dlpack__(self, **options):
-            raise RuntimeError("no memory on this planet")
+            raise self.error("no memory on this planet")
 
         def __dlpack_device__(self):
             return CPU, 0
@@ -603,10 +606,15 @@ def test_dlpack_producer_that_fails():
         def __dlpack__(self, **options):
             return 3
 
-    with pytest.raises(RuntimeError, match="planet"):
-        fx.fill_(Broken(), fx.Normal(), seed=1)
-    with pytest.raises((TypeError, ValueError)):
-        fx.fill_(NoCapsule(), fx.Normal(), seed=1)
+    for broken in (RuntimeError, BufferError, NotImplementedError):
+        with pytest.raises(ValueError, match=r"array is a Broken .*no memory on this planet") as raised:
+            fx.fill_(Broken(broken), fx.Normal(), seed=1)
+        assert type(raised.value.__cause__) is broken
+        assert raised.value.argument == "array"
+    with pytest.raises(KeyError, match="planet"):  # not an error of exporting: it is seen as it is
+        fx.fill_(Broken(KeyError), fx.Normal(), seed=1)
+    with pytest.raises(TypeError, match="__dlpack__ gave 3"):
+        fx.fill_(NoCapsule(RuntimeError), fx.Normal(), seed=1)
 
 
 # ---- memory --------------------------------------------------------------------------------------

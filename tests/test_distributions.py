@@ -304,7 +304,7 @@ def test_parameter_that_is_not_finite(slot, value):
         (lambda: fx.Normal(0, -1), ["std", "-1.0"]),
         (lambda: fx.Normal(0, -5e-324), ["std", "-5e-324"]),
         (lambda: fx.TruncatedNormal(0, -0.5), ["std", "-0.5"]),
-        (lambda: fx.TruncatedNormal(0, 1, 2, 2), ["low", "high", "2.0", "empty"]),
+        (lambda: fx.TruncatedNormal(0, 1, 2, 2), ["low", "high", "2.0", "less than"]),
         (lambda: fx.TruncatedNormal(0, 1, 2, -2), ["low", "high", "2.0", "-2.0"]),
         (lambda: fx.TruncatedNormal(0, 1, inf, inf), ["low", "high", "inf"]),
         (lambda: fx.TruncatedNormal(0, 1, -inf, -inf), ["low", "high", "-inf"]),
