@@ -344,7 +344,7 @@ cdef int from_dl_tensor(Target target, dl_tensor *tensor) except -1:
         (DL_BFLOAT, 16): c.FX_BFLOAT16,
     }
     if (code, bits) not in known or tensor.dtype.lanes != 1:
-        kinds = {0: "int", 1: "uint", 2: "float", 4: "bfloat", 5: "complex", 6: "bool"}
+        kinds = {0: "int", 1: "uint", 2: "float", 4: "bfloat", 5: "complex"}
         found = f"{kinds[code]}{bits}" if code in kinds else f"of DLPack's code {code}, {bits} bits"
         raise ArgumentTypeError(
             f"array has dtype {found}; it must be one of {dtype_names}", "array", found, DTYPE_NAMES
@@ -572,12 +572,15 @@ def fill(array, distribution_, key, global_shape, offset, threads):
     else:
         with nogil:
             status = c.fx_fill(&target.array, &distribution.distribution, seed, stream, &options)
-    if target.tensor is not None and status in (c.FX_OK, c.FX_INTERRUPTED):
-        target.written()
     if status == c.FX_INTERRUPTED:
-        raise_pending()
+        try:
+            raise_pending()
+        finally:
+            target.written()
     if status != c.FX_OK:
         refused(status, target, distribution)
+    if target.tensor is not None:
+        target.written()
 
 
 cdef int64_t span(Target target, int64_t *last) noexcept:
@@ -666,17 +669,25 @@ def fill_all(tensors, uint64_t seed, threads, progress):
     finally:
         PyMem_Free(requests)
     if status == c.FX_INTERRUPTED:
-        if watch.error is not None:
-            raise watch.error
-        raise_pending()
+        try:
+            if watch.error is not None:
+                raise watch.error
+            raise_pending()
+        finally:
+            all_written(tensors)
     if status != c.FX_OK:
         name, target, distribution, _ = tensors[failed]
         try:
             refused(status, target, distribution)
         except ArgumentValueError as error:
             raise of_tensor(name, error) from None
+    all_written(tensors)
+
+
+cdef int all_written(tensors) except -1:
     for _, target, _, _ in tensors:
         target.written()
+    return 0
 
 
 # ---- what runs -------------------------------------------------------------------------------

@@ -79,8 +79,8 @@ def shown(value: Any) -> str:
         return _short.repr(value)
     except ValueError:  # an int of more digits than Python writes
         if isinstance(value, int):
-            sign = "negative " if value < 0 else ""
-            return f"<a {sign}integer of {value.bit_length()} bits>"
+            what = "a negative" if value < 0 else "an"
+            return f"<{what} integer of {value.bit_length()} bits>"
         return f"<{type(value).__name__}>"
 
 
@@ -117,9 +117,9 @@ def number(name: str, value: Any) -> int | float:
     """`value` as an int of any size or a finite float, whichever it is."""
     if type(value) is int:
         return value
-    value = _scalar(value)
-    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
-        return int(value)
+    plain = _scalar(value)
+    if isinstance(plain, numbers.Integral) and not isinstance(plain, bool):
+        return int(plain)
     return real(name, value)
 
 
@@ -183,12 +183,12 @@ def keywords(function: str, given: Mapping[str, Any], known: Iterable[str]) -> N
 
 def truth(name: str, value: Any) -> bool:
     """`value` as a bool; TypeError for anything else, numbers included."""
-    value = _scalar(value)
-    if type(value).__name__ not in ("bool", "bool_"):
+    plain = _scalar(value)
+    if type(plain).__name__ not in ("bool", "bool_"):
         raise ArgumentTypeError(
             f"{name} is {shown(value)}; it must be True or False", name, value, (True, False)
         )
-    return bool(value)
+    return bool(plain)
 
 
 def choice(name: str, value: Any, choices: Iterable[str]) -> str:

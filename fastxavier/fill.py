@@ -16,6 +16,7 @@ from fastxavier._dtypes import dtype_named
 from fastxavier._scaling import Mode
 from fastxavier._streams import MODULE_DEFAULT, Key, Seed, Stream, resolve
 from fastxavier._validation import (
+    ArgumentError,
     ArgumentTypeError,
     ArgumentValueError,
     integer,
@@ -138,7 +139,13 @@ def _fill_whole(
     if isinstance(resolved, Distribution):
         _core.fill(target, resolved, key, global_shape, offset, threads)
     else:
-        resolved.write(target.numpy(), key, threads, global_shape, offset)
+        try:
+            resolved.write(target.numpy(), key, threads, global_shape, offset)
+        except ArgumentError:  # nothing has been written
+            raise
+        except BaseException:
+            target.written()
+            raise
         target.written()
 
 
