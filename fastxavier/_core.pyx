@@ -508,7 +508,7 @@ cdef int refused(c.fx_status status, Target target, DistributionBase distributio
             "have its own"
         )
     elif status == c.FX_ERROR_SHARD:
-        argument = "offset"
+        argument = "global_shape" if target.array.offset == NULL else "offset"
         message = (
             f"array of shape {shape} at offset {offset} does not lie inside global_shape "
             f"{global_shape}"
@@ -527,7 +527,8 @@ cdef int refused(c.fx_status status, Target target, DistributionBase distributio
     elif status == c.FX_ERROR_EMPTY:
         argument = "distribution"
         message = f"{distribution!r} has no number of the array's dtype within its bounds"
-    raise ArgumentValueError(message, argument)
+    given = {"global_shape": global_shape, "offset": offset, "distribution": distribution}
+    raise ArgumentValueError(message, argument, given.get(argument))
 
 
 cdef int SMALL = 4096  # bytes below which dropping the GIL would cost more than the fill

@@ -208,7 +208,7 @@ def test_interleaved_strides_that_do_not_meet():
 
 
 def test_sixty_four_axes():
-    """NumPy's largest rank."""
+    """The most axes that NumPy has."""
     w = np.zeros((1,) * 60 + (2, 3, 1, 5), np.float32)
     same_bits(
         fx.fill_(w.transpose(range(63, -1, -1)), fx.Normal(), seed=8).ravel(),

@@ -289,7 +289,7 @@ def test_dlpack_without_max_version_by_hand():
 
 
 def test_dlpack_scalar_and_empty():
-    """Rank 0 and size 0."""
+    """No axes, and no elements."""
     memory = np.zeros(2)
     scalar = HandMade(memory, (), FLOAT, 64)
     fx.fill_(scalar, fx.Uniform(1, 2), seed=7)
