@@ -1,5 +1,6 @@
 """Seeds and streams: which numbers key a fill, and that the module default hands each out once."""
 
+import doctest
 import random
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 import reference
 
 import fastxavier as fx
+from fastxavier import _streams
 
 DISTRIBUTION = fx.Uniform(-1, 1)
 COUNT = 41
@@ -489,3 +491,10 @@ def test_stream_number(stream):
         with pytest.raises(error, match="stream is") as raised:
             fx.stream_number(bad)
         assert raised.value.argument == "stream"
+
+
+def test_docstring_examples():
+    """As they are printed."""
+    result = doctest.testmod(_streams)
+    assert result.attempted > 5
+    assert result.failed == 0
