@@ -20,6 +20,7 @@ from fastxavier._validation import (
     ArgumentTypeError,
     ArgumentValueError,
     integer,
+    integers,
     of_tensor,
     shown,
 )
@@ -343,7 +344,7 @@ cdef int from_dl_tensor(Target target, dl_tensor *tensor) except -1:
         (DL_BFLOAT, 16): c.FX_BFLOAT16,
     }
     if (code, bits) not in known or tensor.dtype.lanes != 1:
-        kinds = {0: "int", 1: "uint", 2: "float", 4: "bfloat", 5: "complex", 6: "bool"}
+        kinds = {0: "int", 1: "uint", 2: "float", 4: "bfloat", 5: "complex"}
         found = f"{kinds[code]}{bits}" if code in kinds else f"of DLPack's code {code}, {bits} bits"
         raise ArgumentTypeError(
             f"array has dtype {found}; it must be one of {dtype_names}", "array", found, DTYPE_NAMES
@@ -373,7 +374,7 @@ cdef int from_dlpack(Target target, array) except -1:
     except (BufferError, RuntimeError, NotImplementedError) as error:
         raise ArgumentValueError(
             f"array is a {type(array).__name__} that exports no memory: {error}", "array", array
-        ) from None
+        ) from error
     if PyCapsule_IsValid(capsule, "dltensor_versioned"):
         target.versioned = <dl_versioned *>PyCapsule_GetPointer(capsule, "dltensor_versioned")
         PyCapsule_SetName(capsule, "used_dltensor_versioned")
@@ -431,20 +432,15 @@ cpdef Target target_of(array):
 
 cpdef tuple checked_place(Target target, str name, value):
     """A global shape or an offset as a tuple of as many integers as the array has axes."""
-    try:
-        numbers = tuple(value)
-    except TypeError:
-        raise ArgumentTypeError(
-            f"{name} is {shown(value)}; it must be a sequence of integers", name, value
-        ) from None
+    numbers = integers(name, value, 0, 1 << 62)
     if len(numbers) != target.array.ndim:
         raise ArgumentValueError(
-            f"{name} is {shown(value)} for an array of {target.array.ndim} axes; it must have as many "
+            f"{name} is {shown(numbers)} for an array of {target.array.ndim} axes; it must have as many "
             "numbers",
             name,
             value,
         )
-    return tuple([integer(f"{name} is {shown(value)}: an extent", one, 0, 1 << 62) for one in numbers])
+    return numbers
 
 
 def place(Target target, global_shape, offset):
@@ -512,7 +508,7 @@ cdef int refused(c.fx_status status, Target target, DistributionBase distributio
             "have its own"
         )
     elif status == c.FX_ERROR_SHARD:
-        argument = "offset"
+        argument = "global_shape" if target.array.offset == NULL else "offset"
         message = (
             f"array of shape {shape} at offset {offset} does not lie inside global_shape "
             f"{global_shape}"
@@ -531,7 +527,8 @@ cdef int refused(c.fx_status status, Target target, DistributionBase distributio
     elif status == c.FX_ERROR_EMPTY:
         argument = "distribution"
         message = f"{distribution!r} has no number of the array's dtype within its bounds"
-    raise ArgumentValueError(message, argument)
+    given = {"global_shape": global_shape, "offset": offset, "distribution": distribution}
+    raise ArgumentValueError(message, argument, given.get(argument))
 
 
 cdef int SMALL = 4096  # bytes below which dropping the GIL would cost more than the fill
@@ -589,12 +586,15 @@ def fill(array, distribution_, key, global_shape, offset, threads):
     else:
         with nogil:
             status = c.fx_fill(&target.array, &distribution.distribution, seed, stream, &options)
-    if target.tensor is not None and status in (c.FX_OK, c.FX_INTERRUPTED):
-        target.written()
     if status == c.FX_INTERRUPTED:
-        raise_pending()
+        try:
+            raise_pending()
+        finally:
+            target.written()
     if status != c.FX_OK:
         refused(status, target, distribution)
+    if target.tensor is not None:
+        target.written()
 
 
 cdef int64_t span(Target target, int64_t *last) noexcept:
@@ -697,18 +697,26 @@ def fill_all(tensors, seed, threads, progress):
     finally:
         PyMem_Free(requests)
     if status == c.FX_INTERRUPTED:
-        if watch.error is not None:
-            raise watch.error
-        raise_pending()
+        try:
+            if watch.error is not None:
+                raise watch.error
+            raise_pending()
+        finally:
+            all_written(tensors)
     if status != c.FX_OK:
         name, target, distribution, _ = tensors[failed]
         try:
             refused(status, target, distribution)
         except ArgumentValueError as error:
             raise of_tensor(name, error) from None
+    all_written(tensors)
+    return seed
+
+
+cdef int all_written(tensors) except -1:
     for _, target, _, _ in tensors:
         target.written()
-    return seed
+    return 0
 
 
 # ---- what runs -------------------------------------------------------------------------------

@@ -61,7 +61,9 @@ def float_dtype(dtype: Any) -> FloatDtype:
     TypeError
         If it is not one of `FLOATS`.
     """
-    name = getattr(dtype, "name", None) or getattr(dtype, "__name__", None) or str(dtype)
+    name = getattr(dtype, "name", None) or getattr(dtype, "__name__", None)
+    if not isinstance(name, str):
+        name = str(dtype)
     row = FLOATS.get(name.removeprefix("torch."))
     if row is None:
         raise ArgumentTypeError(
@@ -71,5 +73,16 @@ def float_dtype(dtype: Any) -> FloatDtype:
 
 
 def dtype_named(dtype: Any) -> np.dtype[Any]:
-    """The NumPy dtype of one of `FLOATS`, given as `float_dtype` takes it."""
-    return float_dtype(dtype).numpy
+    """The NumPy dtype of one of `FLOATS`, given as `float_dtype` takes it.
+
+    Raises
+    ------
+    TypeError
+        As `float_dtype` does, or if its bytes are not in this machine's order.
+    """
+    row = float_dtype(dtype)
+    if isinstance(dtype, np.dtype) and not dtype.isnative:
+        raise ArgumentTypeError(
+            f"dtype is {shown(dtype)}; its bytes must be in this machine's order", "dtype", dtype
+        )
+    return row.numpy

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple, SupportsIndex, TypeAlias, get_args
 
 from fastxavier._validation import (
@@ -11,6 +11,7 @@ from fastxavier._validation import (
     ArgumentValueError,
     choice,
     integer,
+    integers,
     shown,
     truth,
 )
@@ -153,15 +154,14 @@ def fans(
 
 
 def _extents(shape: Any) -> tuple[int, ...]:
-    if hasattr(shape, "shape") or not _is_sequence(shape):
-        hint = ", the shape of an array rather than the array" if hasattr(shape, "shape") else ""
+    if hasattr(shape, "shape"):
         raise ArgumentTypeError(
-            f"shape is {shown(shape)}, a {type(shape).__name__}; it must be a sequence of integers"
-            + hint,
+            f"shape is {shown(shape)}, a {type(shape).__name__}; it must be a sequence of "
+            "integers, the shape of an array rather than the array",
             "shape",
             shape,
         )
-    extents = tuple(integer(f"shape is {shown(shape)}: an extent", extent) for extent in shape)
+    extents = integers("shape", shape)
     if len(extents) < 2:
         raise ArgumentValueError(
             f"shape is {extents}, with fewer than two axes; only a weight between inputs and "
@@ -173,18 +173,16 @@ def _extents(shape: Any) -> tuple[int, ...]:
     return extents
 
 
-def _is_sequence(shape: Any) -> bool:
-    """Whether extents come in an order: an iterable that is not a set, a mapping or text."""
-    return isinstance(shape, Iterable) and not isinstance(shape, (Set, Mapping, str, bytes))
-
-
 def _axes(name: str, axes: Any, extents: tuple[int, ...]) -> tuple[int, ...]:
     """Axes as a tuple of numbers from 0 up."""
     count = len(extents)
-    listed = axes if isinstance(axes, Iterable) else (axes,)
+    listed = (
+        integers(name, axes, -count, each="an axis")
+        if isinstance(axes, Iterable)
+        else (integer(name, axes, -count),)
+    )
     numbers = []
-    for axis in listed:
-        number = integer(f"{name} is {shown(axes)}: an axis", axis, -count)
+    for number in listed:
         if number >= count:
             raise ArgumentValueError(
                 f"{name} is {shown(axes)}; axes of shape {extents} are {-count} to {count - 1}",

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fastxavier._streams import MODULE_DEFAULT
-from fastxavier._validation import ArgumentTypeError, shown
+from fastxavier._validation import ArgumentTypeError, keywords, shown
 from fastxavier.fill import fill_
 from fastxavier.initializers import ALIASES, INITIALIZERS
 
@@ -51,11 +51,16 @@ def _in_place(name: str, initializer: str) -> Callable[..., Any]:
     make = INITIALIZERS[initializer].make
     made = inspect.signature(make)
     by_shape = "fan_in" in made.parameters
-    positional = [
-        key
+    own = [
+        one.replace(kind=one.KEYWORD_ONLY) if by_shape else one
         for key, one in made.parameters.items()
-        if one.kind is one.POSITIONAL_OR_KEYWORD and not by_shape
+        if key not in _FANS
     ]
+    positional = [one.name for one in own if one.kind is one.POSITIONAL_OR_KEYWORD]
+    required = [one.name for one in own if one.default is one.empty]
+    known = [one.name for one in (*own, *_FILL)]
+    with_fans = f"{make.__name__}({', '.join([*required, *_FANS])})"
+    fans_hint = f"; to give fans write fill_(array, {with_fans})" if by_shape else ""
 
     def function(
         array: Any,
@@ -68,21 +73,26 @@ def _in_place(name: str, initializer: str) -> Callable[..., Any]:
         **settings: Any,
     ) -> Any:
         if len(values) > len(positional):
+            extra = shown(values[len(positional)])
+            hint = f"; write the name of an argument, such as {own[0].name}={extra}" if own else ""
             raise ArgumentTypeError(
-                f"{name} takes {', '.join(['array', *positional])} by position, and was given "
-                f"{shown(values[len(positional)])} too: write the name of that argument, such as "
-                f"gain={shown(values[len(positional)])}",
-                "gain",
+                f"{name} takes {' and '.join(['array', *positional])} by position, and was given "
+                f"{extra} too{hint}{fans_hint}",
+                own[0].name if own else "array",
                 values[len(positional)],
             )
         for key in _FANS:
             if key in settings:
                 raise ArgumentTypeError(
-                    f"{key} is {shown(settings[key])}, but {name} takes the fans from the shape; "
-                    f"to give them write fill_(array, {initializer}(fan_in, fan_out))",
+                    f"{key} is {shown(settings[key])}, but {name} {'takes' if by_shape else 'has'} "
+                    f"{'the fans from the shape' if by_shape else 'no fans'}{fans_hint}",
                     key,
                     settings[key],
                 )
+        keywords(name, settings, known)
+        for key in required[len(values) :]:
+            if key not in settings:
+                raise ArgumentTypeError(f"{name} needs {key} too", key)
         return fill_(
             array,
             make(*values, **settings),
@@ -93,11 +103,6 @@ def _in_place(name: str, initializer: str) -> Callable[..., Any]:
             threads=threads,
         )
 
-    own = [
-        one.replace(kind=one.KEYWORD_ONLY) if by_shape else one
-        for key, one in made.parameters.items()
-        if key not in _FANS
-    ]
     array = inspect.Parameter("array", inspect.Parameter.POSITIONAL_OR_KEYWORD)
     function.__signature__ = inspect.Signature([array, *own, *_FILL])  # type: ignore[attr-defined]
     function.__name__ = function.__qualname__ = name

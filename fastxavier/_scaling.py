@@ -18,6 +18,7 @@ from fastxavier._validation import (
     ArgumentValueError,
     choice,
     integer,
+    integers,
     number,
     shown,
     truth,
@@ -90,7 +91,9 @@ class VarianceScaling:
     def __post_init__(self) -> None:
         scale = number("scale", self.scale)
         if scale < 0:
-            raise ArgumentValueError(f"scale is {scale}; it must not be negative", "scale", scale)
+            raise ArgumentValueError(
+                f"scale is {shown(scale)}; it must not be negative", "scale", scale
+            )
         gain, layout = gain_number(self.gain), self.layout
         checked = {
             "scale": scale,
@@ -181,7 +184,7 @@ class VarianceScaling:
         return for_shape(self, tuple(shape), layout)
 
     def fewest_axes(self) -> int:
-        """The fewest axes that a shape needs for these settings: at least two."""
+        """A number of axes that is enough for these settings: with a layout, the fewest."""
         listed = [
             axes if isinstance(axes, tuple) else (axes,)
             for axes in (self.in_axis, self.out_axis, self.batch_axis)
@@ -229,10 +232,10 @@ def for_shape(scaling: VarianceScaling, shape: tuple[int, ...], layout: Layout) 
 
 def _frozen(name: str, axes: Any) -> Any:
     """Axes as an int or a tuple of ints, so that the value can be hashed."""
-    if axes is None or type(axes) is int:
-        return axes
-    if isinstance(axes, Iterable) and not isinstance(axes, (str, bytes)):
-        return tuple(integer(f"{name} is {shown(axes)}: an axis", axis, -64, 63) for axis in axes)
+    if axes is None:
+        return None
+    if isinstance(axes, Iterable):
+        return integers(name, axes, -64, 63, "an axis")
     return integer(name, axes, -64, 63)
 
 
@@ -248,7 +251,9 @@ def _checked_fan(name: str, value: Any) -> int | float | None:
     fan = number(name, value)
     if fan < 1:
         raise ArgumentValueError(
-            f"{name} is {fan}; it must be at least 1, as a number of connections is", name, fan
+            f"{name} is {shown(fan)}; it must be at least 1, as a number of connections is",
+            name,
+            fan,
         )
     return fan
 
@@ -287,8 +292,8 @@ def _spread(
         spread: float = gain * root / kept_std
     if not spread < inf:
         raise ArgumentValueError(
-            f"scale {scale}, gain {gain}, fan_in {fan_in} and fan_out {fan_out} give a "
-            "distribution beyond the largest float",
+            f"scale {shown(scale)}, gain {gain}, fan_in {shown(fan_in)} and fan_out "
+            f"{shown(fan_out)} give a distribution beyond the largest float",
             "scale",
             scale,
         )

@@ -153,6 +153,8 @@ def seed_number(seed: Any) -> int:
         raise _not_a_seed(seed, "seed=generator.initial_seed()")
     if seed is np.random:
         raise _not_a_seed(seed, "seed=int(numpy.random.randint(2**63))")
+    if not hasattr(seed, "__index__") and hasattr(seed, "getrandbits"):
+        raise _not_a_seed(seed, "seed=random.getrandbits(64)")
     number = integer("seed", seed, otherwise="or None")
     if number >> 64:
         return _hashed(number.to_bytes((number.bit_length() + 7) // 8, "little"))

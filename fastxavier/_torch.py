@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from fastxavier._dtypes import FLOATS
 from fastxavier._validation import ArgumentTypeError, ArgumentValueError
 
 __all__ = ["increment_version", "is_tensor", "strided_memory"]
@@ -26,16 +27,37 @@ def strided_memory(tensor: Any) -> Any:
     Raises
     ------
     TypeError
-        If it is a subclass whose values lie elsewhere, sparse, quantized or complex.
+        If it is a subclass whose values lie elsewhere, sparse, quantized or nested, or of another
+        dtype.
     ValueError
-        If it is not in CPU memory, has lost its storage, or is a negated or conjugated view.
+        If it is not in CPU memory, has no shape yet or has lost its storage, or is a negated or
+        conjugated view.
     """
+    with sys.modules["torch"]._C.DisableTorchFunctionSubclass():  # a subclass may refuse to be read
+        return _strided_memory(tensor)
+
+
+def _strided_memory(tensor: Any) -> Any:
     torch = sys.modules["torch"]
     kind = type(tensor)
+    if isinstance(tensor, torch.nn.parameter.UninitializedTensorMixin):
+        raise ArgumentValueError(
+            f"array is a {kind.__name__} of a lazy module, which has no shape yet; run the module "
+            "once on a batch first",
+            "array",
+            tensor,
+        )
     if kind.__torch_dispatch__ is not torch.Tensor.__torch_dispatch__:
         raise ArgumentTypeError(
             f"array is a {kind.__module__}.{kind.__qualname__}, whose values lie elsewhere; fill "
             "the plain tensor that holds them",
+            "array",
+            tensor,
+        )
+    if torch._C._len_torch_dispatch_stack():
+        raise ArgumentTypeError(
+            "array is a torch tensor under a dispatch mode, such as FakeTensorMode, which may show "
+            "another tensor in its place; fill it outside of the mode",
             "array",
             tensor,
         )
@@ -46,8 +68,9 @@ def strided_memory(tensor: Any) -> Any:
             "array",
             tensor,
         )
-    if tensor.layout is not torch.strided or tensor.is_quantized:
-        what = "quantized" if tensor.is_quantized else str(tensor.layout)
+    if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_nested:
+        kinds = {"quantized": tensor.is_quantized, "nested": tensor.is_nested}
+        what = next((name for name in kinds if kinds[name]), str(tensor.layout))
         raise ArgumentTypeError(
             f"array is a {what} torch tensor; it must be a dense one (torch.strided)",
             "array",
@@ -67,6 +90,13 @@ def strided_memory(tensor: Any) -> Any:
             "shows; fill its base, or a copy from resolve_neg() or resolve_conj()",
             "array",
             tensor,
+        )
+    if str(tensor.dtype).removeprefix("torch.") not in FLOATS:
+        raise ArgumentTypeError(
+            f"array has dtype {tensor.dtype}; it must be one of {', '.join(FLOATS)}",
+            "array",
+            tensor.dtype,
+            FLOATS,
         )
     memory = tensor.detach()
     if tensor.numel() and _reach(memory) > memory.untyped_storage().nbytes():

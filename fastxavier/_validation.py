@@ -7,7 +7,7 @@ import math
 import numbers
 import operator
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 __all__ = [
@@ -17,6 +17,8 @@ __all__ = [
     "choice",
     "choose_from",
     "integer",
+    "integers",
+    "keywords",
     "not_negative",
     "number",
     "of_tensor",
@@ -73,7 +75,13 @@ _short.maxlist = _short.maxtuple = _short.maxset = _short.maxdict = 12
 
 def shown(value: Any) -> str:
     """The repr of a value, as long as a message can bear."""
-    return _short.repr(value)
+    try:
+        return _short.repr(value)
+    except ValueError:  # an int of more digits than Python writes
+        if isinstance(value, int):
+            what = "a negative" if value < 0 else "an"
+            return f"<{what} integer of {value.bit_length()} bits>"
+        return f"<{type(value).__name__}>"
 
 
 def real(name: str, value: Any, *, finite: bool = True) -> float:
@@ -109,9 +117,9 @@ def number(name: str, value: Any) -> int | float:
     """`value` as an int of any size or a finite float, whichever it is."""
     if type(value) is int:
         return value
-    value = _scalar(value)
-    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
-        return int(value)
+    plain = _scalar(value)
+    if isinstance(plain, numbers.Integral) and not isinstance(plain, bool):
+        return int(plain)
     return real(name, value)
 
 
@@ -137,18 +145,50 @@ def integer(
             f"{name} is {shown(given)}, a {type(given).__name__}; it must be {wanted}", name, given
         ) from None
     if found < least or (most is not None and found > most):
-        raise ArgumentValueError(f"{name} is {found}; it must be {wanted}", name, found)
+        raise ArgumentValueError(f"{name} is {shown(found)}; it must be {wanted}", name, found)
     return found
+
+
+def integers(
+    name: str, values: Any, least: int = 0, most: int | None = None, each: str = "an extent"
+) -> tuple[int, ...]:
+    """A sequence of integers as a tuple; errors as of `integer`, and for what has no order."""
+    if not isinstance(values, Iterable) or isinstance(values, (Set, Mapping, str, bytes)):
+        raise ArgumentTypeError(
+            f"{name} is {shown(values)}, a {type(values).__name__}; it must be a sequence of "
+            "integers",
+            name,
+            values,
+        )
+    given = tuple(values)
+    try:
+        return tuple([integer(each, one, least, most) for one in given])
+    except ArgumentError as error:
+        listed = shown(given if iter(values) is values else values)
+        raise type(error)(f"{name} is {listed}: {error}", name, values) from None
+
+
+def keywords(function: str, given: Mapping[str, Any], known: Iterable[str]) -> None:
+    """ArgumentTypeError if a function is given a keyword that it does not know."""
+    names = tuple(known)
+    for key in given:
+        if key not in names:
+            raise ArgumentTypeError(
+                f"{key!r} is not an argument of {function}; {choose_from(key, names)}",
+                key,
+                given[key],
+                names,
+            )
 
 
 def truth(name: str, value: Any) -> bool:
     """`value` as a bool; TypeError for anything else, numbers included."""
-    value = _scalar(value)
-    if type(value).__name__ not in ("bool", "bool_"):
+    plain = _scalar(value)
+    if type(plain).__name__ not in ("bool", "bool_"):
         raise ArgumentTypeError(
             f"{name} is {shown(value)}; it must be True or False", name, value, (True, False)
         )
-    return bool(value)
+    return bool(plain)
 
 
 def choice(name: str, value: Any, choices: Iterable[str]) -> str:

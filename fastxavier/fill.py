@@ -5,6 +5,7 @@ The in-place functions that take their fans from the shape are in _in_place.py.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any, SupportsFloat, SupportsIndex, TypeAlias, TypeVar
 
@@ -14,7 +15,15 @@ from fastxavier import _core
 from fastxavier._dtypes import dtype_named
 from fastxavier._scaling import Mode
 from fastxavier._streams import MODULE_DEFAULT, Key, Seed, Stream, resolve
-from fastxavier._validation import ArgumentTypeError, ArgumentValueError, integer, number, shown
+from fastxavier._validation import (
+    ArgumentError,
+    ArgumentTypeError,
+    ArgumentValueError,
+    integer,
+    integers,
+    number,
+    shown,
+)
 from fastxavier.distributions import Distribution
 from fastxavier.initializers import (
     Initializer,
@@ -130,7 +139,13 @@ def _fill_whole(
     if isinstance(resolved, Distribution):
         _core.fill(target, resolved, key, global_shape, offset, threads)
     else:
-        resolved.write(target.numpy(), key, threads, global_shape, offset)
+        try:
+            resolved.write(target.numpy(), key, threads, global_shape, offset)
+        except ArgumentError:  # nothing has been written
+            raise
+        except BaseException:
+            target.written()
+            raise
         target.written()
 
 
@@ -194,22 +209,18 @@ _ALIGNMENT = 64
 
 
 def _checked_shape(shape: Any) -> tuple[int, ...]:
-    if not isinstance(shape, Iterable):
-        return (integer("shape", shape),)
-    return tuple(integer(f"shape is {shown(shape)}: an extent", extent) for extent in shape)
+    whole = hasattr(shape, "__index__") and getattr(shape, "ndim", 0) == 0
+    return (integer("shape", shape),) if whole else integers("shape", shape)
 
 
 def _aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
-    nbytes = dtype.itemsize
-    for extent in shape:
-        nbytes *= extent
-    if nbytes + _ALIGNMENT > np.iinfo(np.intp).max:
-        raise ArgumentValueError(
-            f"shape is {shape}, which takes {nbytes} bytes, more than there can be", "shape", shape
-        )
-    memory = np.empty(nbytes + _ALIGNMENT, np.uint8)
-    start = -memory.ctypes.data % _ALIGNMENT
-    return memory[start : start + nbytes].view(dtype).reshape(shape)
+    nbytes = math.prod(shape) * dtype.itemsize
+    try:
+        memory = np.empty(nbytes + _ALIGNMENT, np.uint8)
+        start = -memory.ctypes.data % _ALIGNMENT
+        return memory[start : start + nbytes].view(dtype).reshape(shape)
+    except ValueError as error:
+        raise ArgumentValueError(f"shape is {shown(shape)}: {error}", "shape", shape) from None
 
 
 # ---- Glorot, with fans ---------------------------------------------------------------------------
@@ -376,10 +387,10 @@ def _checked_fans(target: _core.Target, distribution: str, *fans: Any) -> list[A
             fan = 1
         if fan < 1:
             raise ArgumentValueError(
-                f"{name} is {fan}; it must be at least 1: it is a number of connections of the "
-                f"layer, from which the scale follows. For a {_SNAKE[distribution]} distribution "
-                f"with these parameters write "
-                f"fill_(array, {distribution}({', '.join(map(shown, fans))}))",
+                f"{name} is {shown(fan)}; it must be at least 1: it is a number of connections of "
+                "the layer, from which the scale follows. For a "
+                f"{_SNAKE[distribution].replace('_', ' ')} distribution with these parameters "
+                f"write fill_(array, {distribution}({', '.join(map(shown, fans))}))",
                 name,
                 fan,
             )

@@ -22,7 +22,7 @@ from fastxavier._validation import (
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["gain", "gain_number"]
+__all__ = ["ACTIVATIONS", "gain", "gain_number"]
 
 Activation: TypeAlias = "Callable[[npt.NDArray[np.float64]], Any]"
 
@@ -141,7 +141,7 @@ def gain(
 def gain_number(value: SupportsFloat | str) -> float:
     """A gain that is given as a number, or by the name of an activation."""
     if isinstance(value, str):
-        return gain(choice("gain", value, (*_NAMED["derived"], "leaky_relu")))
+        return gain(choice("gain", value, ACTIVATIONS))
     return not_negative("gain", value)
 
 
@@ -176,6 +176,9 @@ _NAMED: Final[dict[str, dict[str, float]]] = {
         "selu": 0.75,
     },
 }
+
+ACTIVATIONS: Final[tuple[str, ...]] = (*_NAMED["derived"], "leaky_relu")
+"""The names that `gain` and the setting of that name take."""
 
 
 def _leaky_gain(negative_slope: SupportsFloat) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import fields
-from functools import lru_cache
+from functools import lru_cache, wraps
 from math import sqrt
 from typing import Any, Final, NamedTuple, Protocol, SupportsFloat, TypeAlias, TypeVar, overload
 
@@ -20,6 +20,7 @@ from fastxavier._validation import (
     ArgumentValueError,
     choice,
     choose_from,
+    keywords,
     real,
     shown,
 )
@@ -152,19 +153,25 @@ def _case(source: str, drawn: type[D]) -> Callable[[Callable[..., Any]], Constru
             if one.name in AXES
         ]
         signature = own.replace(parameters=[*named_here, *axes])
-        function.__signature__ = signature  # type: ignore[attr-defined]
+
+        @wraps(function)
+        def make(*values: Any, **settings: Any) -> Any:
+            keywords(function.__name__, settings, signature.parameters)
+            return function(*values, **settings)
+
+        make.__signature__ = signature  # type: ignore[attr-defined]
         text, _, examples = (inspect.getdoc(function) or "").partition("\n\n>>> ")
         skipped = {"gain"} if "negative_slope" in signature.parameters else set()
         parameters = [
             _PARAMETERS[key] for key in signature.parameters if key in _PARAMETERS.keys() - skipped
         ]
-        function.__doc__ = _DOC.format(
+        make.__doc__ = _DOC.format(
             text=text,
             parameters="\n".join(parameters),
             source=source,
             examples=f">>> from fastxavier import {function.__name__}\n>>> {examples}",
         )
-        return function
+        return make
 
     return complete
 
@@ -173,19 +180,9 @@ def _scaled(
     scale: Scale, mode: Any, distribution: Family, fan_in: Any, fan_out: Any, gain: Any, axes: Any
 ) -> Any:
     """The value, or with fans its distribution."""
-    for name in axes:
-        if name not in AXES:
-            valid = ("fan_in", "fan_out", "gain", "mode", *AXES)
-            raise ArgumentTypeError(
-                f"{name!r} is not an argument of this initializer; {choose_from(name, valid)}",
-                name,
-                axes[name],
-                valid,
-            )
-    if type(gain) is float and not axes:
-        scaling = _kept_scaling(scale, mode, distribution, gain)
-    else:
-        scaling = VarianceScaling(scale, mode, distribution, gain, **axes)
+    plain = type(scale) in (int, float) and type(gain) is float and type(mode) is str
+    make = _kept_scaling if plain and type(distribution) is str and not axes else VarianceScaling
+    scaling = make(scale, mode, distribution, gain, **axes)
     return scaling if fan_in is fan_out is None else scaling.with_fans(fan_in, fan_out)
 
 
@@ -533,10 +530,7 @@ def initializer_named(name: str, /, **settings: Any) -> Initializer:
     TypeError, ValueError
         If the name is unknown, or as the initializer does.
     """
-    choices = (*INITIALIZERS, *ALIASES)
-    plain = name.removesuffix("_") if isinstance(name, str) else name
-    choice("initializer", plain, choices)
-    row = INITIALIZERS[ALIASES.get(plain, plain)]
+    row = _row("initializer", name)
     for key in settings:
         if key not in row.settings:
             raise ArgumentValueError(
@@ -545,15 +539,28 @@ def initializer_named(name: str, /, **settings: Any) -> Initializer:
                 settings[key],
                 row.settings,
             )
-    try:
-        made: Initializer = row.make(**settings)
-    except ArgumentTypeError:
-        raise
-    except TypeError as error:  # an argument is missing
+    missing = [
+        key
+        for key, one in inspect.signature(row.make).parameters.items()
+        if one.default is one.empty and key not in settings
+    ]
+    if missing:
         raise ArgumentValueError(
-            f"{name} needs more settings: {error}", "initializer", name
-        ) from None
+            f"{name} needs {' and '.join(missing)} too, as a setting or in a value: "
+            f"{row.make.__name__}({', '.join(missing)})",
+            missing[0],
+            None,
+            row.settings,
+        )
+    made: Initializer = row.make(**settings)
     return made
+
+
+def _row(argument: str, name: Any) -> Row:
+    """The row of a name; the error names the argument that holds it."""
+    plain = name.removesuffix("_") if isinstance(name, str) else name
+    choice(argument, plain, (*INITIALIZERS, *ALIASES))
+    return INITIALIZERS[ALIASES.get(plain, plain)]
 
 
 def resolve(initializer: Any, shape: tuple[int, ...], layout: Layout = "torch") -> Resolved:
@@ -579,6 +586,7 @@ def resolve(initializer: Any, shape: tuple[int, ...], layout: Layout = "torch") 
         If it is not an initializer, or not one for this shape.
     """
     if isinstance(initializer, str):
+        _row("distribution", initializer)
         initializer = initializer_named(initializer)
     if isinstance(initializer, VarianceScaling):
         return for_shape(initializer, shape, layout)

@@ -148,7 +148,7 @@ def test_classes():
 
 # ---- moments -------------------------------------------------------------------------------------
 
-CUTS = [
+TRUNCATIONS = [
     (-2.0, 2.0),
     (-1.0, 3.0),
     (-0.5, 0.5),
@@ -165,7 +165,7 @@ CUTS = [
 
 
 def exact_moments(low, high):
-    """Mean and variance of the standard normal within a cut, by quadrature at 50 digits."""
+    """Mean and variance of the standard normal between two bounds, by quadrature at 50 digits."""
     with mpmath.workdps(50):
         near = min(abs(low), abs(high)) if low * high > 0 else 0
         # Past 40 deviations from the nearer end nothing is left that a double could hold.
@@ -180,9 +180,9 @@ def exact_moments(low, high):
         return mean, moment(lambda x: (x - mean) ** 2) / mass
 
 
-@pytest.mark.parametrize(("low", "high"), CUTS)
+@pytest.mark.parametrize(("low", "high"), TRUNCATIONS)
 def test_truncated_moments(low, high):
-    """Mean, variance and std of the truncated distribution, not of its parent; far cuts included."""
+    """Mean, variance and std of the truncated distribution, not of its parent, far tails too."""
     mean, variance = exact_moments(low, high)
     distribution = fx.TruncatedNormal(0.0, 1.0, low, high)
     assert distribution.mean == pytest.approx(float(mean), rel=1e-13, abs=1e-15)
@@ -243,7 +243,7 @@ def test_normal_attributes():
 
 
 def test_truncated_attributes():
-    """Parent, cut, and bounds in the parent's units; `mean` and `std` are the distribution's own."""
+    """Parent and bounds in its units; `mean` and `std` are the distribution's own."""
     distribution = fx.TruncatedNormal(1.0, 0.5, -1.0, 3.0)
     assert (distribution.low, distribution.high, distribution.bounds) == (-1, 3, (0.5, 2.5))
     assert distribution.parent == fx.Normal(1.0, 0.5)
@@ -286,7 +286,7 @@ def test_parameter_that_is_no_number(slot, value):
     "value", [nan, -nan, inf, -inf, 10**400], ids=["nan", "-nan", "inf", "-inf", "huge"]
 )
 def test_parameter_that_is_not_finite(slot, value):
-    """ValueError, naming the parameter; only a cut may be infinite."""
+    """ValueError, naming the parameter; only a truncation point may be infinite."""
     make, name = SLOTS[slot]
     if slot >= 6 and value in (-inf, inf) and (value < 0) == (name == "low"):
         make(value)
@@ -304,7 +304,7 @@ def test_parameter_that_is_not_finite(slot, value):
         (lambda: fx.Normal(0, -1), ["std", "-1.0"]),
         (lambda: fx.Normal(0, -5e-324), ["std", "-5e-324"]),
         (lambda: fx.TruncatedNormal(0, -0.5), ["std", "-0.5"]),
-        (lambda: fx.TruncatedNormal(0, 1, 2, 2), ["low", "high", "2.0", "empty"]),
+        (lambda: fx.TruncatedNormal(0, 1, 2, 2), ["low", "high", "2.0", "less than"]),
         (lambda: fx.TruncatedNormal(0, 1, 2, -2), ["low", "high", "2.0", "-2.0"]),
         (lambda: fx.TruncatedNormal(0, 1, inf, inf), ["low", "high", "inf"]),
         (lambda: fx.TruncatedNormal(0, 1, -inf, -inf), ["low", "high", "-inf"]),

@@ -21,6 +21,7 @@ def refused(error, message, w, *bases, distribution=DISTRIBUTION, parts=(), **op
     fx.manual_seed(2024)
     with pytest.raises(error, match=message) as raised:
         fx.fill_(w, distribution, **options)
+    assert raised.value.argument in ("array", "distribution", *options)
     for part in parts:
         assert part in str(raised.value)
     assert [bytes(memoryview(base).cast("B")) for base in bases] == before
@@ -220,7 +221,12 @@ def test_not_a_distribution(distribution):
     """Named with what was given."""
     w = ones(3)
     refused(
-        (TypeError, ValueError), "(distribution|initializer) is", w, w, distribution=distribution, parts=[repr(distribution)]
+        (TypeError, ValueError),
+        "(distribution|initializer) is",
+        w,
+        w,
+        distribution=distribution,
+        parts=[repr(distribution)],
     )
 
 
@@ -297,7 +303,7 @@ SHARDS = [
 
 @pytest.mark.parametrize(("options", "error", "message"), SHARDS, ids=lambda x: repr(x)[:60])
 def test_shard(options, error, message):
-    """Outside the global tensor, of another rank, or no integers: named with what was given."""
+    """Outside the global tensor, of other axes, or not integers: named with what was given."""
     w = ones(3, 4)
     given = options.get(message, options.get("global_shape"))
     if isinstance(given, np.ndarray):

@@ -85,7 +85,7 @@ def test_known_numbers():
 
 
 def test_result_is_a_named_pair():
-    """It unpacks into a scheme's first two parameters, and holds Python's integers."""
+    """It unpacks into an initializer's first two parameters, and holds Python's integers."""
     result = fans(np.empty((4, 3), np.float16).shape)
     fan_in, fan_out = result
     assert (fan_in, fan_out) == (result.fan_in, result.fan_out) == (3, 4)

@@ -10,7 +10,7 @@ import pytest
 from fastxavier import gains
 from fastxavier.gains import gain
 
-# ---- the distributions behind the names, independently ----------------------------------------------------
+# ---- the arguments behind the names, independently -----------------------------------------------
 
 ALPHA, LAMBDA = "1.6732632423543772848170429916717", "1.0507009873554804934193349852946"
 FUNCTIONS = {  # for mpmath

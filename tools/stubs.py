@@ -15,16 +15,17 @@ FILE = pathlib.Path(__file__).parents[1] / "fastxavier" / "_in_place.pyi"
 HEAD = """\
 # Written by tools/stubs.py from the table of initializers.
 from collections.abc import Callable, Iterable
-from typing import Any, Literal, SupportsFloat, SupportsIndex, TypeVar
+from typing import Any, SupportsFloat, SupportsIndex, TypeVar
 
 from fastxavier._fans import Axes, Layout
-from fastxavier._streams import Seed, Stream
 from fastxavier._scaling import Family, Mode
+from fastxavier._streams import Seed, Stream
 
 _A = TypeVar("_A")
 _Shape = Iterable[SupportsIndex]
 
 IN_PLACE: dict[str, Callable[..., Any]]
+
 """
 
 TYPES = {
