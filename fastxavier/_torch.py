@@ -102,8 +102,8 @@ def _strided_memory(tensor: Any) -> Any:
     if tensor.numel() and _reach(memory) > memory.untyped_storage().nbytes():
         raise ArgumentValueError(
             f"array is a torch tensor of shape {tuple(tensor.shape)} whose storage of "
-            f"{memory.untyped_storage().nbytes()} bytes is too small or "
-            "has been freed; allocate it first",
+            f"{memory.untyped_storage().nbytes()} bytes is too "
+            "small or has been freed; allocate it first",
             "array",
             tensor,
         )

@@ -2,14 +2,13 @@
 
 import doctest
 import inspect
-import pathlib
 import re
 
 import pytest
 from initializer_cases import WITH_FANS, make_of
 
 import fastxavier as fx
-from fastxavier import initializers, structured
+from fastxavier import initializers
 from fastxavier.initializers import ALIASES, INITIALIZERS, initializer_named, resolve
 
 REQUIRED = {
@@ -150,28 +149,3 @@ def test_docstring_examples():
     result = doctest.testmod(initializers)
     assert result.attempted > 20
     assert result.failed == 0
-
-
-PEERS = {  # public names of torch 2.x, jax 0.x and Keras 3, without aliases
-    "torch": "zeros_ ones_ constant_ uniform_ normal_ trunc_normal_ xavier_uniform_ xavier_normal_ "
-    "kaiming_uniform_ kaiming_normal_ orthogonal_ eye_ dirac_ sparse_ calculate_gain",
-    "jax": "zeros ones constant uniform normal truncated_normal variance_scaling glorot_uniform "
-    "xavier_uniform glorot_normal xavier_normal he_uniform kaiming_uniform he_normal "
-    "kaiming_normal lecun_uniform lecun_normal orthogonal delta_orthogonal",
-    "keras": "Zeros Ones Constant RandomUniform RandomNormal TruncatedNormal VarianceScaling "
-    "GlorotUniform GlorotNormal HeUniform HeNormal LecunUniform LecunNormal Orthogonal Identity "
-    "STFT",
-}
-
-
-def test_every_initializer_of_the_peers_is_in_the_table():
-    """Each once, and each name of ours there is one that can be imported."""
-    page = pathlib.Path(__file__).resolve().parents[1] / "docs" / "choosing.md"
-    table = page.read_text().partition("| torch.nn.init |")[2].partition("\n\n")[0]
-    cells = [line.split("|")[1:-1] for line in table.splitlines()[2:]]
-    for column, names in enumerate(PEERS.values()):
-        shown = [name for row in cells for name in re.findall(r"`(\w+)", row[column])]
-        assert sorted(shown) == sorted(names.split())
-    for row in cells:
-        for name in re.findall(r"`(\w+)", row[3]):
-            assert any(hasattr(module, name) for module in (fx, structured))

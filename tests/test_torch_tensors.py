@@ -310,7 +310,7 @@ REFUSED = {
         TypeError,
         "Wrapper, whose values lie elsewhere",
     ),
-    "freed": (lambda: freed(0), ValueError, "storage of 0 bytes has been freed"),
+    "freed": (lambda: freed(0), ValueError, "storage of 0 bytes is too small or has been freed"),
     "half freed": (lambda: freed(0.5), ValueError, "storage of 24 bytes"),
     "expanded": (lambda: torch.ones(4, 1).expand(4, 3), ValueError, "share memory"),
     "expanded Parameter": (

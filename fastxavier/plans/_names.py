@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from fastxavier._scaling import VarianceScaling
 from fastxavier._validation import ArgumentTypeError, shown
 from fastxavier.distributions import Distribution
 from fastxavier.initializers import INITIALIZERS, Initializer, Row
+from fastxavier.structured import StructuredInitializer
 
 __all__ = ["named"]
 
@@ -21,12 +22,11 @@ def named(initializer: Initializer) -> tuple[str, dict[str, Any]]:
     if isinstance(initializer, VarianceScaling):
         return _named_scaling(initializer)
     for name, row in INITIALIZERS.items():
-        default = _made_without_settings(row)
-        if default == initializer:
+        if not row.settings and row.make() == initializer:
             return name, {}
         if row.make is type(initializer):
-            given, kept = _settings(initializer, row), default and _settings(default, row)
-            return name, {k: v for k, v in given.items() if kept is None or v != kept[k]}
+            settings, defaults = _settings(initializer), _defaults(row)
+            return name, {key: v for key, v in settings.items() if v != defaults.get(key)}
     raise ArgumentTypeError(
         f"initializer is {shown(initializer)}, which has no name in a plan",
         "initializer",
@@ -34,18 +34,20 @@ def named(initializer: Initializer) -> tuple[str, dict[str, Any]]:
     )
 
 
-def _made_without_settings(row: Row) -> Any:
-    """What the row makes of its defaults; None if a setting has none."""
-    try:
-        return row.make()
-    except TypeError:
-        return None
-
-
-def _settings(initializer: Any, row: Row) -> dict[str, Any]:
+def _settings(initializer: Distribution | StructuredInitializer) -> dict[str, Any]:
     if isinstance(initializer, Distribution):
         return initializer._arguments()
-    return {key: getattr(initializer, key) for key in row.settings}
+    return {one.name: getattr(initializer, one.name) for one in fields(initializer)}  # type: ignore[arg-type]
+
+
+def _defaults(row: Row) -> dict[str, Any]:
+    """The settings that the row has without being given any."""
+    if is_dataclass(row.make):
+        return {one.name: one.default for one in fields(row.make)}
+    try:
+        return _settings(row.make())
+    except TypeError:  # it has none
+        return {}
 
 
 def _named_scaling(scaling: VarianceScaling) -> tuple[str, dict[str, Any]]:
