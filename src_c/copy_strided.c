@@ -87,7 +87,7 @@ static void stream_fence(void) {}
 
 /* A square of 16 bytes' side: interleaving row i with row i + n/2, once for each halving of n,
    turns it. Rows come `from` apart, columns go `to` apart, past the caches if streaming. */
-static INLINE void turn_square(char *dst, int64_t to, const char *src, int64_t from, size_t item, int streaming)
+static INLINE void transpose_tile(char *dst, int64_t to, const char *src, int64_t from, size_t item, int streaming)
 {
     const int side = 16 / (int)item;
     vector a[8], b[8];
@@ -108,13 +108,13 @@ static INLINE void turn_square(char *dst, int64_t to, const char *src, int64_t f
 }
 
 /* All whole squares; what is written is neighbours in memory along the rows of the tile. */
-static INLINE void turn_squares(char *dst, int64_t to, const char *src, int64_t from, int64_t rows,
+static INLINE void transpose_tiles(char *dst, int64_t to, const char *src, int64_t from, int64_t rows,
                          int64_t columns, size_t item, int streaming)
 {
     const int64_t bytes = (int64_t)item, side = 16 / bytes;
     for (int64_t c = 0; c + side <= columns; c += side)
         for (int64_t r = 0; r + side <= rows; r += side)
-            turn_square(dst + c * to + r * bytes, to, src + r * from + c * bytes, from, item, streaming);
+            transpose_tile(dst + c * to + r * bytes, to, src + r * from + c * bytes, from, item, streaming);
 }
 
 static int64_t turn(char *dst, int64_t to, const char *src, int64_t from, int64_t rows, int64_t columns,
@@ -122,11 +122,11 @@ static int64_t turn(char *dst, int64_t to, const char *src, int64_t from, int64_
 {
     streaming = streaming && ((uintptr_t)dst | (uintptr_t)to) % 16 == 0;
     if (itemsize == 2)
-        turn_squares(dst, to, src, from, rows, columns, 2, streaming);
+        transpose_tiles(dst, to, src, from, rows, columns, 2, streaming);
     else if (itemsize == 4)
-        turn_squares(dst, to, src, from, rows, columns, 4, streaming);
+        transpose_tiles(dst, to, src, from, rows, columns, 4, streaming);
     else
-        turn_squares(dst, to, src, from, rows, columns, 8, streaming);
+        transpose_tiles(dst, to, src, from, rows, columns, 8, streaming);
     if (streaming)
         stream_fence();
     return 16 / (int64_t)itemsize;
@@ -142,7 +142,7 @@ static int64_t turn(char *dst, int64_t to, const char *src, int64_t from, int64_
 
 /* ---- tiles --------------------------------------------------------------------------------- */
 
-void scatter(char *dst, pitches to, const char *src, int64_t from_row, int64_t rows, int64_t columns,
+void fx__copy_strided(char *dst, pitches to, const char *src, int64_t from_row, int64_t rows, int64_t columns,
              size_t itemsize, int streaming)
 {
     const int64_t item = (int64_t)itemsize;

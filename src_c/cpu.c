@@ -1,11 +1,11 @@
 /* CPUID and XGETBV; knows no kernel. */
 #include "cpu.h"
 
-int cpu_has_scalar(void) { return 1; }
+int fx__cpu_has_scalar(void) { return 1; }
 
 #if FX_AARCH64
 /* Every AArch64 CPU has NEON with double precision. */
-int cpu_has_neon(void) { return 1; }
+int fx__cpu_has_neon(void) { return 1; }
 #endif
 
 #if FX_X86_64
@@ -40,9 +40,9 @@ static int has(unsigned leaf1_ecx, unsigned leaf7_ebx, unsigned xcr0)
     return (a & xcr0) == xcr0;
 }
 
-int cpu_has_avx2(void) { return has(LEAF1_ECX_FMA | LEAF1_ECX_F16C, LEAF7_EBX_AVX2, XCR0_YMM); }
+int fx__cpu_has_avx2(void) { return has(LEAF1_ECX_FMA | LEAF1_ECX_F16C, LEAF7_EBX_AVX2, XCR0_YMM); }
 
-int cpu_has_avx512(void)
+int fx__cpu_has_avx512(void)
 {
     return has(LEAF1_ECX_FMA | LEAF1_ECX_F16C,
                LEAF7_EBX_AVX2 | LEAF7_EBX_AVX512F | LEAF7_EBX_AVX512DQ | LEAF7_EBX_AVX512BW |

@@ -35,9 +35,9 @@
 
 /* Whether the CPU has the instructions and the operating system saves their registers; each only
    where its kernels are compiled. */
-int cpu_has_scalar(void);
-int cpu_has_avx2(void);
-int cpu_has_avx512(void);
-int cpu_has_neon(void);
+int fx__cpu_has_scalar(void);
+int fx__cpu_has_avx2(void);
+int fx__cpu_has_avx512(void);
+int fx__cpu_has_neon(void);
 
 #endif

@@ -6,18 +6,18 @@
 #include "cpu.h"
 #include "kernels.h"
 
-extern const isa isa_scalar, isa_avx2, isa_avx512, isa_neon;
+extern const isa fx__isa_scalar, fx__isa_avx2, fx__isa_avx512, fx__isa_neon;
 
 /* Best first; the one list of implementations. */
 static const isa *const ALL[] = {
 #if FX_X86_64
-    &isa_avx512,
-    &isa_avx2,
+    &fx__isa_avx512,
+    &fx__isa_avx2,
 #endif
 #if FX_AARCH64
-    &isa_neon,
+    &fx__isa_neon,
 #endif
-    &isa_scalar,
+    &fx__isa_scalar,
 };
 enum { COUNT = sizeof ALL / sizeof *ALL };
 
@@ -33,7 +33,7 @@ static const isa *find(const char *name)
     return NULL;
 }
 
-const isa *isa_chosen(void)
+const isa *fx__isa_chosen(void)
 {
     const isa *use = atomic_load(&chosen);
     if (!use) {
@@ -59,7 +59,7 @@ const char *fx_isa_available(int i)
 
 const char *fx_isa(void)
 {
-    const isa *use = isa_chosen();
+    const isa *use = fx__isa_chosen();
     return use ? use->name : NULL;
 }
 

@@ -68,12 +68,12 @@ fx_status fx_normal(fx_distribution *distribution, double mean, double std)
     return status;
 }
 
-static wide wide_double(wide a) { return wide_scale(a, 1); }
+static double_double doubled(double_double a) { return fx__dd_scale(a, 1); }
 
 /* Probability above x, for x of either sign. */
-static wide above(double x)
+static double_double above(double x)
 {
-    return x < 0 ? wide_sub(wide_from(1), normal_tail(-x, 0)) : normal_tail(x, 0);
+    return x < 0 ? fx__dd_sub(fx__dd_from(1), fx__normal_tail(-x, 0)) : fx__normal_tail(x, 0);
 }
 
 /* Moments in an interval narrow beside the density's own scale: about its centre c the density is
@@ -97,7 +97,7 @@ static void moments_of_narrow(fx_distribution *distribution, double centre, doub
 /* Mean and variance of the standard normal within (low, high), from
    m = (density(low) - density(high)) / width and
    v = 1 + (low density(low) - high density(high)) / width - m^2. */
-static void moments(fx_distribution *distribution, wide width)
+static void moments(fx_distribution *distribution, double_double width)
 {
     const double low = distribution->low, high = distribution->high;
     const double centre = low / 2 + high / 2, half = high / 2 - low / 2;
@@ -105,15 +105,15 @@ static void moments(fx_distribution *distribution, wide width)
         moments_of_narrow(distribution, centre, half);
         return;
     }
-    const wide at_low = normal_density(fabs(low), distribution->exponent);
-    const wide at_high = normal_density(fabs(high), distribution->exponent);
-    wide slope = wide_from(0);
+    const double_double at_low = fx__normal_density(fabs(low), distribution->exponent);
+    const double_double at_high = fx__normal_density(fabs(high), distribution->exponent);
+    double_double slope = fx__dd_from(0);
     if (!isinf(low))
-        slope = wide_mul(wide_from(low), at_low);
+        slope = fx__dd_mul(fx__dd_from(low), at_low);
     if (!isinf(high))
-        slope = wide_sub(slope, wide_mul(wide_from(high), at_high));
-    const wide mean = wide_div(wide_sub(at_low, at_high), width);
-    const wide variance = wide_sub(wide_add(wide_from(1), wide_div(slope, width)), wide_mul(mean, mean));
+        slope = fx__dd_sub(slope, fx__dd_mul(fx__dd_from(high), at_high));
+    const double_double mean = fx__dd_div(fx__dd_sub(at_low, at_high), width);
+    const double_double variance = fx__dd_sub(fx__dd_add(fx__dd_from(1), fx__dd_div(slope, width)), fx__dd_mul(mean, mean));
     distribution->mean = mean.high;
     distribution->variance = variance.high;
 }
@@ -121,35 +121,35 @@ static void moments(fx_distribution *distribution, wide width)
 static void measure_cut(fx_distribution *distribution)
 {
     const double low = distribution->low, high = distribution->high;
-    const wide half_low = normal_half(low), half_high = normal_half(high);
-    const wide middle = wide_add(half_low, half_high);
-    wide lower_low = above(-low), lower_high = above(-high);
-    wide upper_low = above(low), upper_high = above(high);
-    wide width = wide_sub(half_high, half_low);
-    wide lower_width = width, upper_width = width;
+    const double_double half_low = fx__normal_half(low), half_high = fx__normal_half(high);
+    const double_double middle = fx__dd_add(half_low, half_high);
+    double_double lower_low = above(-low), lower_high = above(-high);
+    double_double upper_low = above(low), upper_high = above(high);
+    double_double width = fx__dd_sub(half_high, half_low);
+    double_double lower_width = width, upper_width = width;
     if (low >= FAR_CUT || high <= -FAR_CUT) {
         const double nearest = low > 0 ? low : -high, farthest = low > 0 ? high : -low;
         int exponent;
-        frexp(normal_tail(nearest, 0).high, &exponent);
+        frexp(fx__normal_tail(nearest, 0).high, &exponent);
         distribution->exponent = -3 - exponent; /* the tail becomes 1/16 to 1/8 */
-        const wide most = normal_tail(nearest, distribution->exponent);
-        const wide least = normal_tail(farthest, distribution->exponent);
-        width = wide_sub(most, least);
+        const double_double most = fx__normal_tail(nearest, distribution->exponent);
+        const double_double least = fx__normal_tail(farthest, distribution->exponent);
+        width = fx__dd_sub(most, least);
         if (low > 0)
             upper_low = most, upper_high = least, upper_width = width;
         else
             lower_high = most, lower_low = least, lower_width = width;
     }
-    distribution->lower[0] = wide_double(lower_low).high;
-    distribution->lower[1] = wide_double(lower_high).high;
-    distribution->upper[0] = wide_double(upper_low).high;
-    distribution->upper[1] = wide_double(upper_high).high;
+    distribution->lower[0] = doubled(lower_low).high;
+    distribution->lower[1] = doubled(lower_high).high;
+    distribution->upper[0] = doubled(upper_low).high;
+    distribution->upper[1] = doubled(upper_high).high;
     distribution->lower_width = lower_width.high;
     distribution->upper_width = upper_width.high;
     distribution->middle[0] = middle.high;
     distribution->middle[1] = middle.low;
     moments(distribution, width);
-    width = wide_scale(width, -distribution->exponent);
+    width = fx__dd_scale(width, -distribution->exponent);
     distribution->width[0] = width.high;
     distribution->width[1] = width.low;
 }
@@ -244,7 +244,7 @@ static fx_status prepare_constant(const fx_distribution *distribution, const pre
     return holds(c->mean, p) ? FX_OK : FX_ERROR_RANGE;
 }
 
-static fx_status prepare_uniform(const fx_distribution *distribution, const precision *p, f64_constants *c, int *kernel_distribution)
+static fx_status prepare_uniform(const fx_distribution *distribution, const precision *p, f64_constants *c, int *kernel_index)
 {
     const double low = computed(distribution->location, p), high = computed(distribution->scale, p);
     if (!holds(low, p) || !holds(high, p))
@@ -255,10 +255,10 @@ static fx_status prepare_uniform(const fx_distribution *distribution, const prec
     c->mean = mid;
     c->step = ldexp(1, 1 - p->word_bits);
     c->scale = h * c->step;
-    *kernel_distribution = DISTRIBUTION_uniform;
+    *kernel_index = DISTRIBUTION_uniform;
     if (computed(c->scale, p) / c->step != h) {
         c->scale = h;
-        *kernel_distribution = DISTRIBUTION_uniform_tiny;
+        *kernel_index = DISTRIBUTION_uniform_tiny;
     }
     return FX_OK;
 }
@@ -277,7 +277,7 @@ static fx_status prepare_scaling(const fx_distribution *distribution, const prec
                                                                                       : FX_ERROR_RANGE;
 }
 
-static fx_status prepare_cut(const fx_distribution *distribution, const precision *p, f64_constants *c, int *kernel_distribution)
+static fx_status prepare_cut(const fx_distribution *distribution, const precision *p, f64_constants *c, int *kernel_index)
 {
     const int upper_is_far = distribution->exponent && distribution->low > 0;
     const int lower_is_far = distribution->exponent && distribution->low <= 0;
@@ -303,7 +303,7 @@ static fx_status prepare_cut(const fx_distribution *distribution, const precisio
     c->shift = ldexp(distribution->exponent, p->is_float ? 23 : 52);
     c->low = computed_up(distribution->low, p);
     c->high = -computed_up(-distribution->high, p);
-    *kernel_distribution = core ? DISTRIBUTION_truncated_core : DISTRIBUTION_truncated;
+    *kernel_index = core ? DISTRIBUTION_truncated_core : DISTRIBUTION_truncated;
     return c->low <= c->high ? FX_OK : FX_ERROR_EMPTY;
 }
 
@@ -317,22 +317,22 @@ static f32_constants in_float(const f64_constants *c)
     return f;
 }
 
-fx_status distribution_prepare(const fx_distribution *distribution, fx_dtype dtype, kernel_job *job, int *kernel_distribution)
+fx_status fx__prepare_distribution(const fx_distribution *distribution, fx_dtype dtype, kernel_job *job, int *kernel_index)
 {
     const precision *p = &PRECISIONS[dtype];
     f64_constants c;
     memset(&c, 0, sizeof c);
     fx_status status = FX_ERROR_DISTRIBUTION;
     if (distribution->kind == CONSTANT) {
-        *kernel_distribution = DISTRIBUTION_constant;
+        *kernel_index = DISTRIBUTION_constant;
         status = prepare_constant(distribution, p, &c);
     } else if (distribution->kind == UNIFORM) {
-        status = prepare_uniform(distribution, p, &c, kernel_distribution);
+        status = prepare_uniform(distribution, p, &c, kernel_index);
     } else if (distribution->kind == NORMAL || distribution->kind == TRUNCATED) {
-        *kernel_distribution = DISTRIBUTION_normal;
+        *kernel_index = DISTRIBUTION_normal;
         status = prepare_scaling(distribution, p, &c);
         if (status == FX_OK && distribution->kind == TRUNCATED)
-            status = prepare_cut(distribution, p, &c, kernel_distribution);
+            status = prepare_cut(distribution, p, &c, kernel_index);
     }
     if (p->is_float)
         job->f32 = in_float(&c);

@@ -1,11 +1,11 @@
 /* From a distribution and a dtype to the kernel that draws it and its numbers. */
-#ifndef FASTXAVIER_LAW_H
-#define FASTXAVIER_LAW_H
+#ifndef FASTXAVIER_DISTRIBUTION_H
+#define FASTXAVIER_DISTRIBUTION_H
 
 #include "kernels.h"
 
-/* Fill in job->f32 or job->f64 and *kernel_distribution; FX_ERROR_RANGE or FX_ERROR_EMPTY where the dtype
+/* Fill in job->f32 or job->f64 and *kernel_index; FX_ERROR_RANGE or FX_ERROR_EMPTY where the dtype
    cannot hold what the distribution draws. Called in the library's floating-point environment. */
-fx_status distribution_prepare(const fx_distribution *distribution, fx_dtype dtype, kernel_job *job, int *kernel_distribution);
+fx_status fx__prepare_distribution(const fx_distribution *distribution, fx_dtype dtype, kernel_job *job, int *kernel_index);
 
 #endif

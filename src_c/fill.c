@@ -268,7 +268,7 @@ static int64_t offset_of(const layout *l, int from, int to, int64_t at, int64_t 
 
 /* Spread `count` values over the inner axes, from position `at` of these on: as blocks of the last
    two, as far as one goes. */
-static void scatter_values(const fill *f, char *dst, int64_t at, const char *src, int64_t count)
+static void spread_values(const fill *f, char *dst, int64_t at, const char *src, int64_t count)
 {
     const layout *l = &f->l;
     const int n = l->naxes;
@@ -280,7 +280,7 @@ static void scatter_values(const fill *f, char *dst, int64_t at, const char *src
             rows = smaller(above.extent - at / last.extent % above.extent, count / columns);
         else
             columns = smaller(columns, count);
-        scatter(dst + offset_of(l, f->inner, n, at, &ignored), (pitches){above.stride, last.stride}, src,
+        fx__copy_strided(dst + offset_of(l, f->inner, n, at, &ignored), (pitches){above.stride, last.stride}, src,
                 columns * item, rows, columns, f->itemsize, f->scatter_far);
         src += rows * columns * item;
         at += rows * columns;
@@ -290,7 +290,7 @@ static void scatter_values(const fill *f, char *dst, int64_t at, const char *src
 
 /* Spread the rows of a tile, of which each is `columns` values of the inner axes from position `at`
    on, side by side along the row axis. */
-static void scatter_rows(const fill *f, char *dst, int64_t at, const char *src, int64_t rows,
+static void spread_rows(const fill *f, char *dst, int64_t at, const char *src, int64_t rows,
                          int64_t columns)
 {
     const layout *l = &f->l;
@@ -299,7 +299,7 @@ static void scatter_rows(const fill *f, char *dst, int64_t at, const char *src, 
     for (int64_t done = 0, part; done < columns; done += part) {
         int64_t ignored = 0;
         part = smaller(columns - done, last.extent - (at + done) % last.extent);
-        scatter(dst + offset_of(l, f->inner, l->naxes, at + done, &ignored),
+        fx__copy_strided(dst + offset_of(l, f->inner, l->naxes, at + done, &ignored),
                 (pitches){l->axes[f->row].stride, last.stride}, src + done * item, pitch, rows, part,
                 f->itemsize, f->scatter_far);
     }
@@ -344,9 +344,9 @@ static void fill_tile(const fill *f, int64_t tile)
     else
         write_rows(f, &tile_rows, 0);
     if (f->row < 0)
-        scatter_values(f, dst, column, values, width);
+        spread_values(f, dst, column, values, width);
     else
-        scatter_rows(f, dst, column, values, height, width);
+        spread_rows(f, dst, column, values, height, width);
 }
 
 static int64_t bytes_of(const fill *f) { return f->l.count * (int64_t)f->itemsize; }
@@ -420,18 +420,18 @@ static fx_status prepare(const isa *use, const fx_array *array, const fx_distrib
         return FX_ERROR_DTYPE;
     if (options->threads < 0)
         return FX_ERROR_THREADS;
-    fx_status status = layout_of(array, &f->l);
+    fx_status status = fx__layout_of(array, &f->l);
     if (status != FX_OK)
         return status;
-    int kernel_distribution;
+    int kernel_index;
     const fp_state callers = fp_enter();
-    status = distribution_prepare(distribution, array->dtype, &f->job, &kernel_distribution);
+    status = fx__prepare_distribution(distribution, array->dtype, &f->job, &kernel_index);
     fp_leave(callers);
     if (status != FX_OK)
         return status;
     f->data = array->data;
-    f->store = use->store[kernel_distribution][array->dtype];
-    f->stream = use->stream[kernel_distribution][array->dtype];
+    f->store = use->store[kernel_index][array->dtype];
+    f->stream = use->stream[kernel_index][array->dtype];
     f->stream_align = array->dtype == FX_FLOAT64 ? sizeof(double) : use->stream_align;
     return FX_OK;
 }
@@ -439,7 +439,7 @@ static fx_status prepare(const isa *use, const fx_array *array, const fx_distrib
 fx_status fx_check(const fx_array *array, const fx_distribution *distribution, const fx_options *options)
 {
     fill f;
-    return prepare(isa_chosen(), array, distribution, options ? options : &NO_OPTIONS, &f);
+    return prepare(fx__isa_chosen(), array, distribution, options ? options : &NO_OPTIONS, &f);
 }
 
 /* What is left to do once `prepare` has accepted it; `together` bytes are filled in this call. */
@@ -463,11 +463,11 @@ fx_status fx_fill(const fx_array *array, const fx_distribution *distribution, ui
     fill f;
     if (!options)
         options = &NO_OPTIONS;
-    const fx_status status = prepare(isa_chosen(), array, distribution, options, &f);
+    const fx_status status = prepare(fx__isa_chosen(), array, distribution, options, &f);
     if (status != FX_OK || f.l.count == 0)
         return status;
     begin(&f, seed, stream, bytes_of(&f));
-    return parallel_run(fill_task, &f, pieces_of(&f), options);
+    return fx__parallel_run(fill_task, &f, pieces_of(&f), options);
 }
 
 /* Many fills as one sequence of pieces: request i has those from its predecessor's last_piece to
@@ -517,7 +517,7 @@ static void fill_pieces(void *context, int64_t task)
 
 fx_status fx_fill_all(fx_request *requests, int64_t count, const fx_options *options, int64_t *failed)
 {
-    fills all = {.use = isa_chosen(), .requests = requests, .count = count};
+    fills all = {.use = fx__isa_chosen(), .requests = requests, .count = count};
     if (!options)
         options = &NO_OPTIONS;
     for (int64_t i = 0; i < count; i++) {
@@ -539,7 +539,7 @@ fx_status fx_fill_all(fx_request *requests, int64_t count, const fx_options *opt
         return FX_OK;
     const int64_t fit = TASK_BYTES / divided_up(all.bytes, all.pieces);
     all.pieces_per_task = fit > 1 ? fit : 1;
-    return parallel_run(fill_pieces, &all, divided_up(all.pieces, all.pieces_per_task), options);
+    return fx__parallel_run(fill_pieces, &all, divided_up(all.pieces, all.pieces_per_task), options);
 }
 
 fx_status fx_fill_run(void *data, fx_dtype dtype, int64_t first, int64_t count, const fx_distribution *distribution,

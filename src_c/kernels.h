@@ -71,6 +71,6 @@ typedef struct {
 } isa;
 
 /* The implementation in use, or NULL when FASTXAVIER_ISA names none that runs here. */
-const isa *isa_chosen(void);
+const isa *fx__isa_chosen(void);
 
 #endif

@@ -85,7 +85,7 @@ static int shares_memory_with_itself(const layout *l, int64_t itemsize)
     return !nested && overlaps(sorted, reach, l->naxes, 0, 1, itemsize, &trials);
 }
 
-fx_status layout_of(const fx_array *array, layout *l)
+fx_status fx__layout_of(const fx_array *array, layout *l)
 {
     const int n = array->ndim;
     if (n < 0 || n > FX_MAX_DIMS)

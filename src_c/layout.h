@@ -18,6 +18,6 @@ typedef struct {
 } layout;
 
 /* FX_ERROR_SHAPE, FX_ERROR_SHARD or FX_ERROR_OVERLAP. */
-fx_status layout_of(const fx_array *array, layout *result);
+fx_status fx__layout_of(const fx_array *array, layout *result);
 
 #endif

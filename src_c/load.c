@@ -13,7 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-long load_thread(void) { return syscall(SYS_gettid); }
+long fx__load_thread(void) { return syscall(SYS_gettid); }
 
 static int read_file(const char *path, char *text, size_t size)
 {
@@ -41,7 +41,7 @@ static int running(const load_team *ours)
 static int smaller(int a, int b) { return a < b ? a : b; }
 
 /* The kernel's count of running threads, the calling one among them, stands in /proc/loadavg. */
-int load_idle_cpus(int most, const load_team *ours)
+int fx__load_idle_cpus(int most, const load_team *ours)
 {
     char text[128];
     int all;
@@ -60,9 +60,9 @@ int load_idle_cpus(int most, const load_team *ours)
 
 #else
 
-long load_thread(void) { return 0; }
+long fx__load_thread(void) { return 0; }
 
-int load_idle_cpus(int most, const load_team *ours)
+int fx__load_idle_cpus(int most, const load_team *ours)
 {
     (void)ours;
     return most;

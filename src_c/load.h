@@ -11,10 +11,10 @@ typedef struct {
 } load_team;
 
 /* What names the calling thread in a load_team. */
-long load_thread(void);
+long fx__load_thread(void);
 
 /* Cores that nobody else runs on, the calling thread's own counted in, at most `most`: also where
    the system does not tell. */
-int load_idle_cpus(int most, const load_team *ours);
+int fx__load_idle_cpus(int most, const load_team *ours);
 
 #endif

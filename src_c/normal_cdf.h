@@ -5,20 +5,20 @@
 /* A number as an unevaluated sum: high is it rounded, low the rest. */
 typedef struct {
     double high, low;
-} wide;
+} double_double;
 
-wide wide_from(double x);
-wide wide_add(wide a, wide b);
-wide wide_sub(wide a, wide b);
-wide wide_mul(wide a, wide b);
-wide wide_div(wide a, wide b);
-wide wide_scale(wide a, int exponent); /* times 2^exponent */
+double_double fx__dd_from(double x);
+double_double fx__dd_add(double_double a, double_double b);
+double_double fx__dd_sub(double_double a, double_double b);
+double_double fx__dd_mul(double_double a, double_double b);
+double_double fx__dd_div(double_double a, double_double b);
+double_double fx__dd_scale(double_double a, int exponent); /* times 2^exponent */
 
 /* The density at x >= 0, and the upper tail there, both times 2^exponent. x may be infinite. */
-wide normal_density(double x, int exponent);
-wide normal_tail(double x, int exponent);
+double_double fx__normal_density(double x, int exponent);
+double_double fx__normal_tail(double x, int exponent);
 
 /* cdf(x) - 1/2, relatively accurate next to zero, odd in x. */
-wide normal_half(double x);
+double_double fx__normal_half(double x);
 
 #endif

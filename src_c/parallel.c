@@ -192,7 +192,7 @@ static void run_team(work *w, int team, fp_state callers)
             end_growth();
         const fp_state workers = fp_enter();
         if (number > 0 && number <= LOAD_TEAM)
-            mates->threads[number - 1] = load_thread();
+            mates->threads[number - 1] = fx__load_thread();
         while (take(w, number))
             if (number == 0)
                 poll_caller(w, seconds(), callers);
@@ -227,7 +227,7 @@ static int run_alone(work *w, int most, fp_state callers)
         const double rest = (now - start) / (double)next * (double)(all->end - next);
         if (most == 1 || rest < WORTH_WAKING || now < next_look)
             continue;
-        const int idle = rest < WORTH_WAITING ? load_idle_cpus(most, &last_mates) : most;
+        const int idle = rest < WORTH_WAITING ? fx__load_idle_cpus(most, &last_mates) : most;
         if (idle > 1)
             return idle;
         next_look = seconds() + LOOK_INTERVAL;
@@ -248,7 +248,7 @@ static void share_out(work *w, int64_t from, int64_t to, share *shares, int team
     w->team = team;
 }
 
-fx_status parallel_run(parallel_task *task, void *context, int64_t count, const fx_options *options)
+fx_status fx__parallel_run(parallel_task *task, void *context, int64_t count, const fx_options *options)
 {
     share all, shares[LARGEST_TEAM];
     work w = {.task = task, .context = context, .count = count, .options = options};

@@ -8,6 +8,6 @@ typedef void parallel_task(void *context, int64_t task);
 
 /* Run task(context, 0 .. count - 1), each once, in any order and on any of the threads, in the
    library's floating-point environment. FX_INTERRUPTED when the options' poll asked to stop. */
-fx_status parallel_run(parallel_task *task, void *context, int64_t count, const fx_options *options);
+fx_status fx__parallel_run(parallel_task *task, void *context, int64_t count, const fx_options *options);
 
 #endif

@@ -4,5 +4,5 @@
 #include "kernels.h"
 #include "vec_neon.h"
 #include "kernels.inc.h"
-const isa isa_neon = {.name = "neon", .runs_here = cpu_has_neon, KERNEL_TABLES};
+const isa fx__isa_neon = {.name = "neon", .runs_here = fx__cpu_has_neon, KERNEL_TABLES};
 #endif

@@ -3,5 +3,5 @@
 #include "kernels.h"
 #include "vec_scalar.h"
 #include "kernels.inc.h"
-const isa isa_scalar = {
-    .name = "scalar", .runs_here = cpu_has_scalar, KERNEL_TABLES};
+const isa fx__isa_scalar = {
+    .name = "scalar", .runs_here = fx__cpu_has_scalar, KERNEL_TABLES};

@@ -743,7 +743,7 @@ typedef struct {
 static void *sleep_at_gate(void *argument)
 {
     sleeper *s = argument;
-    atomic_store(&s->name, load_thread());
+    atomic_store(&s->name, fx__load_thread());
     pthread_mutex_lock(&s->gate);
     pthread_mutex_unlock(&s->gate);
     return NULL;
@@ -798,10 +798,10 @@ static void crowded(void)
     const load_team nobody = {0};
     load_team awake = {LOAD_TEAM, {0}}, asleep = awake; /* the last is none that there is */
     for (int i = 0; i < LOAD_TEAM - 1; i++)
-        awake.threads[i] = load_thread(), asleep.threads[i] = s.name;
+        awake.threads[i] = fx__load_thread(), asleep.threads[i] = s.name;
     int busy = forked > cpus && runnable() > forked;
-    const int idle = load_idle_cpus(1000, &nobody), beside_asleep = load_idle_cpus(1000, &asleep);
-    const int beside_awake = load_idle_cpus(1000, &awake);
+    const int idle = fx__load_idle_cpus(1000, &nobody), beside_asleep = fx__load_idle_cpus(1000, &asleep);
+    const int beside_awake = fx__load_idle_cpus(1000, &awake);
     busy = busy && runnable() > forked;
     if (busy) {
         expect(idle <= 0, "idle cores", "where all are busy");
@@ -810,7 +810,7 @@ static void crowded(void)
     } else {
         printf("skipped: idle cores, because this system does not say that %d processes run\n", count);
     }
-    expect(load_idle_cpus(-1000, &nobody) == -1000, "idle cores", "more than asked for");
+    expect(fx__load_idle_cpus(-1000, &nobody) == -1000, "idle cores", "more than asked for");
     expect(right_last_values(&distribution, 1 << 21, 0, &polls), "fill", "on a busy machine");
     for (int i = 0; i < forked; i++) {
         kill(others[i], SIGKILL);
