@@ -431,8 +431,8 @@ static fx_status prepare(const isa *use, const fx_array *array, const fx_distrib
         return status;
     f->data = array->data;
     f->store = use->store[kernel_index][array->dtype];
-    f->stream = use->stream[kernel_index][array->dtype];
-    f->stream_align = array->dtype == FX_FLOAT64 ? sizeof(double) : use->stream_align;
+    f->stream = use->nontemporal[kernel_index][array->dtype];
+    f->stream_align = array->dtype == FX_FLOAT64 ? sizeof(double) : use->nontemporal_align;
     return FX_OK;
 }
 

@@ -1,4 +1,4 @@
-/* The kernels in NEON: a stamp. */
+/* The kernels instantiated in NEON; dispatch.c lists the result. */
 #include "cpu.h"
 #if FX_AARCH64
 #include "kernels.h"

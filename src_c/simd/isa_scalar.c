@@ -1,4 +1,4 @@
-/* The kernels in plain C: a stamp. */
+/* The kernels instantiated in plain C; dispatch.c lists the result. */
 #include "cpu.h"
 #include "kernels.h"
 #include "vec_scalar.h"

@@ -1,5 +1,5 @@
 /* The vocabulary in AVX2 with FMA and F16C: four 64-bit lanes, eight floats, four doubles.
-   vec.md says what each verb means; this file knows no generator and no distribution. */
+   Included by isa_avx2.c; vec.md says what each operation does. */
 #include <immintrin.h>
 
 typedef __m256i vint;
@@ -8,7 +8,7 @@ typedef __m256d f64_v;
 
 #define LANES 4
 #define GROUPS 6
-#define HAS_STREAMS 1
+#define HAS_NONTEMPORAL 1
 
 /* integers */
 static INLINE vint vint_counters(uint32_t first)
@@ -129,7 +129,7 @@ static INLINE void f32_store(void *p, const f32_v v[2])
     _mm256_storeu_ps(p, v[0]);
     _mm256_storeu_ps((float *)p + 8, v[1]);
 }
-static INLINE void f32_stream(void *p, const f32_v v[2])
+static INLINE void f32_nontemporal(void *p, const f32_v v[2])
 {
     _mm256_stream_ps(p, v[0]);
     _mm256_stream_ps((float *)p + 8, v[1]);
@@ -139,8 +139,9 @@ static INLINE void f64_store(void *p, const f64_v v[4])
     for (int i = 0; i < 4; i++)
         _mm256_storeu_pd((double *)p + 4 * i, v[i]);
 }
-static INLINE void f64_store_last(void *p, f64_v v) { _mm256_storeu_pd(p, v); }
-static INLINE void f64_stream_one(void *p, f64_v v) { _mm256_stream_pd(p, v); }
+static INLINE f64_v f64_load_one(const void *p) { return _mm256_loadu_pd(p); }
+static INLINE void f64_store_one(void *p, f64_v v) { _mm256_storeu_pd(p, v); }
+static INLINE void f64_nontemporal_one(void *p, f64_v v) { _mm256_stream_pd(p, v); }
 /* For each half of a lane its place in (before, after); bit 3 of the place picks the vector. */
 static INLINE vint f64_splice_index(int lanes)
 {
@@ -160,7 +161,7 @@ static INLINE vint f16_pack(const f32_v v[2])
                                    _mm256_cvtps_ph(v[1], NEAREST), 1);
 }
 static INLINE void f16_store(void *p, const f32_v v[2]) { _mm256_storeu_si256(p, f16_pack(v)); }
-static INLINE void f16_stream(void *p, const f32_v v[2]) { _mm256_stream_si256(p, f16_pack(v)); }
+static INLINE void f16_nontemporal(void *p, const f32_v v[2]) { _mm256_stream_si256(p, f16_pack(v)); }
 static INLINE vint bf16_round(f32_v v)
 {
     const vint bits = _mm256_castps_si256(v);
@@ -174,6 +175,6 @@ static INLINE vint bf16_pack(const f32_v v[2])
         _mm256_packus_epi32(bf16_round(v[0]), bf16_round(v[1])), 0xD8);
 }
 static INLINE void bf16_store(void *p, const f32_v v[2]) { _mm256_storeu_si256(p, bf16_pack(v)); }
-static INLINE void bf16_stream(void *p, const f32_v v[2]) { _mm256_stream_si256(p, bf16_pack(v)); }
-/* Streamed values become visible to other threads only past this. */
-static INLINE void stream_fence(void) { _mm_sfence(); }
+static INLINE void bf16_nontemporal(void *p, const f32_v v[2]) { _mm256_stream_si256(p, bf16_pack(v)); }
+/* Nontemporal stores are ordered before later stores only by this. */
+static INLINE void nontemporal_fence(void) { _mm_sfence(); }

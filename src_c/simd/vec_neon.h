@@ -1,5 +1,5 @@
 /* The vocabulary in NEON (AArch64): two 64-bit lanes, four floats, two doubles.
-   vec.md says what each verb means; this file knows no generator and no distribution. */
+   Included by isa_neon.c; vec.md says what each operation does. */
 #include <arm_neon.h>
 
 typedef uint64x2_t vint;
@@ -8,7 +8,7 @@ typedef float64x2_t f64_v;
 
 #define LANES 2
 #define GROUPS 4
-#define HAS_STREAMS 0
+#define HAS_NONTEMPORAL 0
 
 #define I32(a) vreinterpretq_s32_u64(a)
 #define U32(a) vreinterpretq_u32_u64(a)

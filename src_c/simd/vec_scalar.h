@@ -1,5 +1,5 @@
 /* The vocabulary in plain C, for any CPU and byte order: one 64-bit lane, two floats, one double.
-   vec.md says what each verb means; this file knows no generator and no distribution. */
+   Included by isa_scalar.c; vec.md says what each operation does. */
 #include <math.h>
 #include <string.h>
 
@@ -11,7 +11,7 @@ typedef double f64_v;
 
 #define LANES 1
 #define GROUPS 1
-#define HAS_STREAMS 0
+#define HAS_NONTEMPORAL 0
 
 static INLINE uint32_t low_half(vint a) { return (uint32_t)a; }
 static INLINE uint32_t high_half(vint a) { return (uint32_t)(a >> 32); }
