@@ -16,8 +16,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
-HERE = Path(__file__).parent
-ROOT = HERE.parent
+ROOT = Path(__file__).parent.parent
 BUILD = ROOT / "build" / "coverage"
 INCLUDE = f"-I{ROOT / 'src_c'}"
 COUNTED = [
@@ -33,7 +32,7 @@ COUNTED = [
 # Not counted: with counters, GCC would have a fork's child forget what led to it. It writes the
 # core's counters itself.
 TESTS = ["-O2", "-fopenmp", "-DGCOV", INCLUDE]
-KNOWN = [ROOT / "tests" / "data" / "philox4x32_10.txt", HERE / "data" / "golden.txt"]
+KNOWN = [ROOT / "tests" / "data" / "philox4x32_10.txt", ROOT / "tests" / "data" / "golden.txt"]
 
 # One line, above a line of src_c/, for its branches and for lines indented under it that never run;
 # in a header it may be for one source that includes it. "Perhaps": the machine or chance decides.

@@ -17,12 +17,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-HERE = Path(__file__).parent
-ROOT = HERE.parent
+ROOT = Path(__file__).parent.parent
 BUILD = ROOT / "build" / "sanitize"
 CORE = sorted((ROOT / "src_c").rglob("*.c"))
 FLAGS = ["-O1", "-g1", "-ffp-contract=off", "-fopenmp", f"-I{ROOT / 'src_c'}"]
-KNOWN = [ROOT / "tests" / "data" / "philox4x32_10.txt", HERE / "data" / "golden.txt"]
+KNOWN = [ROOT / "tests" / "data" / "philox4x32_10.txt", ROOT / "tests" / "data" / "golden.txt"]
 LLVM = "19"
 CLANG = f"clang-{LLVM}"
 ADDRESS = ["-fPIC", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
