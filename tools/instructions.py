@@ -1,10 +1,10 @@
-"""Instructions per value of the kernels that callgrind can run, compared with tools/instructions.txt.
+"""Instructions per value of the kernels that callgrind can run, beside tools/instructions.txt.
 
-    python tools/instructions.py build/instructions            # fails where one is more than 2 % off
+    python tools/instructions.py build/instructions            # fails if one is 2 % off the table
     python tools/instructions.py build/instructions --update   # writes the table
 
-make builds the program. Counts depend on the compiler and on nothing else: those of another compiler
-than the table's are shown and not compared.
+make builds the program. Counts depend on the compiler and on nothing else: those of another
+compiler than the table's are shown and not compared.
 """
 
 import argparse
@@ -59,7 +59,7 @@ def write(counts):
 
 
 def strayed(counts, table, tolerance=TOLERANCE):
-    """Kernels whose count differs from the table's by more than the tolerance, or that one lacks."""
+    """Kernels whose count is off the table's, or that are missing in either."""
     return [
         kernel
         for kernel in counts | table

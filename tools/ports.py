@@ -4,18 +4,19 @@
 
 Counts the vector instructions for 64 bytes in a kernel's loop. A Zen 5 core starts four of them a
 cycle, two of which may be multiplications (fused ones included), so 64 bytes take at least as many
-cycles as the busier of the two needs. Loads and stores use other ports and are not counted; nor is the
-latency of divisions and square roots.
+cycles as the busier of the two needs. Loads and stores use other ports and are not counted; nor is
+the latency of divisions and square roots.
 """
 
 import argparse
 import heapq
+import itertools
 import re
 import subprocess
 import sys
 from pathlib import Path
 
-VOCABULARY = Path(__file__).parent.parent / "src_c" / "simd" / "vec_avx512.h"
+SIMD = Path(__file__).parent.parent / "src_c" / "simd"
 DISTRIBUTIONS = {
     "uniform": "uniform",
     "normal": "normal",
@@ -36,7 +37,8 @@ LOAD = re.compile(r"v(mov[dua]|p?broadcast[a-z]+ .*\()")
 
 
 def loops(text):
-    """The instructions of one iteration of each loop, by the shortest path: within a row."""
+    """One iteration of each loop, by the shortest path, which is that within a row: its
+    instructions, each with whether it is in an inner loop."""
     lines = [(int(at, 16), name, operands) for at, name, operands in LINE.findall(text)]
     place = {at: i for i, (at, _, _) in enumerate(lines)}
     jumps = {
@@ -56,22 +58,32 @@ def loops(text):
             if lines[i][1] not in ("jmp", "ret"):
                 heapq.heappush(queue, (steps + 1, i + 1, i))
         if last in came_from:
-            iteration, at = [], last
+            path, at = [], last
             while at is not None:
-                iteration.append(" ".join(lines[at][1:]))
+                path.append(at)
                 at = came_from[at]
-            yield iteration
+            inner = [
+                range(jumps[at], at + 1)
+                for after, at in itertools.pairwise(path)
+                if jumps.get(at, at) < at and jumps[at] != after and jumps[at] in path[:-1]
+            ]
+            yield [(" ".join(lines[at][1:]), any(at in span for span in inner)) for at in path]
 
 
 def philox_multiplications(iteration):
-    return sum(one.startswith("vpmuludq") for one in iteration)
+    return sum(one.startswith("vpmuludq") for one, _ in iteration)
+
+
+def constant(file, pattern):
+    return int(re.search(pattern, (SIMD / file).read_text())[1])
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("object", help="the compiled src_c/simd/isa_avx512.c")
     arguments = parser.parse_args()
-    groups = int(re.search(r"#define GROUPS (\d+)", VOCABULARY.read_text())[1])
+    groups = constant("vec_avx512.h", r"#define GROUPS (\d+)")
+    together = constant("kernels.inc.h", r"F64_TRUNCATED_TOGETHER = (\d+)")
     command = ["objdump", "-d", "--no-show-raw-insn", arguments.object]
     parts = iter(START.split(subprocess.check_output(command, text=True))[1:])
     functions = {
@@ -86,10 +98,14 @@ def main():
             loop = next((one for one in found if philox_multiplications(one) == wanted), None)
             if loop is None:
                 sys.exit(f"{distribution} {dtype}: no loop of it has {wanted} vpmuludq")
-            vectors = [one for one in loop if re.search(r"%[xyz]mm", one) and not LOAD.match(one)]
-            multiplications = [one for one in vectors if re.match(r"v\w*mul|vfn?m", one)]
+            vectors = multiplications = 0
+            for one, is_inner in loop:
+                if re.search(r"%[xyz]mm", one) and not LOAD.match(one):
+                    times = groups // together if is_inner else 1
+                    vectors += times
+                    multiplications += times * bool(re.match(r"v\w*mul|vfn?m", one))
             share = 64 / (groups * GROUP * itemsize)
-            all_ports, multipliers = len(vectors) * share / 4, len(multiplications) * share / 2
+            all_ports, multipliers = vectors * share / 4, multiplications * share / 2
             print(
                 f"{shown:14} {name:9} {4 * all_ports:7.1f} {2 * multipliers:9.1f} "
                 f"{64 / max(all_ports, multipliers):7.2f}  bound by "
