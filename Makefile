@@ -48,8 +48,10 @@ $(LIBRARY): $(OBJECTS)
 	rm -f $@
 	ar rcs $@ $^
 
-build/check: tests/c/check.c tests/c/blake2b.h $(LIBRARY)
-	$(CC) $(C_FLAGS) tests/c/check.c $(LIBRARY) -lm -o $@
+CHECK = tests/c/check.c tests/c/layouts.c tests/c/threads.c
+
+build/check: $(CHECK) tests/c/check.h tests/c/blake2b.h $(LIBRARY)
+	$(CC) $(C_FLAGS) $(CHECK) $(LIBRARY) -lm -o $@
 
 check-c: build/check  ## the C core without Python: known answers, golden values, refusals, symbols
 	build/check $(KNOWN)

@@ -40,16 +40,16 @@ extern "C" {
 typedef enum {
     FX_OK = 0,
     FX_INTERRUPTED,       /* poll asked to stop; the contents of the array are undefined */
-    FX_ERROR_ISA,         /* FASTXAVIER_ISA or fx_force_isa names an implementation that does not run here */
-    FX_ERROR_DTYPE,       /* not an fx_dtype */
-    FX_ERROR_SHAPE,       /* a negative extent, too many axes, or more than FX_MAX_INDEX or memory allows */
-    FX_ERROR_SHARD,       /* the array does not lie inside the global tensor */
-    FX_ERROR_OVERLAP,     /* two elements of the array share memory */
-    FX_ERROR_NOT_FINITE,  /* a parameter is NaN, or infinite where that has no meaning */
-    FX_ERROR_ORDER,       /* low above high, or a negative standard deviation */
-    FX_ERROR_EMPTY,       /* a truncation interval too narrow or too far out to draw from */
-    FX_ERROR_RANGE,       /* the distribution reaches values that the dtype cannot represent */
-    FX_ERROR_THREADS,     /* a negative number of threads */
+    FX_ERROR_ISA, /* FASTXAVIER_ISA or fx_force_isa names an implementation that does not run here */
+    FX_ERROR_DTYPE, /* not an fx_dtype */
+    FX_ERROR_SHAPE, /* a negative extent, too many axes, or more than FX_MAX_INDEX or memory allows */
+    FX_ERROR_SHARD, /* the array does not lie inside the global tensor */
+    FX_ERROR_OVERLAP, /* two elements of the array share memory */
+    FX_ERROR_NOT_FINITE, /* a parameter is NaN, or infinite where that has no meaning */
+    FX_ERROR_ORDER, /* low above high, or a negative standard deviation */
+    FX_ERROR_EMPTY, /* a truncation interval too narrow or too far out to draw from */
+    FX_ERROR_RANGE, /* the distribution reaches values that the dtype cannot represent */
+    FX_ERROR_THREADS, /* a negative number of threads */
     FX_ERROR_DISTRIBUTION /* an fx_distribution not made by a function below, or not a normal one */
 } fx_status;
 
@@ -69,15 +69,15 @@ typedef struct {
     int kind;
     double location, scale; /* mean and std of the (parent) normal; low and high of a uniform; the
                                value of a constant, and 0 */
-    double mean, variance;  /* of a normal or truncated normal with location 0 and scale 1; of a
+    double mean, variance; /* of a normal or truncated normal with location 0 and scale 1; of a
                                uniform itself */
 
-    double low, high;                /* the truncation interval, in units of scale */
-    double lower[2], upper[2];       /* twice the probability below, and above, low and high */
+    double low, high; /* the truncation interval, in units of scale */
+    double lower[2], upper[2]; /* twice the probability below, and above, low and high */
     double lower_width, upper_width; /* cdf(high) - cdf(low), scaled as lower and upper are */
-    double width[2], middle[2];      /* cdf(high) - cdf(low), cdf(low) + cdf(high) - 1, each the sum of
+    double width[2], middle[2]; /* cdf(high) - cdf(low), cdf(low) + cdf(high) - 1, each the sum of
                                         two numbers */
-    int exponent;                    /* the tail that contains a distant interval is stored times
+    int exponent; /* the tail that contains a distant interval is stored times
                                         2^exponent */
 } fx_distribution;
 
@@ -108,11 +108,11 @@ FX_API fx_status fx_rescaled(fx_distribution *distribution, double mean, double 
 typedef struct {
     void *data; /* any alignment; may be NULL when an extent is 0 */
     fx_dtype dtype;
-    int ndim;                    /* from 0 (one element) to FX_MAX_DIMS */
-    const int64_t *shape;        /* ndim extents; may be NULL when ndim is 0 */
-    const int64_t *strides;      /* in bytes, positive or negative; NULL: contiguous in C order */
+    int ndim; /* from 0 (one element) to FX_MAX_DIMS */
+    const int64_t *shape; /* ndim extents; may be NULL when ndim is 0 */
+    const int64_t *strides; /* in bytes, positive or negative; NULL: contiguous in C order */
     const int64_t *global_shape; /* NULL: shape itself */
-    const int64_t *offset;       /* NULL: all zeros */
+    const int64_t *offset; /* NULL: all zeros */
 } fx_array;
 
 typedef struct {

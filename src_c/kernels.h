@@ -17,12 +17,14 @@ enum { BLOCK = 4, UNIT_BLOCKS = 8, UNIT = BLOCK * UNIT_BLOCKS };
    ROW(distribution, DTYPE, name, bytes) for a dtype, in the order of fx_dtype.
    FX_LARGE_DISTRIBUTIONS also have kernels with nontemporal stores, for arrays larger than the caches.
    uniform_tiny, for half-widths that are nearly subnormal, is too rare for that. */
+/* clang-format off */
 #define FX_LARGE_DISTRIBUTIONS(ROW) \
     ROW(constant) ROW(uniform) ROW(normal) ROW(truncated_core) ROW(truncated)
 #define FX_DISTRIBUTIONS(ROW) FX_LARGE_DISTRIBUTIONS(ROW) ROW(uniform_tiny)
-#define FX_DTYPES(ROW, distribution)                                     \
+#define FX_DTYPES(ROW, distribution) \
     ROW(distribution, FLOAT32, f32, 4) ROW(distribution, FLOAT64, f64, 8) \
     ROW(distribution, FLOAT16, f16, 2) ROW(distribution, BFLOAT16, bf16, 2)
+/* clang-format on */
 
 #define ROW(name) DISTRIBUTION_##name,
 enum { FX_DISTRIBUTIONS(ROW) DISTRIBUTION_COUNT };
@@ -32,14 +34,14 @@ enum { DTYPE_COUNT = FX_BFLOAT16 + 1 };
 /* The numbers of one distribution in one precision. width and middle are sums of two. near and far
    are the two tail probabilities, doubled, as base + slope * (distance from the interval's near end):
    index 0 for words in the upper half of the interval, index 1 for the lower. */
-#define FX_CONSTANTS(real)                                           \
-    {                                                                \
-        real scale, mean;                                            \
-        real step;                                                   \
-        real width[2], middle[2];                                    \
+#define FX_CONSTANTS(real) \
+    { \
+        real scale, mean; \
+        real step; \
+        real width[2], middle[2]; \
         real near_base[2], near_slope[2], far_base[2], far_slope[2]; \
-        real tail_below, shift;                                      \
-        real low, high;                                              \
+        real tail_below, shift; \
+        real low, high; \
     }
 typedef struct FX_CONSTANTS(float) f32_constants;
 typedef struct FX_CONSTANTS(double) f64_constants;

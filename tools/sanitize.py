@@ -87,13 +87,13 @@ def objects(folder, compiler, *flags):
 
 
 def built(folder, compiler, *flags):
-    """The C tests and the planted faults, over such a build."""
+    """The C tests and the planted faults, linked with such a build."""
     core = objects(folder, compiler, *flags)
-    programs = [BUILD / folder / name for name in ("check", "faults")]
-    for program in programs:
-        source = ROOT / "tests" / "c" / f"{program.name}.c"
-        run([compiler, *FLAGS, *flags, source, *core, "-lm", "-o", program])
-    return programs
+    programs = {"check": ("check", "layouts", "threads"), "faults": ("faults",)}
+    for program, names in programs.items():
+        sources = [ROOT / "tests" / "c" / f"{name}.c" for name in names]
+        run([compiler, *FLAGS, *flags, *sources, *core, "-lm", "-o", BUILD / folder / program])
+    return [BUILD / folder / program for program in programs]
 
 
 def address():

@@ -3,5 +3,4 @@
 #include "kernels.h"
 #include "vec_scalar.h"
 #include "kernels.inc.h"
-const isa fx__isa_scalar = {
-    .name = "scalar", .runs_here = fx__cpu_has_scalar, KERNEL_TABLES};
+const isa fx__isa_scalar = {.name = "scalar", .runs_here = fx__cpu_has_scalar, KERNEL_TABLES};

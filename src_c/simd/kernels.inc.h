@@ -87,14 +87,15 @@ static INLINE void f32_values(int distribution, const f32_constants *c, vint pai
     const vint pairs[2] = {pair01, pair23};
 #pragma GCC unroll 2
     for (int i = 0; i < 2; i++)
-        v[i] = distribution == DISTRIBUTION_uniform        ? f32_uniform(pairs[i], c)
-               : distribution == DISTRIBUTION_uniform_tiny ? f32_uniform_tiny(pairs[i], c)
+        v[i] = distribution == DISTRIBUTION_uniform          ? f32_uniform(pairs[i], c)
+               : distribution == DISTRIBUTION_uniform_tiny   ? f32_uniform_tiny(pairs[i], c)
                : distribution == DISTRIBUTION_truncated_core ? f32_truncated_core(pairs[i], c)
-                                           : f32_truncated(pairs[i], c);
+                                                             : f32_truncated(pairs[i], c);
     f32_zip64(v[0], v[1], out);
 }
 
-static INLINE void f64_values(int distribution, const f64_constants *c, const vint words[4], f64_v out[4])
+static INLINE void f64_values(int distribution, const f64_constants *c, const vint words[4],
+                              f64_v out[4])
 {
     f64_v v[4];
     if (distribution == DISTRIBUTION_constant) {
@@ -107,10 +108,10 @@ static INLINE void f64_values(int distribution, const f64_constants *c, const vi
     } else {
 #pragma GCC unroll 4
         for (int i = 0; i < 4; i++)
-            v[i] = distribution == DISTRIBUTION_uniform        ? f64_uniform(words[i], c)
-                   : distribution == DISTRIBUTION_uniform_tiny ? f64_uniform_tiny(words[i], c)
+            v[i] = distribution == DISTRIBUTION_uniform          ? f64_uniform(words[i], c)
+                   : distribution == DISTRIBUTION_uniform_tiny   ? f64_uniform_tiny(words[i], c)
                    : distribution == DISTRIBUTION_truncated_core ? f64_truncated_core(words[i], c)
-                                               : f64_truncated(words[i], c);
+                                                                 : f64_truncated(words[i], c);
     }
     f64_transpose(v, out);
 }
@@ -136,9 +137,9 @@ static INLINE void f64_nontemporal(f64_splicing *s, char *dst, const f64_v v[4])
     }
 }
 #define WRITE(store, nontemporal) \
-    if (splicing)                 \
-        nontemporal;              \
-    else                          \
+    if (splicing) \
+        nontemporal; \
+    else \
         store
 #else
 typedef void f64_splicing; /* always passed as NULL */
@@ -196,6 +197,7 @@ static INLINE void take_groups(position *at, size_t step, int groups, vint count
 /* How many groups of doubles become values side by side. All of them, except those of `truncated`:
    its code for six groups, 47 KB, is larger than the instruction cache of most CPUs. */
 enum { F64_TRUNCATED_TOGETHER = 2 };
+_Static_assert(GROUPS == 1 || GROUPS % F64_TRUNCATED_TOGETHER == 0, "a step is a whole number of these");
 static INLINE int f64_together(int distribution, int groups)
 {
     return distribution == DISTRIBUTION_truncated && groups > 1 ? F64_TRUNCATED_TOGETHER : groups;
@@ -253,7 +255,11 @@ static INLINE void store_rows(int distribution, int dtype, int size, const kerne
         write_groups(distribution, dtype, size, 1, NULL, job, &at);
 }
 
-#define KERNEL(distribution, DTYPE, name, size)                                                    static void distribution##_##name##_store(const kernel_job *job, const kernel_rows *place)     {                                                                                                  store_rows(DISTRIBUTION_##distribution, FX_##DTYPE, size, job, place);                     }
+#define KERNEL(distribution, DTYPE, name, size) \
+    static void distribution##_##name##_store(const kernel_job *job, const kernel_rows *place) \
+    { \
+        store_rows(DISTRIBUTION_##distribution, FX_##DTYPE, size, job, place); \
+    }
 #define KERNELS_OF(distribution) FX_DTYPES(KERNEL, distribution)
 FX_DISTRIBUTIONS(KERNELS_OF)
 
@@ -295,17 +301,20 @@ static INLINE void nontemporal_row(int distribution, int dtype, int size, kernel
         store(job, &rest);
 }
 
-#define NONTEMPORAL_KERNEL(distribution, DTYPE, name, size)                                              static void distribution##_##name##_nontemporal(const kernel_job *job, const kernel_rows *place)     {                                                                                                        nontemporal_row(DISTRIBUTION_##distribution, FX_##DTYPE, size, distribution##_##name##_store,                         job, place);                                                                     }
+#define NONTEMPORAL_KERNEL(distribution, DTYPE, name, size) \
+    static void distribution##_##name##_nontemporal(const kernel_job *job, const kernel_rows *place) \
+    { \
+        nontemporal_row(DISTRIBUTION_##distribution, FX_##DTYPE, size, distribution##_##name##_store, \
+                        job, place); \
+    }
 #define NONTEMPORAL_KERNELS_OF(distribution) FX_DTYPES(NONTEMPORAL_KERNEL, distribution)
 FX_LARGE_DISTRIBUTIONS(NONTEMPORAL_KERNELS_OF)
 
-#define NONTEMPORAL(distribution, DTYPE, name, size) \
-    [FX_##DTYPE] = distribution##_##name##_nontemporal,
+#define NONTEMPORAL(distribution, DTYPE, name, size) [FX_##DTYPE] = distribution##_##name##_nontemporal,
 #define NONTEMPORALS_OF(distribution) \
     [DISTRIBUTION_##distribution] = {FX_DTYPES(NONTEMPORAL, distribution)},
-#define KERNEL_TABLES                                          \
-    STORE_TABLE, .nontemporal_align = LANES * 8,               \
-        .nontemporal = {FX_LARGE_DISTRIBUTIONS(NONTEMPORALS_OF)}
+#define KERNEL_TABLES \
+    STORE_TABLE, .nontemporal_align = LANES * 8, .nontemporal = {FX_LARGE_DISTRIBUTIONS(NONTEMPORALS_OF)}
 #else
 #define KERNEL_TABLES STORE_TABLE
 #endif

@@ -65,8 +65,8 @@ static INLINE f32_v f32_select(vint sign, f32_v negative, f32_v positive)
 }
 static INLINE f32_v f32_flip(f32_v a, vint sign)
 {
-    return _mm512_castsi512_ps(_mm512_ternarylogic_epi32(
-        _mm512_castps_si512(a), sign, _mm512_set1_epi32(INT32_MIN), 0x78));
+    return _mm512_castsi512_ps(
+        _mm512_ternarylogic_epi32(_mm512_castps_si512(a), sign, _mm512_set1_epi32(INT32_MIN), 0x78));
 }
 static INLINE void f32_zip64(f32_v a, f32_v b, f32_v out[2])
 {
@@ -103,8 +103,8 @@ static INLINE f64_v f64_select(vint sign, f64_v negative, f64_v positive)
 }
 static INLINE f64_v f64_flip(f64_v a, vint sign)
 {
-    return _mm512_castsi512_pd(_mm512_ternarylogic_epi64(
-        _mm512_castpd_si512(a), sign, _mm512_set1_epi64(INT64_MIN), 0x78));
+    return _mm512_castsi512_pd(
+        _mm512_ternarylogic_epi64(_mm512_castpd_si512(a), sign, _mm512_set1_epi64(INT64_MIN), 0x78));
 }
 static INLINE void f64_transpose(const f64_v in[4], f64_v out[4])
 {
@@ -153,7 +153,7 @@ static INLINE vint f16_pack(const f32_v v[2])
 }
 static INLINE void f16_store(void *p, const f32_v v[2]) { _mm512_storeu_si512(p, f16_pack(v)); }
 static INLINE void f16_nontemporal(void *p, const f32_v v[2]) { _mm512_stream_si512(p, f16_pack(v)); }
-/* Rounded, the value is in the high half of each lane; one permutation takes those of both. */
+/* The rounded value is in the high half of each lane; one permutation takes those of both vectors. */
 static INLINE vint bf16_round(f32_v v)
 {
     const vint bits = _mm512_castps_si512(v);
@@ -162,9 +162,9 @@ static INLINE vint bf16_round(f32_v v)
 }
 static INLINE vint bf16_pack(const f32_v v[2])
 {
-    const vint high_halves = _mm512_set_epi32(
-        0x3F003D, 0x3B0039, 0x370035, 0x330031, 0x2F002D, 0x2B0029, 0x270025, 0x230021, 0x1F001D,
-        0x1B0019, 0x170015, 0x130011, 0x0F000D, 0x0B0009, 0x070005, 0x030001);
+    const vint high_halves =
+        _mm512_set_epi32(0x3F003D, 0x3B0039, 0x370035, 0x330031, 0x2F002D, 0x2B0029, 0x270025, 0x230021,
+                         0x1F001D, 0x1B0019, 0x170015, 0x130011, 0x0F000D, 0x0B0009, 0x070005, 0x030001);
     return _mm512_permutex2var_epi16(bf16_round(v[0]), high_halves, bf16_round(v[1]));
 }
 static INLINE void bf16_store(void *p, const f32_v v[2]) { _mm512_storeu_si512(p, bf16_pack(v)); }

@@ -127,7 +127,8 @@ static INLINE f64_v f64_mul(f64_v a, f64_v b) { return a * b; }
 static INLINE f64_v f64_div(f64_v a, f64_v b) { return a / b; }
 static INLINE f64_v f64_fma(f64_v a, f64_v b, f64_v c)
 {
-#if !defined(__FP_FAST_FMA) && !defined(__GLIBC__) /* musl adds 0 to the rounded product: -0 gets lost */
+#if !defined(__FP_FAST_FMA) && \
+    !defined(__GLIBC__) /* musl adds 0 to the rounded product and so loses -0 */
     if (c == 0 && a != 0 && b != 0)
         return a * b;
 #endif
@@ -150,14 +151,14 @@ static INLINE void f64_transpose(const f64_v in[4], f64_v out[4])
         out[i] = in[i];
 }
 
-/* memory: any address, so stores go by bytes */
+/* memory: stores to any address, so byte by byte as C sees it */
 static INLINE uint16_t f16_round(float x)
 {
     const uint32_t bits = float_bits(x), sign = bits >> 16 & 0x8000u, size = bits & 0x7FFFFFFFu;
-    /* Untaken by tests of isa_scalar: only refused distributions reach 65520. Other CPUs' instructions do this. */
+    /* Untaken by tests of isa_scalar: distributions that reach 65520 are refused. */
     if (size >= 0x477FF000u) /* 65520, the first value that rounds to infinity */
         return (uint16_t)(sign | 0x7C00u);
-    if (size < 0x38800000u) { /* below 2^-14: adding 1/2 aligns the last bit to 2^-24 */
+    if (size < 0x38800000u) { /* below 2^-14: adding 1/2 rounds to a multiple of 2^-24 */
         const uint32_t sum = float_bits(bits_float(size) + 0.5f);
         return (uint16_t)(sign | (sum - 0x3F000000u));
     }

@@ -291,9 +291,10 @@ static unsigned next_word(void)
 
 static void begin(const generator *g, uint64_t with_seed, int test)
 {
-    const fx_status status = g->distribution == UNIFORM     ? fx_uniform(&distribution, g->low, g->high)
-                             : g->distribution == TRUNCATED ? fx_truncated_normal(&distribution, 0, 1, g->low, g->high)
-                                                   : fx_normal(&distribution, 0, g->distribution == TOO_WIDE ? 1.02 : 1);
+    const fx_status status = g->distribution == UNIFORM ? fx_uniform(&distribution, g->low, g->high)
+                             : g->distribution == TRUNCATED
+                                 ? fx_truncated_normal(&distribution, 0, 1, g->low, g->high)
+                                 : fx_normal(&distribution, 0, g->distribution == TOO_WIDE ? 1.02 : 1);
     require(status == FX_OK, fx_message(status));
     tested = g;
     seed = with_seed;
