@@ -200,6 +200,7 @@ enum { F64_TRUNCATED_TOGETHER = 2 };
 _Static_assert(GROUPS == 1 || GROUPS % F64_TRUNCATED_TOGETHER == 0, "a step is a whole number of these");
 static INLINE int f64_together(int distribution, int groups)
 {
+    /* Untaken by tests of isa_scalar: it has one group at a time. */
     return distribution == DISTRIBUTION_truncated && groups > 1 ? F64_TRUNCATED_TOGETHER : groups;
 }
 
