@@ -1,15 +1,19 @@
-# Every habit of this project is one command here; `make help` lists them from their own comments.
+# What a maintainer does, one command each; `make help` lists them from their own comments.
 PYTHON ?= python3
 CC ?= cc
 VENV = .venv
 BIN = $(VENV)/bin
-HEADERS = $(wildcard src_c/*.h src_c/*/*.h)
-SOURCES = $(wildcard src_c/*.c src_c/simd/*.c)
+HEADERS = $(wildcard src_c/*.h src_c/shared/*.h src_c/simd/*.h)
+SOURCES = $(wildcard src_c/simd/*.c src_c/*.c)
+OBJECTS = $(SOURCES:src_c/%.c=build/objects/%.o)
+LIBRARY = build/libfastxavier.a
 CORE = $(HEADERS) $(SOURCES)
-C_FLAGS = -O2 -Wall -Wextra -ffp-contract=off -Isrc_c
+C_FLAGS = -O3 -Wall -Wextra -ffp-contract=off -fvisibility=hidden -fopenmp -Isrc_c
 KNOWN = tests/data/philox4x32_10.txt tests/data/golden.txt
 
-.PHONY: help test lint docs smoke check-c emulate compilers bigendian freethreaded sanitize coverage fuzz exhaustive smallcrush crush bigcrush polynomials cycles slots instructions speed clean
+.PHONY: library help test lint docs smoke check-c emulate compilers bigendian freethreaded sanitize coverage fuzz exhaustive smallcrush crush bigcrush polynomials cycles ports instructions speed clean
+
+library: $(LIBRARY)  ## the C core as build/libfastxavier.a; make -j2 compiles two files at once
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -36,12 +40,24 @@ docs: $(VENV)/installed  ## the documentation site, its examples run and its pic
 	$(BIN)/sphinx-build -W --keep-going -q $(SPHINX_FLAGS) -b html docs docs/_build/html
 	$(BIN)/sphinx-build -W --keep-going -q $(SPHINX_FLAGS) -b doctest docs docs/_build/doctest
 
-build/check: tests/c/check.c tests/c/blake2b.h $(CORE)
-	mkdir -p build
-	$(CC) $(C_FLAGS) -fopenmp tests/c/check.c $(SOURCES) -lm -o $@
+build/objects/%.o: src_c/%.c $(HEADERS)
+	@mkdir -p $(@D)
+	$(CC) $(C_FLAGS) -c $< -o $@
 
-check-c: build/check  ## the C core without Python: known answers, golden values, refusals
+$(LIBRARY): $(OBJECTS)
+	rm -f $@
+	ar rcs $@ $^
+
+CHECK = tests/c/check.c tests/c/layouts.c tests/c/threads.c
+
+build/check: $(CHECK) tests/c/check.h tests/c/blake2b.h $(LIBRARY)
+	$(CC) $(C_FLAGS) $(CHECK) $(LIBRARY) -lm -o $@
+
+check-c: build/check  ## the C core without Python: known answers, golden values, refusals, symbols
 	build/check $(KNOWN)
+	@nm -g --defined-only $(LIBRARY) | sed -n 's/.* [A-Z] _*\(.*\)/\1/p' | grep -v '^fx__' | sort > build/exported
+	@sed -n 's/^FX_API.*[ *]\(fx_[a-z_]*\)(.*/\1/p' src_c/fastxavier.h | sort | diff - build/exported && \
+	    echo "$$(wc -l < build/exported) functions of fastxavier.h, and no other symbol without the prefix fx__"
 
 emulate:  ## the same as AArch64, s390x, riscv64, ppc64le and older x86-64, under qemu-user
 	$(PYTHON) tools/targets.py emulate $(SKIP)
@@ -56,7 +72,7 @@ bigendian: $(VENV)/installed  ## most tests in s390x Python under qemu-user; fet
 
 exhaustive:  ## every radius and angle word of the float32 normal: the error bound (some minutes)
 	mkdir -p build
-	$(CC) -O3 -march=native -fopenmp -ffp-contract=off -Isrc_c tests/c/exhaustive.c -lm -o build/exhaustive
+	$(CC) $(C_FLAGS) -march=native tests/c/exhaustive.c -lm -o build/exhaustive
 	build/exhaustive
 
 sanitize: $(VENV)/installed  ## sanitizers and valgrind over C and Python tests: PARTS="address threads memory python"
@@ -70,7 +86,7 @@ coverage:  ## lines and branches of the C core that its tests do not take: none 
 FUZZ_SECONDS ?= 60
 FUZZ_CC = clang-19
 FUZZ_FLAGS = -O1 -g -ffp-contract=off -Isrc_c -fno-sanitize-recover=all
-FUZZ_OBJECTS = $(patsubst src_c/%.c, build/fuzz/%.o, $(SOURCES))
+FUZZ_OBJECTS = $(SOURCES:src_c/%.c=build/fuzz/%.o)
 FUZZ_CHECKS = fuzzer-no-link,address,undefined
 build/fuzz/simd/isa_avx%.o: FUZZ_CHECKS = fuzzer-no-link,address
 
@@ -92,12 +108,11 @@ fuzz: build/fuzz/fill $(VENV)/installed  ## any bytes as arguments, as shards, a
 polynomials: $(VENV)/installed  ## derive src_c/shared/polynomials.h anew and compare
 	$(BIN)/python tools/polynomials.py --check
 
-build/batteries: tools/randomness/batteries.c tests/c/blake2b.h $(CORE)
+build/batteries: tools/randomness/batteries.c tests/c/blake2b.h $(LIBRARY)
 	@echo '#include <testu01.h>' | $(CC) -E - >/dev/null 2>&1 || \
 	    { echo "needs Debian's libtestu01-0-dev, of its component non-free: see docs/randomness.md"; exit 1; }
-	mkdir -p build
 	$(CC) -O3 -march=native -ffast-math -Wall -Wextra -Isrc_c -c tools/randomness/batteries.c -o build/batteries.o
-	$(CC) $(C_FLAGS) -fopenmp build/batteries.o $(SOURCES) -ltestu01 -ltestu01probdist -ltestu01mylib -lm -o $@
+	$(CC) -fopenmp build/batteries.o $(LIBRARY) -ltestu01 -ltestu01probdist -ltestu01mylib -lm -o $@
 
 smallcrush: build/batteries  ## TestU01's SmallCrush over all that is drawn; weak generators are found first (a minute)
 	rm -f build/smallcrush.txt
@@ -110,16 +125,20 @@ crush: build/batteries  ## TestU01's Crush, begun or resumed: docs/randomness/cr
 bigcrush: build/batteries  ## TestU01's BigCrush likewise, over the words and the normals (some seven core-hours)
 	$(PYTHON) tools/randomness/run.py bigcrush --generators words normal32 normal64 $(CRUSH_FLAGS)
 
-cycles:  ## bytes per cycle of every kernel that runs here
-	mkdir -p build
-	$(CC) -O3 -ffp-contract=off -fopenmp -Isrc_c tools/cycles.c $(SOURCES) -lm -o build/cycles
+build/cycles: tools/cycles.c tools/cycle.inc.h $(LIBRARY)
+	$(CC) $(C_FLAGS) tools/cycles.c $(LIBRARY) -lm -o $@
+
+cycles: build/cycles  ## bytes per cycle of every kernel that runs here
 	build/cycles
 
-slots:  ## vector instructions for 64 bytes of each AVX-512 kernel, and the speed they allow
-	$(PYTHON) tools/slots.py
+ports: build/objects/simd/isa_avx512.o  ## port-bound bytes per cycle of the AVX-512 kernels, from their code
+	$(PYTHON) tools/ports.py $<
 
-instructions:  ## instructions per value under callgrind, beside tools/instructions.txt
-	$(PYTHON) tools/instructions.py
+build/instructions: tools/instructions.c $(LIBRARY)
+	$(CC) $(C_FLAGS) tools/instructions.c $(LIBRARY) -lm -o $@
+
+instructions: build/instructions  ## instructions per value under callgrind, compared with tools/instructions.txt
+	$(PYTHON) tools/instructions.py $<
 
 speed: $(VENV)/installed  ## race whatever is installed: the README's picture, and the figures of its table
 	$(BIN)/fastxavier bench --size 64MiB --rounds 5 --json docs/race.json --plot docs/speed.svg

@@ -1,4 +1,5 @@
-/* Copies between two layouts of a tile: along the rows, along the columns, or turned in registers. */
+/* Copies between two layouts of a tile: along its rows, along its columns, or by transposing small tiles
+   in registers. Called by fill.c. */
 #include "copy_strided.h"
 
 #include <string.h>
@@ -15,12 +16,13 @@
 #endif
 #endif
 
-/* Items are of 2, 4 or 8 bytes: what copies is compiled for each, so that a size is a constant
-   where it is used. */
+/* Items have 2, 4 or 8 bytes. The inner functions are compiled for each of them, so that the size is a
+   constant where it is used. */
 
-/* ---- one line, whatever its strides -------------------------------------------------------- */
+/* ---- lines of any strides ------------------------------------------------------------------ */
 
-static INLINE void copy_line(char *dst, int64_t to, const char *src, int64_t from, int64_t count, size_t item)
+static INLINE void copy_line(char *dst, int64_t to, const char *src, int64_t from, int64_t count,
+                             size_t item)
 {
     uint64_t v[4];
     for (; count >= 4; count -= 4, dst += 4 * to, src += 4 * from) {
@@ -34,7 +36,7 @@ static INLINE void copy_line(char *dst, int64_t to, const char *src, int64_t fro
 }
 
 static INLINE void copy_lines(char *dst, pitches to, const char *src, int64_t from_row, int64_t rows,
-                       int64_t columns, size_t item)
+                              int64_t columns, size_t item)
 {
     if (columns >= rows)
         for (int64_t r = 0; r < rows; r++)
@@ -55,7 +57,7 @@ static void by_lines(char *dst, pitches to, const char *src, int64_t from_row, i
         copy_lines(dst, to, src, from_row, rows, columns, 8);
 }
 
-/* ---- squares turned in registers ----------------------------------------------------------- */
+/* ---- tiles transposed in registers --------------------------------------------------------- */
 
 #if HAS_SHUFFLES
 typedef uint16_t of_2 __attribute__((vector_size(16)));
@@ -63,7 +65,7 @@ typedef uint32_t of_4 __attribute__((vector_size(16)));
 typedef uint64_t of_8 __attribute__((vector_size(16)));
 typedef of_8 vector;
 
-/* The items of the first halves of two vectors in turn, and those of the second. */
+/* Interleave the items of the first halves of two vectors, or those of the second halves. */
 static INLINE vector low(vector a, vector b, size_t item)
 {
     return item == 2   ? (vector)__builtin_shufflevector((of_2)a, (of_2)b, 0, 8, 1, 9, 2, 10, 3, 11)
@@ -78,16 +80,20 @@ static INLINE vector high(vector a, vector b, size_t item)
 }
 
 #if defined(__SSE2__)
-static INLINE void stream_vector(char *dst, vector v) { _mm_stream_si128((__m128i *)dst, (__m128i)v); }
-static void stream_fence(void) { _mm_sfence(); }
+static INLINE void store_nontemporal(char *dst, vector v)
+{
+    _mm_stream_si128((__m128i *)dst, (__m128i)v);
+}
+static void nontemporal_fence(void) { _mm_sfence(); }
 #else
-static INLINE void stream_vector(char *dst, vector v) { memcpy(dst, &v, 16); }
-static void stream_fence(void) {}
+static INLINE void store_nontemporal(char *dst, vector v) { memcpy(dst, &v, 16); }
+static void nontemporal_fence(void) {}
 #endif
 
-/* A square of 16 bytes' side: interleaving row i with row i + n/2, once for each halving of n,
-   turns it. Rows come `from` apart, columns go `to` apart, past the caches if streaming. */
-static INLINE void turn_square(char *dst, int64_t to, const char *src, int64_t from, size_t item, int streaming)
+/* Transpose a square tile with a side of 16 bytes, by interleaving row i with row i + n/2 once for each
+   halving of n. Rows are `from` bytes apart in src, columns `to` bytes apart in dst. */
+static INLINE void transpose_tile(char *dst, int64_t to, const char *src, int64_t from, size_t item,
+                                  int nontemporal)
 {
     const int side = 16 / (int)item;
     vector a[8], b[8];
@@ -101,52 +107,53 @@ static INLINE void turn_square(char *dst, int64_t to, const char *src, int64_t f
         memcpy(a, b, sizeof a);
     }
     for (int i = 0; i < side; i++)
-        if (streaming)
-            stream_vector(dst + i * to, a[i]);
+        if (nontemporal)
+            store_nontemporal(dst + i * to, a[i]);
         else
             memcpy(dst + i * to, &a[i], 16);
 }
 
-/* All whole squares; what is written is neighbours in memory along the rows of the tile. */
-static INLINE void turn_squares(char *dst, int64_t to, const char *src, int64_t from, int64_t rows,
-                         int64_t columns, size_t item, int streaming)
+/* Transpose all whole square tiles. Each column of src becomes contiguous in dst. */
+static INLINE void transpose_tiles(char *dst, int64_t to, const char *src, int64_t from, int64_t rows,
+                                   int64_t columns, size_t item, int nontemporal)
 {
     const int64_t bytes = (int64_t)item, side = 16 / bytes;
     for (int64_t c = 0; c + side <= columns; c += side)
         for (int64_t r = 0; r + side <= rows; r += side)
-            turn_square(dst + c * to + r * bytes, to, src + r * from + c * bytes, from, item, streaming);
+            transpose_tile(dst + c * to + r * bytes, to, src + r * from + c * bytes, from, item,
+                           nontemporal);
 }
 
-static int64_t turn(char *dst, int64_t to, const char *src, int64_t from, int64_t rows, int64_t columns,
-                    size_t itemsize, int streaming)
+static int64_t transpose(char *dst, int64_t to, const char *src, int64_t from, int64_t rows,
+                         int64_t columns, size_t itemsize, int nontemporal)
 {
-    streaming = streaming && ((uintptr_t)dst | (uintptr_t)to) % 16 == 0;
+    nontemporal = nontemporal && ((uintptr_t)dst | (uintptr_t)to) % 16 == 0;
     if (itemsize == 2)
-        turn_squares(dst, to, src, from, rows, columns, 2, streaming);
+        transpose_tiles(dst, to, src, from, rows, columns, 2, nontemporal);
     else if (itemsize == 4)
-        turn_squares(dst, to, src, from, rows, columns, 4, streaming);
+        transpose_tiles(dst, to, src, from, rows, columns, 4, nontemporal);
     else
-        turn_squares(dst, to, src, from, rows, columns, 8, streaming);
-    if (streaming)
-        stream_fence();
+        transpose_tiles(dst, to, src, from, rows, columns, 8, nontemporal);
+    if (nontemporal)
+        nontemporal_fence();
     return 16 / (int64_t)itemsize;
 }
 #else
-static int64_t turn(char *dst, int64_t to, const char *src, int64_t from, int64_t rows, int64_t columns,
-                    size_t itemsize, int streaming)
+static int64_t transpose(char *dst, int64_t to, const char *src, int64_t from, int64_t rows,
+                         int64_t columns, size_t itemsize, int nontemporal)
 {
-    (void)dst, (void)to, (void)src, (void)from, (void)itemsize, (void)streaming;
-    return (rows > columns ? rows : columns) + 1; /* no square was whole */
+    (void)dst, (void)to, (void)src, (void)from, (void)itemsize, (void)nontemporal;
+    return (rows > columns ? rows : columns) + 1; /* so that no tile counts as transposed */
 }
 #endif
 
-/* ---- tiles --------------------------------------------------------------------------------- */
+/* ---- any tile ------------------------------------------------------------------------------ */
 
-void scatter(char *dst, pitches to, const char *src, int64_t from_row, int64_t rows, int64_t columns,
-             size_t itemsize, int streaming)
+void fx__copy_strided(char *dst, pitches to, const char *src, int64_t from_row, int64_t rows,
+                      int64_t columns, size_t itemsize, int nontemporal)
 {
     const int64_t item = (int64_t)itemsize;
-    if (to.row == -item && rows > 1) { /* the same memory, met from its other end */
+    if (to.row == -item && rows > 1) { /* the same memory in the opposite order */
         dst += (rows - 1) * to.row;
         src += (rows - 1) * from_row;
         to.row = item;
@@ -156,10 +163,10 @@ void scatter(char *dst, pitches to, const char *src, int64_t from_row, int64_t r
         by_lines(dst, to, src, from_row, rows, columns, itemsize);
         return;
     }
-    const int64_t side = turn(dst, to.column, src, from_row, rows, columns, itemsize, streaming);
-    const int64_t turned_rows = rows - rows % side, turned_columns = columns - columns % side;
-    by_lines(dst + turned_rows * item, to, src + turned_rows * from_row, from_row, rows - turned_rows,
-             turned_columns, itemsize);
-    by_lines(dst + turned_columns * to.column, to, src + turned_columns * item, from_row, rows,
-             columns - turned_columns, itemsize);
+    const int64_t side = transpose(dst, to.column, src, from_row, rows, columns, itemsize, nontemporal);
+    const int64_t done_rows = rows - rows % side, done_columns = columns - columns % side;
+    by_lines(dst + done_rows * item, to, src + done_rows * from_row, from_row, rows - done_rows,
+             done_columns, itemsize);
+    by_lines(dst + done_columns * to.column, to, src + done_columns * item, from_row, rows,
+             columns - done_columns, itemsize);
 }

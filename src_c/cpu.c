@@ -1,11 +1,11 @@
-/* CPUID and XGETBV; knows no kernel. */
+/* Asks the CPU which instruction sets it has, by CPUID and XGETBV. Called by dispatch.c. */
 #include "cpu.h"
 
-int cpu_has_scalar(void) { return 1; }
+int fx__cpu_has_scalar(void) { return 1; }
 
 #if FX_AARCH64
 /* Every AArch64 CPU has NEON with double precision. */
-int cpu_has_neon(void) { return 1; }
+int fx__cpu_has_neon(void) { return 1; }
 #endif
 
 #if FX_X86_64
@@ -30,19 +30,19 @@ static int has(unsigned leaf1_ecx, unsigned leaf7_ebx, unsigned xcr0)
     unsigned a, b, c, d;
     __cpuid(1, a, b, c, d); /* every x86-64 CPU answers */
     leaf1_ecx |= LEAF1_ECX_OSXSAVE;
-    /* Untaken by tests, perhaps: it takes a CPU without FMA. */
+    /* Untaken by tests, perhaps: needs a CPU without FMA. */
     if ((c & leaf1_ecx) != leaf1_ecx)
         return 0;
-    /* Untaken by tests, perhaps: it takes a CPU without AVX2 or AVX-512. */
+    /* Untaken by tests, perhaps: needs a CPU without AVX2 or AVX-512. */
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (b & leaf7_ebx) != leaf7_ebx)
         return 0;
     __asm__ volatile("xgetbv" : "=a"(a), "=d"(d) : "c"(0));
     return (a & xcr0) == xcr0;
 }
 
-int cpu_has_avx2(void) { return has(LEAF1_ECX_FMA | LEAF1_ECX_F16C, LEAF7_EBX_AVX2, XCR0_YMM); }
+int fx__cpu_has_avx2(void) { return has(LEAF1_ECX_FMA | LEAF1_ECX_F16C, LEAF7_EBX_AVX2, XCR0_YMM); }
 
-int cpu_has_avx512(void)
+int fx__cpu_has_avx512(void)
 {
     return has(LEAF1_ECX_FMA | LEAF1_ECX_F16C,
                LEAF7_EBX_AVX2 | LEAF7_EBX_AVX512F | LEAF7_EBX_AVX512DQ | LEAF7_EBX_AVX512BW |

@@ -1,4 +1,5 @@
-/* Which kernels run: listing, choosing once, forcing. Knows no kernel's inside. */
+/* The list of implementations, and which one is used: the best one, the one that FASTXAVIER_ISA names,
+   or the one that fx_force_isa set. */
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,34 +7,34 @@
 #include "cpu.h"
 #include "kernels.h"
 
-extern const isa isa_scalar, isa_avx2, isa_avx512, isa_neon;
+extern const isa fx__isa_scalar, fx__isa_avx2, fx__isa_avx512, fx__isa_neon;
 
-/* Best first; the one list of implementations. */
+/* Best first. */
 static const isa *const ALL[] = {
 #if FX_X86_64
-    &isa_avx512,
-    &isa_avx2,
+    &fx__isa_avx512,
+    &fx__isa_avx2,
 #endif
 #if FX_AARCH64
-    &isa_neon,
+    &fx__isa_neon,
 #endif
-    &isa_scalar,
+    &fx__isa_scalar,
 };
 enum { COUNT = sizeof ALL / sizeof *ALL };
 
-static _Atomic(const isa *) chosen; /* NULL until it is first needed */
-static const isa none;              /* chosen when the environment names none that runs here */
+static _Atomic(const isa *) chosen; /* NULL until it is needed */
+static const isa none; /* chosen when the environment names one that does not run here */
 
 static const isa *find(const char *name)
 {
     for (int i = 0; i < COUNT; i++)
-        /* Untaken by tests, perhaps: it takes a CPU without AVX2 or AVX-512. */
+        /* Untaken by tests, perhaps: needs a CPU without AVX2 or AVX-512. */
         if ((!name || strcmp(ALL[i]->name, name) == 0) && ALL[i]->runs_here())
             return ALL[i];
     return NULL;
 }
 
-const isa *isa_chosen(void)
+const isa *fx__isa_chosen(void)
 {
     const isa *use = atomic_load(&chosen);
     if (!use) {
@@ -41,7 +42,7 @@ const isa *isa_chosen(void)
         const isa *found = find(name && *name ? name : NULL);
         if (!found)
             found = &none;
-        /* Untaken by tests: it takes another thread that chooses after the load above. */
+        /* Untaken by tests: another thread would have to choose after the load above. */
         if (atomic_compare_exchange_strong(&chosen, &use, found))
             use = found;
     }
@@ -51,7 +52,7 @@ const isa *isa_chosen(void)
 const char *fx_isa_available(int i)
 {
     for (int k = 0; k < COUNT; k++)
-        /* Untaken by tests, perhaps: it takes a CPU without AVX2 or AVX-512. */
+        /* Untaken by tests, perhaps: needs a CPU without AVX2 or AVX-512. */
         if (ALL[k]->runs_here() && i-- == 0)
             return ALL[k]->name;
     return NULL;
@@ -59,7 +60,7 @@ const char *fx_isa_available(int i)
 
 const char *fx_isa(void)
 {
-    const isa *use = isa_chosen();
+    const isa *use = fx__isa_chosen();
     return use ? use->name : NULL;
 }
 

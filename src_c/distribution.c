@@ -1,4 +1,5 @@
-/* Distributions: checked, with their moments, and as the numbers a kernel needs. Knows no array, no thread. */
+/* Distributions: the public functions that make them, with checks and moments, and the constants that
+   kernels need, which fill.c asks for. */
 #include "distribution.h"
 
 #include <math.h>
@@ -9,16 +10,17 @@
 
 enum { CONSTANT = 1, UNIFORM, NORMAL, TRUNCATED };
 
-/* An interval that begins further out is refused: a double ends where its probabilities do. */
-static const double FARTHEST_CUT = 37;
+/* An interval that begins farther out is refused: its probabilities would underflow in a double. */
+static const double FARTHEST_BEGIN = 37;
 
-/* One that begins beyond this has its own tail's numbers scaled, which else leave float's range. */
-static const double FAR_CUT = 7;
+/* For an interval that begins beyond this, the numbers of its tail are scaled, because they would
+   otherwise underflow in a float. */
+static const double FAR_BEGIN = 7;
 
-/* A cut of less probability times 2^(1-B) would leave float's normal numbers. */
+/* With less probability than this, times 2^(1-B), a float would be subnormal. */
 static const double NARROW = 0x1p-60;
 
-/* ---- making distributions --------------------------------------------------------------------------- */
+/* ---- making distributions ------------------------------------------------------------------ */
 
 fx_status fx_constant(fx_distribution *distribution, double value)
 {
@@ -68,22 +70,23 @@ fx_status fx_normal(fx_distribution *distribution, double mean, double std)
     return status;
 }
 
-static wide wide_double(wide a) { return wide_scale(a, 1); }
+static double_double doubled(double_double a) { return fx__dd_scale(a, 1); }
 
-/* Probability above x, for x of either sign. */
-static wide above(double x)
+/* The probability above x, which may have either sign. */
+static double_double above(double x)
 {
-    return x < 0 ? wide_sub(wide_from(1), normal_tail(-x, 0)) : normal_tail(x, 0);
+    return x < 0 ? fx__dd_sub(fx__dd_from(1), fx__normal_tail(-x, 0)) : fx__normal_tail(x, 0);
 }
 
-/* Moments in an interval narrow beside the density's own scale: about its centre c the density is
-   proportional to exp(-c t - t^2/2) = sum a_k t^k, whose terms are integrated one by one. */
+/* Moments of an interval that is narrow compared with the scale on which the density changes. Around
+   its centre c the density is proportional to exp(-c t - t^2/2) = sum a_k t^k, which is integrated term
+   by term. */
 static void moments_of_narrow(fx_distribution *distribution, double centre, double half)
 {
     enum { TERMS = 24 };
     double sums[3] = {0}, term = 1, before = 0; /* term is a_k half^k */
     for (int k = 0; k < TERMS; k++) {
-        for (int j = k % 2; j < 3; j += 2) /* integrals of odd powers vanish */
+        for (int j = k % 2; j < 3; j += 2) /* the integrals of odd powers are 0 */
             sums[j] += term / (k + j + 1);
         const double next = -(centre * half * term + half * half * before) / (k + 1);
         before = term;
@@ -94,10 +97,10 @@ static void moments_of_narrow(fx_distribution *distribution, double centre, doub
     distribution->variance = sums[2] / sums[0] * half * half - shift * shift;
 }
 
-/* Mean and variance of the standard normal within (low, high), from
+/* Mean and variance of the standard normal restricted to (low, high):
    m = (density(low) - density(high)) / width and
    v = 1 + (low density(low) - high density(high)) / width - m^2. */
-static void moments(fx_distribution *distribution, wide width)
+static void moments(fx_distribution *distribution, double_double width)
 {
     const double low = distribution->low, high = distribution->high;
     const double centre = low / 2 + high / 2, half = high / 2 - low / 2;
@@ -105,79 +108,81 @@ static void moments(fx_distribution *distribution, wide width)
         moments_of_narrow(distribution, centre, half);
         return;
     }
-    const wide at_low = normal_density(fabs(low), distribution->exponent);
-    const wide at_high = normal_density(fabs(high), distribution->exponent);
-    wide slope = wide_from(0);
+    const double_double at_low = fx__normal_density(fabs(low), distribution->exponent);
+    const double_double at_high = fx__normal_density(fabs(high), distribution->exponent);
+    double_double slope = fx__dd_from(0);
     if (!isinf(low))
-        slope = wide_mul(wide_from(low), at_low);
+        slope = fx__dd_mul(fx__dd_from(low), at_low);
     if (!isinf(high))
-        slope = wide_sub(slope, wide_mul(wide_from(high), at_high));
-    const wide mean = wide_div(wide_sub(at_low, at_high), width);
-    const wide variance = wide_sub(wide_add(wide_from(1), wide_div(slope, width)), wide_mul(mean, mean));
+        slope = fx__dd_sub(slope, fx__dd_mul(fx__dd_from(high), at_high));
+    const double_double mean = fx__dd_div(fx__dd_sub(at_low, at_high), width);
+    const double_double variance =
+        fx__dd_sub(fx__dd_add(fx__dd_from(1), fx__dd_div(slope, width)), fx__dd_mul(mean, mean));
     distribution->mean = mean.high;
     distribution->variance = variance.high;
 }
 
-static void measure_cut(fx_distribution *distribution)
+static void set_probabilities(fx_distribution *distribution)
 {
     const double low = distribution->low, high = distribution->high;
-    const wide half_low = normal_half(low), half_high = normal_half(high);
-    const wide middle = wide_add(half_low, half_high);
-    wide lower_low = above(-low), lower_high = above(-high);
-    wide upper_low = above(low), upper_high = above(high);
-    wide width = wide_sub(half_high, half_low);
-    wide lower_width = width, upper_width = width;
-    if (low >= FAR_CUT || high <= -FAR_CUT) {
+    const double_double half_low = fx__normal_half(low), half_high = fx__normal_half(high);
+    const double_double middle = fx__dd_add(half_low, half_high);
+    double_double lower_low = above(-low), lower_high = above(-high);
+    double_double upper_low = above(low), upper_high = above(high);
+    double_double width = fx__dd_sub(half_high, half_low);
+    double_double lower_width = width, upper_width = width;
+    if (low >= FAR_BEGIN || high <= -FAR_BEGIN) {
         const double nearest = low > 0 ? low : -high, farthest = low > 0 ? high : -low;
         int exponent;
-        frexp(normal_tail(nearest, 0).high, &exponent);
-        distribution->exponent = -3 - exponent; /* the tail becomes 1/16 to 1/8 */
-        const wide most = normal_tail(nearest, distribution->exponent);
-        const wide least = normal_tail(farthest, distribution->exponent);
-        width = wide_sub(most, least);
+        frexp(fx__normal_tail(nearest, 0).high, &exponent);
+        distribution->exponent = -3 - exponent; /* the scaled tail is 1/16 to 1/8 */
+        const double_double most = fx__normal_tail(nearest, distribution->exponent);
+        const double_double least = fx__normal_tail(farthest, distribution->exponent);
+        width = fx__dd_sub(most, least);
         if (low > 0)
             upper_low = most, upper_high = least, upper_width = width;
         else
             lower_high = most, lower_low = least, lower_width = width;
     }
-    distribution->lower[0] = wide_double(lower_low).high;
-    distribution->lower[1] = wide_double(lower_high).high;
-    distribution->upper[0] = wide_double(upper_low).high;
-    distribution->upper[1] = wide_double(upper_high).high;
+    distribution->lower[0] = doubled(lower_low).high;
+    distribution->lower[1] = doubled(lower_high).high;
+    distribution->upper[0] = doubled(upper_low).high;
+    distribution->upper[1] = doubled(upper_high).high;
     distribution->lower_width = lower_width.high;
     distribution->upper_width = upper_width.high;
     distribution->middle[0] = middle.high;
     distribution->middle[1] = middle.low;
     moments(distribution, width);
-    width = wide_scale(width, -distribution->exponent);
+    width = fx__dd_scale(width, -distribution->exponent);
     distribution->width[0] = width.high;
     distribution->width[1] = width.low;
 }
 
-fx_status fx_truncated_normal(fx_distribution *distribution, double mean, double std, double low, double high)
+fx_status fx_truncated_normal(fx_distribution *distribution, double mean, double std, double low,
+                              double high)
 {
     if (isnan(low) || isnan(high))
         return FX_ERROR_NOT_FINITE;
-    if (!(low < high) || low > FARTHEST_CUT || high < -FARTHEST_CUT)
+    if (!(low < high) || low > FARTHEST_BEGIN || high < -FARTHEST_BEGIN)
         return FX_ERROR_EMPTY;
-    fx_distribution cut = {.kind = TRUNCATED, .low = low, .high = high};
-    const fx_status status = fx_rescaled(&cut, mean, std);
+    fx_distribution truncated = {.kind = TRUNCATED, .low = low, .high = high};
+    const fx_status status = fx_rescaled(&truncated, mean, std);
     if (status != FX_OK)
         return status;
     const fp_state callers = fp_enter();
-    measure_cut(&cut);
+    set_probabilities(&truncated);
     fp_leave(callers);
-    *distribution = cut;
+    *distribution = truncated;
     return FX_OK;
 }
 
-/* ---- numbers for the kernels --------------------------------------------------------------- */
+/* ---- constants for the kernels ------------------------------------------------------------- */
 
 typedef struct {
     int word_bits;
     int is_float;
-    double end;   /* the least size that rounds to infinity */
-    double reach; /* of a normal draw: sqrt(2 word_bits ln 2), rounded up */
+    double end;   /* the smallest magnitude that rounds to infinity */
+    double reach; /* the largest normal value: sqrt(2 word_bits ln 2), rounded up */
 } precision;
 
 #define FLOAT_REACH 6.6605
@@ -189,9 +194,9 @@ static const precision PRECISIONS[DTYPE_COUNT] = {
     [FX_BFLOAT16] = {32, 1, 0x1.ffp127, FLOAT_REACH},
 };
 
-/* The nearest number of the precision in which the distribution is computed. Volatile, because GCC 12.2 at -O2
-   takes two of these together as a vector and then leaves the rounding out. */
-static double computed(double x, const precision *p)
+/* x rounded to the precision in which the kernels compute. Volatile, because GCC 12.2 at -O2 vectorizes
+   two of these and then omits the rounding. */
+static double round_to(double x, const precision *p)
 {
     if (!p->is_float)
         return x;
@@ -199,15 +204,15 @@ static double computed(double x, const precision *p)
     return nearest;
 }
 
-static double computed_up(double x, const precision *p)
+static double round_up_to(double x, const precision *p)
 {
-    const double nearest = computed(x, p);
+    const double nearest = round_to(x, p);
     return nearest >= x ? nearest : (double)nextafterf((float)nearest, INFINITY);
 }
 
-static int holds(double x, const precision *p) { return fabs(computed(x, p)) < p->end; }
+static int can_represent(double x, const precision *p) { return fabs(round_to(x, p)) < p->end; }
 
-/* Nonnegative numbers are ordered as their bit patterns are. */
+/* The number with this bit pattern. Nonnegative numbers have the order of their bit patterns. */
 static double from_pattern(uint64_t pattern, const precision *p)
 {
     if (p->is_float) {
@@ -221,7 +226,7 @@ static double from_pattern(uint64_t pattern, const precision *p)
     return x;
 }
 
-/* The largest h for which low <= mid - h and mid + h <= high, both sums rounded: by bisection. */
+/* The largest h with low <= mid - h and mid + h <= high, both sums rounded, found by bisection. */
 static double widest(double low, double high, double mid, const precision *p)
 {
     if (mid == 0)
@@ -230,7 +235,7 @@ static double widest(double low, double high, double mid, const precision *p)
     while (fails - fits > 1) {
         const uint64_t pattern = fits + (fails - fits) / 2;
         const double h = from_pattern(pattern, p);
-        if (computed(mid - h, p) >= low && computed(mid + h, p) <= high)
+        if (round_to(mid - h, p) >= low && round_to(mid + h, p) <= high)
             fits = pattern;
         else
             fails = pattern;
@@ -238,46 +243,52 @@ static double widest(double low, double high, double mid, const precision *p)
     return from_pattern(fits, p);
 }
 
-static fx_status prepare_constant(const fx_distribution *distribution, const precision *p, f64_constants *c)
+static fx_status prepare_constant(const fx_distribution *distribution, const precision *p,
+                                  f64_constants *c)
 {
     c->mean = distribution->location;
-    return holds(c->mean, p) ? FX_OK : FX_ERROR_RANGE;
+    return can_represent(c->mean, p) ? FX_OK : FX_ERROR_RANGE;
 }
 
-static fx_status prepare_uniform(const fx_distribution *distribution, const precision *p, f64_constants *c, int *kernel_distribution)
+static fx_status prepare_uniform(const fx_distribution *distribution, const precision *p,
+                                 f64_constants *c, int *kernel_index)
 {
-    const double low = computed(distribution->location, p), high = computed(distribution->scale, p);
-    if (!holds(low, p) || !holds(high, p))
+    const double low = round_to(distribution->location, p), high = round_to(distribution->scale, p);
+    if (!can_represent(low, p) || !can_represent(high, p))
         return FX_ERROR_RANGE;
     const double sum = low + high;
-    const double mid = computed(isinf(sum) ? low / 2 + high / 2 : sum / 2, p) + 0.0; /* never -0 */
+    const double mid = round_to(isinf(sum) ? low / 2 + high / 2 : sum / 2, p) + 0.0; /* never -0 */
     const double h = widest(low, high, mid, p);
     c->mean = mid;
     c->step = ldexp(1, 1 - p->word_bits);
     c->scale = h * c->step;
-    *kernel_distribution = DISTRIBUTION_uniform;
-    if (computed(c->scale, p) / c->step != h) {
+    *kernel_index = DISTRIBUTION_uniform;
+    if (round_to(c->scale, p) / c->step != h) {
         c->scale = h;
-        *kernel_distribution = DISTRIBUTION_uniform_tiny;
+        *kernel_index = DISTRIBUTION_uniform_tiny;
     }
     return FX_OK;
 }
 
-static fx_status prepare_scaling(const fx_distribution *distribution, const precision *p, f64_constants *c)
+static fx_status prepare_scaling(const fx_distribution *distribution, const precision *p,
+                                 f64_constants *c)
 {
-    /* At the far end of an open tail that begins at z the probability is 2^-B of the tail's, which
-       the normal's own reach, added to z in squares, more than covers. */
+    /* The farthest value of an open tail that begins at z leaves 2^-B of the tail's probability beyond
+       it. It is less than sqrt(z^2 + reach^2). */
     const double past_low = fmin(distribution->high, 0), past_high = fmax(distribution->low, 0);
     const double lowest = fmax(distribution->low, -sqrt(past_low * past_low + p->reach * p->reach));
     const double highest = fmin(distribution->high, sqrt(past_high * past_high + p->reach * p->reach));
-    c->mean = computed(distribution->location + 0.0, p);
-    c->scale = computed(distribution->scale + 0.0, p);
+    c->mean = round_to(distribution->location + 0.0, p);
+    c->scale = round_to(distribution->scale + 0.0, p);
     const double from = fma(lowest, c->scale, c->mean), to = fma(highest, c->scale, c->mean);
-    return holds(from, p) && holds(to, p) && holds(c->mean, p) && holds(c->scale, p) ? FX_OK
-                                                                                      : FX_ERROR_RANGE;
+    return can_represent(from, p) && can_represent(to, p) && can_represent(c->mean, p) &&
+                   can_represent(c->scale, p)
+               ? FX_OK
+               : FX_ERROR_RANGE;
 }
 
-static fx_status prepare_cut(const fx_distribution *distribution, const precision *p, f64_constants *c, int *kernel_distribution)
+static fx_status prepare_truncated(const fx_distribution *distribution, const precision *p,
+                                   f64_constants *c, int *kernel_index)
 {
     const int upper_is_far = distribution->exponent && distribution->low > 0;
     const int lower_is_far = distribution->exponent && distribution->low <= 0;
@@ -292,18 +303,21 @@ static fx_status prepare_cut(const fx_distribution *distribution, const precisio
     c->near_slope[0] = upper_width * step;
     c->far_base[0] = distribution->lower[1];
     c->far_slope[0] = -lower_width * step;
-    const int core = distribution->low == -distribution->high && distribution->high <= 2 && distribution->width[0] >= NARROW;
-    const double unit = core ? step : 1; /* which truncated_core leaves out, truncated puts in */
+    const int core = distribution->low == -distribution->high && distribution->high <= 2 &&
+                     distribution->width[0] >= NARROW;
+    const double unit = core ? step : 1; /* truncated multiplies by step itself */
     c->step = step;
     c->width[0] = distribution->width[0] * unit;
-    c->width[1] = ((distribution->width[0] - computed(distribution->width[0], p)) + distribution->width[1]) * unit;
+    c->width[1] =
+        ((distribution->width[0] - round_to(distribution->width[0], p)) + distribution->width[1]) * unit;
     c->middle[0] = distribution->middle[0];
-    c->middle[1] = (distribution->middle[0] - computed(distribution->middle[0], p)) + distribution->middle[1];
+    c->middle[1] =
+        (distribution->middle[0] - round_to(distribution->middle[0], p)) + distribution->middle[1];
     c->tail_below = distribution->exponent ? INFINITY : 0.045;
     c->shift = ldexp(distribution->exponent, p->is_float ? 23 : 52);
-    c->low = computed_up(distribution->low, p);
-    c->high = -computed_up(-distribution->high, p);
-    *kernel_distribution = core ? DISTRIBUTION_truncated_core : DISTRIBUTION_truncated;
+    c->low = round_up_to(distribution->low, p);
+    c->high = -round_up_to(-distribution->high, p);
+    *kernel_index = core ? DISTRIBUTION_truncated_core : DISTRIBUTION_truncated;
     return c->low <= c->high ? FX_OK : FX_ERROR_EMPTY;
 }
 
@@ -317,22 +331,23 @@ static f32_constants in_float(const f64_constants *c)
     return f;
 }
 
-fx_status distribution_prepare(const fx_distribution *distribution, fx_dtype dtype, kernel_job *job, int *kernel_distribution)
+fx_status fx__prepare_distribution(const fx_distribution *distribution, fx_dtype dtype, kernel_job *job,
+                                   int *kernel_index)
 {
     const precision *p = &PRECISIONS[dtype];
     f64_constants c;
     memset(&c, 0, sizeof c);
     fx_status status = FX_ERROR_DISTRIBUTION;
     if (distribution->kind == CONSTANT) {
-        *kernel_distribution = DISTRIBUTION_constant;
+        *kernel_index = DISTRIBUTION_constant;
         status = prepare_constant(distribution, p, &c);
     } else if (distribution->kind == UNIFORM) {
-        status = prepare_uniform(distribution, p, &c, kernel_distribution);
+        status = prepare_uniform(distribution, p, &c, kernel_index);
     } else if (distribution->kind == NORMAL || distribution->kind == TRUNCATED) {
-        *kernel_distribution = DISTRIBUTION_normal;
+        *kernel_index = DISTRIBUTION_normal;
         status = prepare_scaling(distribution, p, &c);
         if (status == FX_OK && distribution->kind == TRUNCATED)
-            status = prepare_cut(distribution, p, &c, kernel_distribution);
+            status = prepare_truncated(distribution, p, &c, kernel_index);
     }
     if (p->is_float)
         job->f32 = in_float(&c);

@@ -1,11 +1,13 @@
-/* From a distribution and a dtype to the kernel that draws it and its numbers. */
-#ifndef FASTXAVIER_LAW_H
-#define FASTXAVIER_LAW_H
+/* From a distribution and a dtype to a kernel and its constants. Called by fill.c. */
+#ifndef FASTXAVIER_DISTRIBUTION_H
+#define FASTXAVIER_DISTRIBUTION_H
 
 #include "kernels.h"
 
-/* Fill in job->f32 or job->f64 and *kernel_distribution; FX_ERROR_RANGE or FX_ERROR_EMPTY where the dtype
-   cannot hold what the distribution draws. Called in the library's floating-point environment. */
-fx_status distribution_prepare(const fx_distribution *distribution, fx_dtype dtype, kernel_job *job, int *kernel_distribution);
+/* Set job->f32 or job->f64, and *kernel_index to the kernel's row, such as DISTRIBUTION_uniform.
+   FX_ERROR_RANGE or FX_ERROR_EMPTY if the dtype cannot represent the values; FX_ERROR_DISTRIBUTION if
+   it is not a distribution. Call it between fp_enter and fp_leave. */
+fx_status fx__prepare_distribution(const fx_distribution *distribution, fx_dtype dtype, kernel_job *job,
+                                   int *kernel_index);
 
 #endif

@@ -1,5 +1,5 @@
-/* What no compiler may do to this arithmetic, refused as far as it can be seen from here: parts of
-   -ffast-math that have a macro. Included wherever a rounding is the stream's. */
+/* Refuses compiler flags that would change bits, as far as a macro reveals them: parts of -ffast-math.
+   Included wherever values of the stream, or constants for them, are computed. */
 #ifndef FASTXAVIER_EXACT_H
 #define FASTXAVIER_EXACT_H
 
@@ -10,7 +10,7 @@
 #elif defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__)
 #error "fastxavier promises the same bits everywhere: compile it without -funsafe-math-optimizations"
 #elif defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__
-#error "fastxavier meets infinities and NaN: compile it without -ffinite-math-only"
+#error "fastxavier computes with infinities and NaN: compile it without -ffinite-math-only"
 #endif
 
 #if defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD != 0

@@ -1,5 +1,5 @@
-/* Layouts and shards to runs of consecutive indices, and those to kernels. Knows no distribution, no thread
-   and no instruction set. */
+/* The public fill functions. They split a layout into tasks of tiles, tiles into runs of consecutive
+   indices, and runs into calls of kernels; parallel.c runs the tasks. */
 #include <string.h>
 
 #include "fpenv.h"
@@ -11,43 +11,45 @@
 
 enum {
     TASK_BYTES = 1 << 17, /* what a thread takes at a time */
-    TILE_BYTES = 1 << 15, /* what it draws before scattering it: fits the first-level cache */
+    TILE_BYTES = 1 << 15, /* a tile that is copied to its place: fits the first-level cache */
     TILE_COLUMN_BYTES = 1 << 8,
-    SHORT_RUN = 512, /* values: of fewer, a copy costs less than a second call of the kernel */
-    SHORT_ROW = 128, /* values: fewer are copied whole, of more only the ends */
-    ROWS_BYTES = 1 << 14, /* rows that are drawn at a time before they are copied */
-    STREAMED_ROW_BYTES = 1 << 13, /* streams of fewer begin and end too often */
+    SHORT_RUN = 512, /* values: copying fewer costs less than a second call of the kernel */
+    SHORT_ROW = 128, /* values: shorter rows are copied whole, longer ones only at their ends */
+    ROWS_BYTES = 1 << 14, /* rows that are written to a buffer before they are copied */
+    NONTEMPORAL_ROW_BYTES = 1 << 13, /* in shorter rows, nontemporal stores would not pay */
 };
 
-/* From here on what a call fills is not going to be found in a cache: past them with it. */
-static const int64_t STREAM_BYTES = INT64_C(32) << 20;
-/* The same of what is scattered, which no prefetcher foresees: past a core's own caches. */
-static const int64_t SCATTER_STREAM_BYTES = INT64_C(2) << 20;
+/* A call that fills this much uses nontemporal stores, since caches would not keep its values anyway. */
+static const int64_t NONTEMPORAL_BYTES = INT64_C(32) << 20;
+/* The same for strided copies. They pay earlier, outside a core's own caches, because prefetchers do not
+   foresee strided writes. */
+static const int64_t NONTEMPORAL_STRIDED_BYTES = INT64_C(2) << 20;
 
 static int64_t divided_up(int64_t a, int64_t b) { return a / b + (a % b != 0); }
 static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
-/* A fill in progress. The tile is rows x columns elements. Its columns are consecutive indices, which
-   run along the axes from `inner` on; its rows stand along axis `row`, which is that of neighbours in
-   memory, or, where those are the columns, the one above them (or -1: there is one row). */
+/* A fill in progress. A tile is a block of rows x columns elements. Columns have consecutive indices and
+   run along the axes from `inner` on. Rows run along axis `row`: the axis whose elements are adjacent in
+   memory or, where those are the columns, the axis before them; -1 if there is only one row. */
 typedef struct {
-    kernel *store, *stream; /* stream may be NULL */
-    size_t stream_align;
-    int scatter_far; /* past the caches */
+    kernel *store, *nontemporal; /* nontemporal may be NULL */
+    size_t nontemporal_align;
+    int nontemporal_copies; /* strided copies use nontemporal stores */
     kernel_job job;
-    uint64_t seed, stream_number;
-    uint32_t block_high; /* for which the job's schedules are prepared */
+    uint64_t seed, stream;
+    uint32_t block_high; /* the high counter word for which the job's schedules are prepared */
     size_t itemsize;
     char *data;
     layout l;
-    int row, inner, in_place; /* columns are neighbours in memory: nothing is to be scattered */
+    int row, inner;
+    int in_place; /* columns are adjacent in memory, so kernels write them directly */
     int64_t tile_rows, tile_columns; /* extents of a tile */
-    int64_t row_tiles, column_tiles; /* tiles along each, in one place of the outer axes */
+    int64_t row_tiles, column_tiles; /* tiles along each, for one position of the outer axes */
     int64_t rows, columns;
     int64_t tiles, tiles_per_task;
 } fill;
 
-#define SECOND_WORDS 0x80000000u /* bit 63 of a block's number: the words L of float64 */
+#define SECOND_WORDS 0x80000000u /* bit 63 of the block number: the words L of float64 */
 
 static void prepare_words(kernel_job *job, size_t itemsize, uint64_t seed, uint64_t stream,
                           uint32_t block_high)
@@ -59,12 +61,15 @@ static void prepare_words(kernel_job *job, size_t itemsize, uint64_t seed, uint6
 
 static void write_units(kernel *write, const kernel_job *job, int64_t first, void *dst, int64_t units)
 {
-    const kernel_rows one = {.dst = dst, .rows = 1, .units = (size_t)units, .stride = 1,
+    const kernel_rows one = {.dst = dst,
+                             .rows = 1,
+                             .units = (size_t)units,
+                             .stride = 1,
                              .block = (uint32_t)((uint64_t)first / BLOCK)};
     write(job, &one);
 }
 
-/* Up to UNIT values through a buffer: the ends of a run that are no whole unit. */
+/* Up to UNIT values by way of a buffer: an end of a run that is not a whole unit. */
 static void write_part(const fill *f, const kernel_job *job, int64_t first, int skip, int count,
                        char *dst)
 {
@@ -73,18 +78,19 @@ static void write_part(const fill *f, const kernel_job *job, int64_t first, int 
     memcpy(dst, unit + (size_t)skip * f->itemsize, (size_t)count * f->itemsize);
 }
 
-/* Values from `first`, at most to where the high counter word changes; returns how many. */
-static int64_t write_segment(const fill *f, int64_t first, int64_t count, char *dst, int streaming)
+/* Write values from `first` on, at most up to where the high counter word changes. Returns how many. */
+static int64_t write_segment(const fill *f, int64_t first, int64_t count, char *dst, int nontemporal)
 {
     const uint32_t high = (uint32_t)((uint64_t)first / BLOCK >> 32);
-    const int64_t segment = (int64_t)((UINT64_C(1) << 34) - ((uint64_t)first & ((UINT64_C(1) << 34) - 1)));
+    const int64_t segment =
+        (int64_t)((UINT64_C(1) << 34) - ((uint64_t)first & ((UINT64_C(1) << 34) - 1)));
     if (count > segment)
         count = segment;
     kernel_job other;
     const kernel_job *job = &f->job;
     if (high != f->block_high) {
         other = f->job;
-        prepare_words(&other, f->itemsize, f->seed, f->stream_number, high);
+        prepare_words(&other, f->itemsize, f->seed, f->stream, high);
         job = &other;
     }
 
@@ -96,17 +102,17 @@ static int64_t write_segment(const fill *f, int64_t first, int64_t count, char *
         return count;
     }
 
-    /* Whole units start at a block; streaming ones at an aligned address too, if some block does. */
+    /* Whole units start at a block. For nontemporal stores, one that is at an aligned address. */
     int64_t head = (BLOCK - first % BLOCK) % BLOCK;
     kernel *write = f->store;
-    if (streaming)
+    if (nontemporal)
         for (int64_t start = head; start < head + UNIT; start += BLOCK)
-            if ((uintptr_t)(dst + (size_t)start * f->itemsize) % f->stream_align == 0) {
+            if ((uintptr_t)(dst + (size_t)start * f->itemsize) % f->nontemporal_align == 0) {
                 head = start;
-                write = f->stream;
+                write = f->nontemporal;
                 break;
             }
-    if (head) /* with what its block has before it never more than a unit, nor than count */
+    if (head) /* at most a unit, including the part of the block before it, and at most count */
         write_part(f, job, first, (int)(first % BLOCK), (int)head, dst);
     int64_t done = head;
     const int64_t units = (count - done) / UNIT;
@@ -118,10 +124,10 @@ static int64_t write_segment(const fill *f, int64_t first, int64_t count, char *
     return count;
 }
 
-static void write_run(const fill *f, int64_t first, int64_t count, char *dst, int streaming)
+static void write_run(const fill *f, int64_t first, int64_t count, char *dst, int nontemporal)
 {
     while (count) {
-        const int64_t done = write_segment(f, first, count, dst, streaming);
+        const int64_t done = write_segment(f, first, count, dst, nontemporal);
         first += done;
         count -= done;
         dst += (size_t)done * f->itemsize;
@@ -129,24 +135,22 @@ static void write_run(const fill *f, int64_t first, int64_t count, char *dst, in
 }
 
 /* Rows of `count` consecutive indices each. The first begins at index `first` and at `dst`; each next
-   one `step` indices and `pitch` bytes on. */
+   row begins `step` indices and `pitch` bytes further on. */
 typedef struct {
     int64_t first, count, step, rows;
     char *dst;
     int64_t pitch;
 } rows;
 
-/* Rows that lie each in one block: those of neighbouring rows are drawn together. */
+/* Rows that each lie within one block: the blocks of many rows are computed at once. */
 static void write_blocks(const fill *f, const rows *r)
 {
     enum { MOST = ROWS_BYTES / (BLOCK * sizeof(double)) };
     const int64_t before = r->first % BLOCK, item = (int64_t)f->itemsize;
     const uint32_t stride = (uint32_t)(r->step / BLOCK);
     char blocks[ROWS_BYTES];
-    kernel_rows place = {.dst = blocks,
-                         .rows = 1,
-                         .block = (uint32_t)((uint64_t)r->first / BLOCK),
-                         .stride = stride};
+    kernel_rows place = {
+        .dst = blocks, .rows = 1, .block = (uint32_t)((uint64_t)r->first / BLOCK), .stride = stride};
     for (int64_t done = 0; done < r->rows; done += MOST) {
         const int64_t count = smaller(r->rows - done, MOST);
         place.units = (size_t)divided_up(count, UNIT_BLOCKS);
@@ -158,8 +162,8 @@ static void write_blocks(const fill *f, const rows *r)
     }
 }
 
-/* Rows that all begin at the same word of a block: whole units where they belong, others by way of
-   a buffer. */
+/* Rows that all begin at the same word of a block. The kernel writes whole units to their place, and
+   other rows to a buffer. */
 static void write_together(const fill *f, const rows *r)
 {
     const int64_t before = r->first % BLOCK, item = (int64_t)f->itemsize;
@@ -201,18 +205,19 @@ static rows part_of(const rows *r, int64_t from, int64_t count, size_t itemsize)
     return part;
 }
 
-/* All rows, together where that can be: a kernel is slow to start. */
-static void write_rows(const fill *f, const rows *r, int streaming)
+/* All rows, with as few calls of a kernel as possible, because a kernel has a long latency. */
+static void write_rows(const fill *f, const rows *r, int nontemporal)
 {
     const uint64_t block = (uint64_t)r->first / BLOCK;
     const uint64_t last = (uint64_t)(r->first + (r->rows - 1) * r->step + r->count - 1) / BLOCK;
-    streaming = streaming && f->stream && r->count * (int64_t)f->itemsize >= STREAMED_ROW_BYTES;
-    if (r->rows == 1 || streaming || block >> 32 != f->block_high || last >> 32 != f->block_high) {
+    nontemporal =
+        nontemporal && f->nontemporal && r->count * (int64_t)f->itemsize >= NONTEMPORAL_ROW_BYTES;
+    if (r->rows == 1 || nontemporal || block >> 32 != f->block_high || last >> 32 != f->block_high) {
         for (int64_t i = 0; i < r->rows; i++)
-            write_run(f, r->first + i * r->step, r->count, r->dst + i * r->pitch, streaming);
+            write_run(f, r->first + i * r->step, r->count, r->dst + i * r->pitch, nontemporal);
         return;
     }
-    if (r->step % BLOCK) { /* every BLOCK rows, one begins at the same word of its block */
+    if (r->step % BLOCK) { /* every BLOCK-th row begins at the same word of its block */
         for (int64_t i = 0; i < smaller(r->rows, BLOCK); i++) {
             const rows alike = {.first = r->first + i * r->step,
                                 .count = r->count,
@@ -220,7 +225,7 @@ static void write_rows(const fill *f, const rows *r, int streaming)
                                 .rows = divided_up(r->rows - i, BLOCK),
                                 .dst = r->dst + i * r->pitch,
                                 .pitch = r->pitch * BLOCK};
-            write_rows(f, &alike, streaming);
+            write_rows(f, &alike, nontemporal);
         }
         return;
     }
@@ -237,11 +242,10 @@ static void write_rows(const fill *f, const rows *r, int streaming)
             write_together(f, &parts[i]);
 }
 
-/* The last digit of *at in the mixed radix of the axes, which it loses. */
+/* Remove the last digit of *at, in the mixed radix of the extents, and return it. */
 static int64_t digit(int64_t *at, int64_t extent)
 {
-    /* Neither at an axis of one place nor at the first is a division needed, which costs as much as
-       some values. */
+    /* Avoid the division, which takes as long as some values, where the digit is 0 or all of *at. */
     if (extent == 1)
         return 0;
     if (*at < extent) {
@@ -254,7 +258,7 @@ static int64_t digit(int64_t *at, int64_t extent)
     return last;
 }
 
-/* Byte offset of position `at` of axes [from, to) taken together in C order. */
+/* The byte offset of position `at` in C order of axes [from, to); adds its index to *index. */
 static int64_t offset_of(const layout *l, int from, int to, int64_t at, int64_t *index)
 {
     int64_t bytes = 0;
@@ -266,9 +270,9 @@ static int64_t offset_of(const layout *l, int from, int to, int64_t at, int64_t 
     return bytes;
 }
 
-/* Spread `count` values over the inner axes, from position `at` of these on: as blocks of the last
-   two, as far as one goes. */
-static void scatter_values(const fill *f, char *dst, int64_t at, const char *src, int64_t count)
+/* Copy `count` values to the inner axes, from position `at` of these on, as blocks of the last two axes
+   that are as large as possible. */
+static void copy_values(const fill *f, char *dst, int64_t at, const char *src, int64_t count)
 {
     const layout *l = &f->l;
     const int n = l->naxes;
@@ -280,18 +284,19 @@ static void scatter_values(const fill *f, char *dst, int64_t at, const char *src
             rows = smaller(above.extent - at / last.extent % above.extent, count / columns);
         else
             columns = smaller(columns, count);
-        scatter(dst + offset_of(l, f->inner, n, at, &ignored), (pitches){above.stride, last.stride}, src,
-                columns * item, rows, columns, f->itemsize, f->scatter_far);
+        fx__copy_strided(dst + offset_of(l, f->inner, n, at, &ignored),
+                         (pitches){above.stride, last.stride}, src, columns * item, rows, columns,
+                         f->itemsize, f->nontemporal_copies);
         src += rows * columns * item;
         at += rows * columns;
         count -= rows * columns;
     }
 }
 
-/* Spread the rows of a tile, of which each is `columns` values of the inner axes from position `at`
-   on, side by side along the row axis. */
-static void scatter_rows(const fill *f, char *dst, int64_t at, const char *src, int64_t rows,
-                         int64_t columns)
+/* Copy the rows of a tile to the row axis. Each row has `columns` values of the inner axes, from
+   position `at` on. */
+static void copy_rows(const fill *f, char *dst, int64_t at, const char *src, int64_t rows,
+                      int64_t columns)
 {
     const layout *l = &f->l;
     const axis last = f->inner < l->naxes ? l->axes[l->naxes - 1] : (axis){1, 0, 0};
@@ -299,16 +304,17 @@ static void scatter_rows(const fill *f, char *dst, int64_t at, const char *src, 
     for (int64_t done = 0, part; done < columns; done += part) {
         int64_t ignored = 0;
         part = smaller(columns - done, last.extent - (at + done) % last.extent);
-        scatter(dst + offset_of(l, f->inner, l->naxes, at + done, &ignored),
-                (pitches){l->axes[f->row].stride, last.stride}, src + done * item, pitch, rows, part,
-                f->itemsize, f->scatter_far);
+        fx__copy_strided(dst + offset_of(l, f->inner, l->naxes, at + done, &ignored),
+                         (pitches){l->axes[f->row].stride, last.stride}, src + done * item, pitch, rows,
+                         part, f->itemsize, f->nontemporal_copies);
     }
 }
 
 static void fill_tile(const fill *f, int64_t tile)
 {
     const layout *l = &f->l;
-    const int64_t row = digit(&tile, f->row_tiles) * f->tile_rows; /* neighbours in memory come first */
+    const int64_t row =
+        digit(&tile, f->row_tiles) * f->tile_rows; /* rows change fastest: they are adjacent in memory */
     const int64_t column = digit(&tile, f->column_tiles) * f->tile_columns;
     const int64_t height = smaller(f->rows - row, f->tile_rows);
     const int64_t width = smaller(f->columns - column, f->tile_columns);
@@ -317,7 +323,7 @@ static void fill_tile(const fill *f, int64_t tile)
     char *dst = f->data;
     if (f->row < 0) {
         dst += offset_of(l, 0, f->inner, tile, &index);
-    } else { /* the outer axes are those before and after the row axis, up to the inner ones */
+    } else { /* the outer axes: those before the row axis, and those between it and the inner axes */
         int64_t between = 1;
         for (int i = f->row + 1; i < f->inner; i++)
             between *= l->axes[i].extent;
@@ -344,9 +350,9 @@ static void fill_tile(const fill *f, int64_t tile)
     else
         write_rows(f, &tile_rows, 0);
     if (f->row < 0)
-        scatter_values(f, dst, column, values, width);
+        copy_values(f, dst, column, values, width);
     else
-        scatter_rows(f, dst, column, values, height, width);
+        copy_rows(f, dst, column, values, height, width);
 }
 
 static int64_t bytes_of(const fill *f) { return f->l.count * (int64_t)f->itemsize; }
@@ -375,16 +381,16 @@ static void plan(fill *f)
     f->row = fastest < n - 1 ? fastest : -1;
     f->rows = f->row < 0 ? 1 : l->axes[f->row].extent;
 
-    /* The inner axes: as many of the last ones as are consecutive in the index. */
+    /* The inner axes: as many of the last axes as have consecutive indices. */
     f->inner = n;
     f->columns = 1;
     while (f->inner - 1 > f->row && l->axes[f->inner - 1].step == f->columns) {
         f->columns *= l->axes[f->inner - 1].extent;
         f->inner--;
     }
-    const int neighbours = f->row < 0 && f->inner < n && l->axes[n - 1].stride == (int64_t)f->itemsize;
+    const int adjacent = f->row < 0 && f->inner < n && l->axes[n - 1].stride == (int64_t)f->itemsize;
     f->in_place = n == 0;
-    if (neighbours && (f->inner == n - 1 || l->axes[n - 1].extent >= 8 * UNIT)) {
+    if (adjacent && (f->inner == n - 1 || l->axes[n - 1].extent >= 8 * UNIT)) {
         f->in_place = 1;
         f->inner = n - 1;
         f->columns = l->axes[n - 1].extent;
@@ -420,36 +426,36 @@ static fx_status prepare(const isa *use, const fx_array *array, const fx_distrib
         return FX_ERROR_DTYPE;
     if (options->threads < 0)
         return FX_ERROR_THREADS;
-    fx_status status = layout_of(array, &f->l);
+    fx_status status = fx__layout_of(array, &f->l);
     if (status != FX_OK)
         return status;
-    int kernel_distribution;
+    int kernel_index;
     const fp_state callers = fp_enter();
-    status = distribution_prepare(distribution, array->dtype, &f->job, &kernel_distribution);
+    status = fx__prepare_distribution(distribution, array->dtype, &f->job, &kernel_index);
     fp_leave(callers);
     if (status != FX_OK)
         return status;
     f->data = array->data;
-    f->store = use->store[kernel_distribution][array->dtype];
-    f->stream = use->stream[kernel_distribution][array->dtype];
-    f->stream_align = array->dtype == FX_FLOAT64 ? sizeof(double) : use->stream_align;
+    f->store = use->store[kernel_index][array->dtype];
+    f->nontemporal = use->nontemporal[kernel_index][array->dtype];
+    f->nontemporal_align = array->dtype == FX_FLOAT64 ? sizeof(double) : use->nontemporal_align;
     return FX_OK;
 }
 
 fx_status fx_check(const fx_array *array, const fx_distribution *distribution, const fx_options *options)
 {
     fill f;
-    return prepare(isa_chosen(), array, distribution, options ? options : &NO_OPTIONS, &f);
+    return prepare(fx__isa_chosen(), array, distribution, options ? options : &NO_OPTIONS, &f);
 }
 
-/* What is left to do once `prepare` has accepted it; `together` bytes are filled in this call. */
+/* What remains after `prepare` has accepted a fill. The call fills `together` bytes in all. */
 static void begin(fill *f, uint64_t seed, uint64_t stream, int64_t together)
 {
-    if (together < STREAM_BYTES)
-        f->stream = NULL;
-    f->scatter_far = together >= SCATTER_STREAM_BYTES;
+    if (together < NONTEMPORAL_BYTES)
+        f->nontemporal = NULL;
+    f->nontemporal_copies = together >= NONTEMPORAL_STRIDED_BYTES;
     f->seed = seed;
-    f->stream_number = stream;
+    f->stream = stream;
     f->block_high = (uint32_t)((uint64_t)f->l.first / BLOCK >> 32);
     prepare_words(&f->job, f->itemsize, seed, stream, f->block_high);
     plan(f);
@@ -457,23 +463,23 @@ static void begin(fill *f, uint64_t seed, uint64_t stream, int64_t together)
 
 static void fill_task(void *context, int64_t task) { fill_piece(context, task); }
 
-fx_status fx_fill(const fx_array *array, const fx_distribution *distribution, uint64_t seed, uint64_t stream,
-                  const fx_options *options)
+fx_status fx_fill(const fx_array *array, const fx_distribution *distribution, uint64_t seed,
+                  uint64_t stream, const fx_options *options)
 {
     fill f;
     if (!options)
         options = &NO_OPTIONS;
-    const fx_status status = prepare(isa_chosen(), array, distribution, options, &f);
+    const fx_status status = prepare(fx__isa_chosen(), array, distribution, options, &f);
     if (status != FX_OK || f.l.count == 0)
         return status;
     begin(&f, seed, stream, bytes_of(&f));
-    return parallel_run(fill_task, &f, pieces_of(&f), options);
+    return fx__parallel_run(fill_task, &f, pieces_of(&f), options);
 }
 
-/* Many fills as one sequence of pieces: request i has those from its predecessor's last_piece to
-   its own. A task is as many pieces as make TASK_BYTES on an average. */
+/* Many fills as one sequence of pieces. Request i has those from its predecessor's last_piece up to its
+   own. A task is as many pieces as have TASK_BYTES on average. */
 typedef struct {
-    const isa *use; /* throughout, whatever is forced meanwhile */
+    const isa *use; /* for the whole call, even if another thread calls fx_force_isa */
     fx_request *requests;
     int64_t count, bytes, pieces, pieces_per_task;
 } fills;
@@ -483,7 +489,7 @@ static int64_t first_piece(const fills *all, int64_t request)
     return request ? all->requests[request - 1].last_piece : 0;
 }
 
-/* The request that has this piece. */
+/* The request to which this piece belongs. */
 static int64_t request_of(const fills *all, int64_t piece)
 {
     int64_t before = -1, at = all->count - 1;
@@ -508,7 +514,8 @@ static void fill_pieces(void *context, int64_t task)
         if (piece == last)
             continue;
         fill f;
-        prepare(all->use, r->array, r->distribution, &NO_OPTIONS, &f); /* which has been accepted before */
+        prepare(all->use, r->array, r->distribution, &NO_OPTIONS,
+                &f); /* cannot fail: it was accepted before */
         begin(&f, r->seed, r->stream, all->bytes);
         for (; piece < last; piece++)
             fill_piece(&f, piece - first);
@@ -517,12 +524,13 @@ static void fill_pieces(void *context, int64_t task)
 
 fx_status fx_fill_all(fx_request *requests, int64_t count, const fx_options *options, int64_t *failed)
 {
-    fills all = {.use = isa_chosen(), .requests = requests, .count = count};
+    fills all = {.use = fx__isa_chosen(), .requests = requests, .count = count};
     if (!options)
         options = &NO_OPTIONS;
     for (int64_t i = 0; i < count; i++) {
         fill f;
-        const fx_status status = prepare(all.use, requests[i].array, requests[i].distribution, options, &f);
+        const fx_status status =
+            prepare(all.use, requests[i].array, requests[i].distribution, options, &f);
         if (status != FX_OK) {
             if (failed)
                 *failed = i;
@@ -539,11 +547,12 @@ fx_status fx_fill_all(fx_request *requests, int64_t count, const fx_options *opt
         return FX_OK;
     const int64_t fit = TASK_BYTES / divided_up(all.bytes, all.pieces);
     all.pieces_per_task = fit > 1 ? fit : 1;
-    return parallel_run(fill_pieces, &all, divided_up(all.pieces, all.pieces_per_task), options);
+    return fx__parallel_run(fill_pieces, &all, divided_up(all.pieces, all.pieces_per_task), options);
 }
 
-fx_status fx_fill_run(void *data, fx_dtype dtype, int64_t first, int64_t count, const fx_distribution *distribution,
-                      uint64_t seed, uint64_t stream, const fx_options *options)
+fx_status fx_fill_run(void *data, fx_dtype dtype, int64_t first, int64_t count,
+                      const fx_distribution *distribution, uint64_t seed, uint64_t stream,
+                      const fx_options *options)
 {
     const int64_t whole = FX_MAX_INDEX;
     const fx_array array = {.data = data,

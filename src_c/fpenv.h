@@ -1,5 +1,6 @@
-/* The floating-point environment: round to nearest, nothing flushed to zero, nothing trapped, for
-   as long as values are computed; then the caller's own back, sticky flags included. */
+/* The floating-point environment. fp_enter sets round to nearest without flush-to-zero and traps, and
+   fp_leave restores the caller's own, sticky flags included. Used by parallel.c and fill.c around the
+   computation of values, by distribution.c around that of constants, and by the Python binding. */
 #ifndef FASTXAVIER_FPENV_H
 #define FASTXAVIER_FPENV_H
 

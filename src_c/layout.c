@@ -1,15 +1,15 @@
-/* Arrays to axes: checks, index arithmetic, merging, overlap. Knows no value and no thread. */
+/* From an array to its layout: checks shapes, offsets and overlap, and merges axes. Called by fill.c. */
 #include "layout.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-/* The bytes that an array may span: offsets within it, and sums of two of them, stay in int64_t. */
+/* The most bytes that an array may span, so that the sum of two offsets within it fits in int64_t. */
 static const double MOST_BYTES = 0x1p61;
 
 static int64_t magnitude(int64_t x) { return x < 0 ? -x : x; }
 
-/* Axes that continue each other in memory and in the index become one. */
+/* Combine axes that continue each other both in memory and in the index. */
 static void merge(layout *l)
 {
     int kept = 0;
@@ -34,31 +34,31 @@ static int by_stride(const void *a, const void *b)
 
 enum { SEARCH_LIMIT = 100000 };
 
-/* Two elements share memory when some differences d of their positions, not all zero and
-   |d| < extent, have |sum d * stride| < itemsize. `axes` stand by rising stride, reach[i] is what
-   the first i of them can still add, so each axis is left with few d to try. An array that needs
-   more trials than the limit is taken to overlap. */
+/* Two elements share memory if the differences d of their positions, not all zero and |d| < extent,
+   have |sum d * stride| < itemsize. `axes` are sorted by rising stride, and reach[i] is the most that
+   the first i of them can still add, so few d remain to be tried for each axis. An array that needs
+   more trials than the limit is assumed to overlap. */
 static int overlaps(const axis axes[], const int64_t reach[], int i, int64_t sum, int all_zero,
                     int64_t itemsize, int *trials)
 {
     if (++*trials > SEARCH_LIMIT)
         return 1;
     if (i == 0)
-        return !all_zero; /* the room left for the first axis was less than an item */
+        return !all_zero; /* what remained for the first axis was less than an item */
     const int64_t stride = magnitude(axes[i - 1].stride), most = axes[i - 1].extent - 1;
-    const int64_t room = reach[i - 1] + itemsize - 1;
+    const int64_t limit = reach[i - 1] + itemsize - 1;
     int64_t from = -most, to = most;
     if (stride) {
-        /* |sum + d * stride| <= room */
-        const int64_t low = (-room - sum) / stride - 1, high = (room - sum) / stride + 1;
+        /* |sum + d * stride| <= limit */
+        const int64_t low = (-limit - sum) / stride - 1, high = (limit - sum) / stride + 1;
         from = from > low ? from : low;
         to = to < high ? to : high;
     }
     if (all_zero)
-        from = 0; /* of d and -d one is enough */
+        from = 0; /* either of d and -d is enough */
     for (int64_t d = from; d <= to; d++) {
         const int64_t next = sum + d * stride;
-        if (magnitude(next) <= room &&
+        if (magnitude(next) <= limit &&
             overlaps(axes, reach, i - 1, next, all_zero && d == 0, itemsize, trials))
             return 1;
     }
@@ -85,7 +85,7 @@ static int shares_memory_with_itself(const layout *l, int64_t itemsize)
     return !nested && overlaps(sorted, reach, l->naxes, 0, 1, itemsize, &trials);
 }
 
-fx_status layout_of(const fx_array *array, layout *l)
+fx_status fx__layout_of(const fx_array *array, layout *l)
 {
     const int n = array->ndim;
     if (n < 0 || n > FX_MAX_DIMS)
@@ -116,7 +116,7 @@ fx_status layout_of(const fx_array *array, layout *l)
         total *= global[i];
         l->first += start * step;
         step *= global[i];
-        if (!array->strides) /* else no bound on the bytes has been asked of it */
+        if (!array->strides) /* otherwise it could overflow, since only span was checked */
             stride *= extent;
         l->count *= extent;
     }

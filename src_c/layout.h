@@ -1,4 +1,5 @@
-/* What an array's shape, strides and place in its global tensor mean for a fill. */
+/* The layout of an array and its place in the global tensor, as few axes as possible. Made by layout.c
+   for fill.c. */
 #ifndef FASTXAVIER_LAYOUT_H
 #define FASTXAVIER_LAYOUT_H
 
@@ -9,15 +10,15 @@ typedef struct {
     int64_t extent, stride, step;
 } axis;
 
-/* The array as few axes as tell it, none of extent 1, in the order of the index. */
+/* An array as the fewest axes that describe it, none of extent 1, in the order of the index. */
 typedef struct {
     int naxes;
     axis axes[FX_MAX_DIMS];
-    int64_t count; /* elements, 0 if there is nothing to do */
+    int64_t count; /* elements; 0 if there is nothing to do */
     int64_t first; /* index of element (0, 0, ...) */
 } layout;
 
 /* FX_ERROR_SHAPE, FX_ERROR_SHARD or FX_ERROR_OVERLAP. */
-fx_status layout_of(const fx_array *array, layout *result);
+fx_status fx__layout_of(const fx_array *array, layout *result);
 
 #endif

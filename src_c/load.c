@@ -1,4 +1,5 @@
-/* How busy the machine is: /proc on Linux; elsewhere all cores are taken to be idle. */
+/* How busy the machine is, from /proc on Linux; elsewhere all cores are assumed to be idle. Called by
+   parallel.c. */
 #if defined(__linux__)
 #define _GNU_SOURCE /* sched_getaffinity */
 #endif
@@ -13,7 +14,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-long load_thread(void) { return syscall(SYS_gettid); }
+long fx__load_thread(void) { return syscall(SYS_gettid); }
 
 static int read_file(const char *path, char *text, size_t size)
 {
@@ -40,17 +41,17 @@ static int running(const load_team *ours)
 
 static int smaller(int a, int b) { return a < b ? a : b; }
 
-/* The kernel's count of running threads, the calling one among them, stands in /proc/loadavg. */
-int load_idle_cpus(int most, const load_team *ours)
+/* /proc/loadavg has the number of running threads, including the calling one. */
+int fx__load_idle_cpus(int most, const load_team *ours)
 {
     char text[128];
     int all;
-    /* Untaken by tests, perhaps: it takes a system without /proc. */
+    /* Untaken by tests, perhaps: needs a system without /proc. */
     if (!read_file("/proc/loadavg", text, sizeof text) || sscanf(text, "%*s %*s %*s %d/", &all) != 1)
         return most;
     cpu_set_t set;
     const int cpus = (int)sysconf(_SC_NPROCESSORS_ONLN);
-    /* Untaken by tests, perhaps: it takes more than 1024 processors. */
+    /* Untaken by tests, perhaps: needs more than 1024 processors. */
     const int mine = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : cpus;
     int idle = cpus - all + 1;
     if (idle < smaller(most, mine))
@@ -60,9 +61,9 @@ int load_idle_cpus(int most, const load_team *ours)
 
 #else
 
-long load_thread(void) { return 0; }
+long fx__load_thread(void) { return 0; }
 
-int load_idle_cpus(int most, const load_team *ours)
+int fx__load_idle_cpus(int most, const load_team *ours)
 {
     (void)ours;
     return most;

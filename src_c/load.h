@@ -1,20 +1,20 @@
-/* How busy the machine is with what others do. */
+/* How busy the machine is with other work: parallel.c asks before it starts threads for a small fill. */
 #ifndef FASTXAVIER_LOAD_H
 #define FASTXAVIER_LOAD_H
 
 enum { LOAD_TEAM = 64 };
 
-/* Threads of ours that may still spin after their work: not others' load. */
+/* Our own threads, which may still spin after their work and must not be counted as load. */
 typedef struct {
     int count;
     long threads[LOAD_TEAM];
 } load_team;
 
-/* What names the calling thread in a load_team. */
-long load_thread(void);
+/* The calling thread as an entry of a load_team. */
+long fx__load_thread(void);
 
-/* Cores that nobody else runs on, the calling thread's own counted in, at most `most`: also where
-   the system does not tell. */
-int load_idle_cpus(int most, const load_team *ours);
+/* The number of cores on which nobody else runs, including the calling thread's own, but at most
+   `most`. `most` where the system does not tell. */
+int fx__load_idle_cpus(int most, const load_team *ours);
 
 #endif

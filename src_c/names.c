@@ -1,4 +1,4 @@
-/* What statuses and dtypes are called and how large they are. */
+/* Messages of statuses and sizes of dtypes: fx_message and fx_itemsize. */
 #include "kernels.h"
 
 size_t fx_itemsize(fx_dtype dtype)
@@ -19,9 +19,9 @@ const char *fx_message(fx_status status)
     case FX_OK:
         return "no error";
     case FX_INTERRUPTED:
-        return "stopped half-way, as asked";
+        return "stopped by poll before it was done";
     case FX_ERROR_ISA:
-        return "the instruction set asked for is unknown or does not run on this machine";
+        return "the requested implementation is unknown or does not run on this machine";
     case FX_ERROR_DTYPE:
         return "not one of the dtypes float32, float64, float16, bfloat16";
     case FX_ERROR_SHAPE:
@@ -33,15 +33,15 @@ const char *fx_message(fx_status status)
     case FX_ERROR_NOT_FINITE:
         return "a parameter of the distribution is NaN or infinite";
     case FX_ERROR_ORDER:
-        return "low lies above high, or a standard deviation is negative";
+        return "low is above high, or a standard deviation is negative";
     case FX_ERROR_EMPTY:
-        return "the truncation interval holds nothing that can be drawn";
+        return "the truncation interval is empty, too narrow or too far from the mean to draw from";
     case FX_ERROR_RANGE:
-        return "the distribution reaches values that the dtype cannot hold";
+        return "the distribution reaches values that the dtype cannot represent";
     case FX_ERROR_THREADS:
-        return "fewer than one thread";
+        return "the number of threads is negative";
     case FX_ERROR_DISTRIBUTION:
-        return "not a distribution made by the functions that make distributions, or not a normal one";
+        return "not a distribution made by one of the fx_ functions, or not a normal one";
     }
-    return "not a status of fastxavier";
+    return "not an fx_status";
 }

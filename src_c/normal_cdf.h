@@ -1,24 +1,25 @@
-/* The normal distribution's tails to some 90 bits, for the constants of a truncated normal. */
+/* The normal distribution's tails to about 90 bits, and the double-double arithmetic they need.
+   distribution.c computes the constants of truncated normals with them. */
 #ifndef FASTXAVIER_NORMAL_CDF_H
 #define FASTXAVIER_NORMAL_CDF_H
 
-/* A number as an unevaluated sum: high is it rounded, low the rest. */
+/* A number as the sum high + low, where high is that sum rounded. */
 typedef struct {
     double high, low;
-} wide;
+} double_double;
 
-wide wide_from(double x);
-wide wide_add(wide a, wide b);
-wide wide_sub(wide a, wide b);
-wide wide_mul(wide a, wide b);
-wide wide_div(wide a, wide b);
-wide wide_scale(wide a, int exponent); /* times 2^exponent */
+double_double fx__dd_from(double x);
+double_double fx__dd_add(double_double a, double_double b);
+double_double fx__dd_sub(double_double a, double_double b);
+double_double fx__dd_mul(double_double a, double_double b);
+double_double fx__dd_div(double_double a, double_double b);
+double_double fx__dd_scale(double_double a, int exponent); /* times 2^exponent */
 
-/* The density at x >= 0, and the upper tail there, both times 2^exponent. x may be infinite. */
-wide normal_density(double x, int exponent);
-wide normal_tail(double x, int exponent);
+/* The density at x >= 0, and the probability above x, both times 2^exponent. x may be infinite. */
+double_double fx__normal_density(double x, int exponent);
+double_double fx__normal_tail(double x, int exponent);
 
-/* cdf(x) - 1/2, relatively accurate next to zero, odd in x. */
-wide normal_half(double x);
+/* cdf(x) - 1/2, with a small relative error even near zero; odd in x. */
+double_double fx__normal_half(double x);
 
 #endif

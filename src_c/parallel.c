@@ -1,4 +1,5 @@
-/* Threads: the only file that knows OpenMP, fork and the clock. It knows no array and no distribution. */
+/* Runs fill.c's tasks on threads, and decides how many. The only file that uses OpenMP, fork handlers
+   and the clock. */
 #include "parallel.h"
 
 #include <stdatomic.h>
@@ -15,16 +16,16 @@
 #define HAVE_PTHREADS 1
 #endif
 
-/* A parallel region costs its threads' waking, some 50 microseconds, and where another process
-   holds a core also the wait for the thread that core owes us, some 4 to 8 milliseconds, since a
-   region ends when all its threads have come. So less work than WORTH_WAKING stays on one thread,
-   and less than WORTH_WAITING as well while no core is idle. Seconds, of one thread's work. */
+/* Waking the threads of a parallel region takes about 50 microseconds. Where another process occupies a
+   core, the region also waits 4 to 8 milliseconds for the thread that is scheduled there, since it ends
+   when all of its threads have arrived. So work below WORTH_WAKING stays on one thread, and so does work
+   below WORTH_WAITING while no core is idle. In seconds of one thread's work. */
 static const double WORTH_WAKING = 100e-6;
 static const double WORTH_WAITING = 30e-3;
 
 enum { LARGEST_TEAM = 257 };
 
-/* How often the caller may ask us to stop, and how often we look again for idle cores. */
+/* How often poll is called, and how often we look again for idle cores. */
 static const double POLL_INTERVAL = 20e-3;
 static const double LOOK_INTERVAL = 2e-3;
 
@@ -39,8 +40,9 @@ static double seconds(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* The tasks that a thread takes first: neighbours, so that what it wrote last time lies in its own
-   core's cache, and pages of fresh memory are its alone. Each share has a cache line to itself. */
+/* The tasks that one thread takes first. They are neighbours, so that what the thread wrote in the last
+   call is in its own core's cache, and so that it shares few pages of fresh memory with others. Each
+   share has its own cache line. */
 typedef struct {
     _Alignas(64) _Atomic int64_t next;
     int64_t end;
@@ -51,14 +53,15 @@ typedef struct {
     void *context;
     int64_t count;
     const fx_options *options;
-    share *shares; /* one for each of the team */
+    share *shares; /* one for each thread of the team */
     int team;
     atomic_int stopped;
-    double next_poll; /* the calling thread's alone */
+    double next_poll; /* used only by the calling thread */
 } work;
 
-/* Run a task of thread `number`'s own share or, when that is done, of another's. */
-static int take(work *w, int number)
+/* Run one task of thread `number`'s own share or, when that is empty, of another share. Whether there
+   was one. */
+static int run_one(work *w, int number)
 {
     if (atomic_load_explicit(&w->stopped, memory_order_relaxed))
         return 0;
@@ -67,7 +70,7 @@ static int take(work *w, int number)
         if (atomic_load_explicit(&s->next, memory_order_relaxed) >= s->end)
             continue;
         const int64_t task = atomic_fetch_add_explicit(&s->next, 1, memory_order_relaxed);
-        /* Untaken by tests, perhaps: it takes two threads that meet at the last task of a share. */
+        /* Untaken by tests, perhaps: needs two threads that ask for the last task of a share at once. */
         if (task < s->end) {
             w->task(w->context, task);
             return 1;
@@ -76,7 +79,7 @@ static int take(work *w, int number)
     return 0;
 }
 
-/* The part of all tasks that has been taken. */
+/* The fraction of all tasks that has been started. */
 static double done(const work *w)
 {
     int64_t left = 0;
@@ -87,7 +90,7 @@ static double done(const work *w)
     return 1 - (double)left / (double)w->count;
 }
 
-/* The caller's own code runs in the caller's own floating-point environment. */
+/* Call the caller's poll, in the caller's own floating-point environment. */
 static void poll_caller(work *w, double now, fp_state callers)
 {
     if (!w->options->poll || now < w->next_poll)
@@ -101,15 +104,16 @@ static void poll_caller(work *w, double now, fp_state callers)
     w->next_poll = seconds() + POLL_INTERVAL;
 }
 
-/* libgomp keeps a pool of threads for each thread that calls: this is the calling one's. */
-static _Thread_local load_team last_mates;
+/* libgomp keeps a pool of threads for each calling thread; these are the threads of this one's pool. */
+static _Thread_local load_team last_team;
 
 #ifdef _OPENMP
 
 #if HAVE_PTHREADS
 
-/* libgomp's threads, ours or another library's, do not survive a fork, and the next region would
-   wait for them for ever: a child process fills on one thread. Watched for from loading on. */
+/* libgomp's threads, whether ours or another library's, do not survive a fork, and the next region would
+   wait for them forever. So a child process fills on one thread; the fork handler is installed when the
+   library is loaded. */
 static atomic_int forked;
 static void mark_forked(void) { atomic_store(&forked, 1); }
 __attribute__((constructor)) static void watch_forks(void) { pthread_atfork(NULL, NULL, mark_forked); }
@@ -129,9 +133,9 @@ static void *wait_at_gate(void *argument)
     return NULL;
 }
 
-/* How large a team can be. libgomp ends the process when it cannot create a thread, so its pool
-   may grow only once as many have been created here; twice as many, because the system may still
-   count ours for a moment after they have ended. */
+/* How large a team can be. libgomp ends the process when it cannot create a thread, so before its pool
+   grows we create threads ourselves: twice as many, because the system may still count ours for a moment
+   after they have ended. */
 static int creatable(int team)
 {
     trial t;
@@ -148,8 +152,8 @@ static int creatable(int team)
     return 1 + created / 2;
 }
 
-/* One caller's pool grows at a time: two trials could both succeed where one pool finds room. Held
-   from the trial to the start of the region, by when its threads are there. */
+/* Only one pool grows at a time, because two trials could both succeed where there are threads for one
+   pool only. Held from the trial until the region has started, when its threads exist. */
 static pthread_mutex_t growth = PTHREAD_MUTEX_INITIALIZER;
 static _Thread_local int growing = 0;
 
@@ -162,14 +166,14 @@ static void end_growth(void)
 
 static int grown_team(int team)
 {
-    static _Thread_local int last_team = 1;
-    if (team > last_team) {
+    static _Thread_local int last_size = 1;
+    if (team > last_size) {
         pthread_mutex_lock(&growth);
         growing = 1;
         team = creatable(team);
     }
     if (team > 1)
-        last_team = team;
+        last_size = team;
     else
         end_growth();
     return team;
@@ -183,8 +187,8 @@ static void end_growth(void) {}
 
 static void run_team(work *w, int team, fp_state callers)
 {
-    load_team *const mates = &last_mates;
-    mates->count = team - 1 < LOAD_TEAM ? team - 1 : LOAD_TEAM;
+    load_team *const others = &last_team;
+    others->count = team - 1 < LOAD_TEAM ? team - 1 : LOAD_TEAM;
 #pragma omp parallel num_threads(team)
     {
         const int number = omp_get_thread_num();
@@ -192,8 +196,8 @@ static void run_team(work *w, int team, fp_state callers)
             end_growth();
         const fp_state workers = fp_enter();
         if (number > 0 && number <= LOAD_TEAM)
-            mates->threads[number - 1] = load_thread();
-        while (take(w, number))
+            others->threads[number - 1] = fx__load_thread();
+        while (run_one(w, number))
             if (number == 0)
                 poll_caller(w, seconds(), callers);
         fp_leave(workers);
@@ -213,21 +217,21 @@ int fx_openmp(void) { return 0; }
 
 #endif
 
-/* One task after the other, until nothing is left or the rest is seen to be worth up to `most`
-   threads. Returns how many. */
-static int run_alone(work *w, int most, fp_state callers)
+/* Run one task after the other until none is left or the rest is worth more threads, at most `most`.
+   Returns how many threads. */
+static int run_on_one_thread(work *w, int most, fp_state callers)
 {
     const share *const all = w->shares;
     const double start = seconds();
     double next_look = start;
-    while (take(w, 0)) {
+    while (run_one(w, 0)) {
         const double now = seconds();
         poll_caller(w, now, callers);
         const int64_t next = all->next;
         const double rest = (now - start) / (double)next * (double)(all->end - next);
         if (most == 1 || rest < WORTH_WAKING || now < next_look)
             continue;
-        const int idle = rest < WORTH_WAITING ? load_idle_cpus(most, &last_mates) : most;
+        const int idle = rest < WORTH_WAITING ? fx__load_idle_cpus(most, &last_team) : most;
         if (idle > 1)
             return idle;
         next_look = seconds() + LOOK_INTERVAL;
@@ -235,7 +239,7 @@ static int run_alone(work *w, int most, fp_state callers)
     return 1;
 }
 
-/* Split what is left evenly among the team. */
+/* Divide tasks [from, to) evenly among the team. */
 static void share_out(work *w, int64_t from, int64_t to, share *shares, int team)
 {
     for (int i = 0; i < team; i++) {
@@ -248,7 +252,7 @@ static void share_out(work *w, int64_t from, int64_t to, share *shares, int team
     w->team = team;
 }
 
-fx_status parallel_run(parallel_task *task, void *context, int64_t count, const fx_options *options)
+fx_status fx__parallel_run(parallel_task *task, void *context, int64_t count, const fx_options *options)
 {
     share all, shares[LARGEST_TEAM];
     work w = {.task = task, .context = context, .count = count, .options = options};
@@ -258,7 +262,7 @@ fx_status parallel_run(parallel_task *task, void *context, int64_t count, const 
         w.next_poll = seconds() + POLL_INTERVAL;
     int team = 1;
     if (count > 1 && options->threads != 1 && may_use_threads())
-        team = options->threads ? options->threads : run_alone(&w, fx_threads(), callers);
+        team = options->threads ? options->threads : run_on_one_thread(&w, fx_threads(), callers);
     const int64_t rest = count - all.next;
     if (team > rest)
         team = (int)rest;
@@ -268,7 +272,7 @@ fx_status parallel_run(parallel_task *task, void *context, int64_t count, const 
         share_out(&w, all.next, count, shares, team);
         run_team(&w, team, callers);
     } else {
-        run_alone(&w, 1, callers);
+        run_on_one_thread(&w, 1, callers);
     }
     fp_leave(callers);
     return atomic_load(&w.stopped) ? FX_INTERRUPTED : FX_OK;

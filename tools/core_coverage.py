@@ -16,8 +16,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
-HERE = Path(__file__).parent
-ROOT = HERE.parent
+ROOT = Path(__file__).parent.parent
 BUILD = ROOT / "build" / "coverage"
 INCLUDE = f"-I{ROOT / 'src_c'}"
 COUNTED = [
@@ -33,7 +32,7 @@ COUNTED = [
 # Not counted: with counters, GCC would have a fork's child forget what led to it. It writes the
 # core's counters itself.
 TESTS = ["-O2", "-fopenmp", "-DGCOV", INCLUDE]
-KNOWN = [ROOT / "tests" / "data" / "philox4x32_10.txt", HERE / "data" / "golden.txt"]
+KNOWN = [ROOT / "tests" / "data" / "philox4x32_10.txt", ROOT / "tests" / "data" / "golden.txt"]
 
 # One line, above a line of src_c/, for its branches and for lines indented under it that never run;
 # in a header it may be for one source that includes it. "Perhaps": the machine or chance decides.
@@ -62,7 +61,7 @@ def build_and_run():
     for stale in BUILD.glob("*.gc*"):
         stale.unlink()
     flags = dict.fromkeys(sorted((ROOT / "src_c").rglob("*.c")), COUNTED)
-    flags[ROOT / "tests" / "c" / "check.c"] = TESTS
+    flags |= {ROOT / "tests" / "c" / f"{name}.c": TESTS for name in ("check", "layouts", "threads")}
     for source, how in flags.items():
         command = ["gcc", *how, "-c", source, "-o", f"{source.stem}.o"]
         subprocess.run(command, cwd=BUILD, check=True)

@@ -1,5 +1,5 @@
-/* How long a clock cycle takes now: a chain of dependent additions, one a cycle. What is divided by
-   it does not depend on what frequency the machine was allowed to run at. */
+/* The time and the current length of a clock cycle, from a chain of dependent additions, which take one
+   cycle each. Times divided by it do not depend on the frequency. Included by cycles.c. */
 #include <stdint.h>
 #include <time.h>
 
@@ -8,7 +8,7 @@
 #elif defined(__aarch64__)
 #define ADD "add %0, %0, #1\n\t"
 #else
-#error "no chain of additions is written for this machine"
+#error "cycle.inc.h supports x86-64 and AArch64"
 #endif
 
 double seconds(void);

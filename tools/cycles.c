@@ -1,5 +1,5 @@
-/* Bytes per cycle of every kernel that runs here, one thread, the destination in the second-level
-   cache. A cycle is measured beside each run. */
+/* Prints bytes per cycle of every kernel that runs here: one thread, destination in the second-level cache.
+   The length of a cycle is measured before and after each run. Run by make cycles. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +35,8 @@ int main(void)
                 for (int run = 0; run < RUNS; run++) {
                     const double before = seconds_per_cycle(), start = seconds();
                     for (int k = 0; k < REPEATS; k++)
-                        fx_fill_run(data, (fx_dtype)dtype, 0, count, &distributions[distribution], 7, 3, &one);
+                        fx_fill_run(data, (fx_dtype)dtype, 0, count, &distributions[distribution], 7, 3,
+                                    &one);
                     const double taken = (seconds() - start) / REPEATS, after = seconds_per_cycle();
                     const double cycles = taken / (before < after ? before : after);
                     least = cycles < least ? cycles : least;

@@ -1,6 +1,6 @@
-/* What instructions.py has callgrind count: every distribution and dtype, by the instruction set that is
-   named, one thread. Each fill leaves a profile under its name; the first of all, uncounted, is
-   where the library chooses its kernels. */
+/* Fills that instructions.py counts with callgrind: every distribution and dtype, with the named
+   implementation and one thread. Each fill writes a profile with its name. The first fill, in which the
+   library chooses its kernels, is not counted. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <valgrind/callgrind.h>
@@ -27,7 +27,8 @@ int main(int argc, char **argv)
     for (int distribution = 0; distribution < 4; distribution++)
         for (int dtype = FX_FLOAT32; dtype <= FX_BFLOAT16; dtype++) {
             char name[80];
-            snprintf(name, sizeof name, "%s %s %s %d", argv[1], DISTRIBUTIONS[distribution], DTYPES[dtype], COUNT);
+            snprintf(name, sizeof name, "%s %s %s %d", argv[1], DISTRIBUTIONS[distribution],
+                     DTYPES[dtype], COUNT);
             CALLGRIND_ZERO_STATS;
             fx_fill_run(data, (fx_dtype)dtype, 0, COUNT, &distributions[distribution], 7, 3, &one);
             CALLGRIND_DUMP_STATS_AT(name);

@@ -1,9 +1,10 @@
 """Instructions per value of the kernels that callgrind can run, beside tools/instructions.txt.
 
-    python tools/instructions.py            # exits with 1 where one is 2 % off the table
-    python tools/instructions.py --update   # writes the table
+    python tools/instructions.py build/instructions            # fails if one is 2 % off the table
+    python tools/instructions.py build/instructions --update   # writes the table
 
-Counts hang on the compiler and on nothing else: another one than the table's is not compared.
+make builds the program. Counts depend on the compiler and on nothing else: those of another
+compiler than the table's are shown and not compared.
 """
 
 import argparse
@@ -16,28 +17,23 @@ import sys
 import tempfile
 from pathlib import Path
 
-HERE = Path(__file__).parent
-CORE = HERE.parent / "src_c"
-TABLE = HERE / "instructions.txt"
-ISAS = ("avx2", "scalar")  # valgrind knows no AVX-512
+TABLE = Path(__file__).parent / "instructions.txt"
+ISAS = ("avx2", "scalar")  # valgrind does not run AVX-512
 TOLERANCE = 0.02
-FLAGS = ["-O3", "-ffp-contract=off", "-fopenmp", f"-I{CORE}"]
 PART = re.compile(r"Client Request: (\w+ \w+ \w+) (\d+)\n.*?^summary: (\d+)$", re.DOTALL | re.M)
 
 
-def compiler(cc):
-    """Its name and version, however it was called."""
-    said = subprocess.check_output([cc, "--version"], text=True).splitlines()[0]
-    return re.sub(r"^\S*cc\b", "gcc", said)
+def compiler():
+    """The name and version of the C compiler that make uses, however it is called."""
+    command = [os.environ.get("CC", "cc"), "--version"]
+    first_line = subprocess.check_output(command, text=True).splitlines()[0]
+    return re.sub(r"^\S*cc\b", "gcc", first_line)
 
 
-def counted(cc):
+def counted(program):
     """Kernel to instructions per value."""
     found = {}
     with tempfile.TemporaryDirectory() as folder:
-        program = Path(folder, "instructions")
-        sources = [HERE / "instructions.c", *sorted(CORE.rglob("*.c"))]
-        subprocess.run([cc, *FLAGS, *map(str, sources), "-lm", "-o", program], check=True)
         for isa in ISAS:
             out = Path(folder, isa)
             callgrind = ["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={out}"]
@@ -56,10 +52,10 @@ def read():
     return head.removeprefix("# "), {kernel.strip(): float(count) for kernel, _, count in rows}
 
 
-def write(cc, counts):
-    """Make the table anew."""
+def write(counts):
+    """Write the table."""
     rows = [f"{kernel:30} {count:8.2f}" for kernel, count in counts.items()]
-    TABLE.write_text("\n".join([f"# {compiler(cc)}", *rows]) + "\n")
+    TABLE.write_text("\n".join([f"# {compiler()}", *rows]) + "\n")
 
 
 def strayed(counts, table, tolerance=TOLERANCE):
@@ -77,22 +73,22 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("program", help="the compiled tools/instructions.c")
     parser.add_argument("--update", action="store_true", help="write the table")
     options = parser.parse_args()
-    cc = os.environ.get("CC", "cc")
     if platform.machine() != "x86_64" or not shutil.which("valgrind"):
         parser.error("this needs valgrind, with its headers, on an x86-64 machine")
-    counts = counted(cc)
+    counts = counted(Path(options.program).absolute())
     if options.update:
-        write(cc, counts)
+        write(counts)
     made_by, table = read()
     off = strayed(counts, table)
     print(f"{'instructions per value':30} {'now':>8} {'table':>8}")
     for kernel in counts | table:
         now, then = counts.get(kernel, float("nan")), table.get(kernel, float("nan"))
         print(f"{kernel:30} {now:8.2f} {then:8.2f}{'  OFF' if kernel in off else ''}")
-    if made_by != compiler(cc):
-        print(f"not compared: the table is of {made_by}, and this is {compiler(cc)}")
+    if made_by != compiler():
+        print(f"not compared: the table was made with {made_by}, and this is {compiler()}")
         return 0
     print(f"{len(off)} are more than {TOLERANCE:.0%} off")
     return 1 if off else 0

@@ -17,12 +17,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-HERE = Path(__file__).parent
-ROOT = HERE.parent
+ROOT = Path(__file__).parent.parent
 BUILD = ROOT / "build" / "sanitize"
 CORE = sorted((ROOT / "src_c").rglob("*.c"))
 FLAGS = ["-O1", "-g1", "-ffp-contract=off", "-fopenmp", f"-I{ROOT / 'src_c'}"]
-KNOWN = [ROOT / "tests" / "data" / "philox4x32_10.txt", HERE / "data" / "golden.txt"]
+KNOWN = [ROOT / "tests" / "data" / "philox4x32_10.txt", ROOT / "tests" / "data" / "golden.txt"]
 LLVM = "19"
 CLANG = f"clang-{LLVM}"
 ADDRESS = ["-fPIC", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
@@ -88,13 +87,13 @@ def objects(folder, compiler, *flags):
 
 
 def built(folder, compiler, *flags):
-    """The C tests and the planted faults, over such a build."""
+    """The C tests and the planted faults, linked with such a build."""
     core = objects(folder, compiler, *flags)
-    programs = [BUILD / folder / name for name in ("check", "faults")]
-    for program in programs:
-        source = ROOT / "tests" / "c" / f"{program.name}.c"
-        run([compiler, *FLAGS, *flags, source, *core, "-lm", "-o", program])
-    return programs
+    programs = {"check": ("check", "layouts", "threads"), "faults": ("faults",)}
+    for program, names in programs.items():
+        sources = [ROOT / "tests" / "c" / f"{name}.c" for name in names]
+        run([compiler, *FLAGS, *flags, *sources, *core, "-lm", "-o", BUILD / folder / program])
+    return [BUILD / folder / program for program in programs]
 
 
 def address():

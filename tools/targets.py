@@ -1,4 +1,4 @@
-"""Build tests/c/check.c for many machines, or with many compilers, and run it where that can be:
+"""Build the C tests for many machines, or with many compilers, and run it where that can be:
 python tools/targets.py emulate | compilers [--skip-missing]
 
 Prints a line for each target and exits with 1 unless all came out as its row here says. A target
@@ -17,7 +17,8 @@ import sys
 
 BUILD = pathlib.Path("build/targets").absolute()
 KNOWN = ["tests/data/philox4x32_10.txt", "tests/data/golden.txt"]
-SOURCES = ["tests/c/check.c", *map(str, sorted(pathlib.Path("src_c").rglob("*.c")))]
+TESTS = [f"tests/c/{name}.c" for name in ("check", "layouts", "threads")]
+SOURCES = [*TESTS, *map(str, sorted(pathlib.Path("src_c").rglob("*.c")))]
 FLAGS = ["-Wall", "-Wextra", "-ffp-contract=off", "-Isrc_c"]
 DEADLINE = 450  # seconds, for one build and for one run
 

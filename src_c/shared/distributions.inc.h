@@ -1,25 +1,26 @@
-/* Words to values, one short function a distribution: exactly the definitions of docs/stream.md.
-   Included for each precision R; c holds the distribution's numbers. */
+/* From words to values, one short function for each distribution, as docs/stream.md defines it. Included
+   by simd/kernels.inc.h for each precision R; c has the constants of the distribution. */
 
-static INLINE R(v) R(scaled)(R(v) z, const R(constants) *c)
+static INLINE R(v) R(scaled)(R(v) z, const R(constants) * c)
 {
     return R(fma)(z, R(set)(c->scale), R(set)(c->mean));
 }
 
-static INLINE R(v) R(constant)(const R(constants) *c) { return R(set)(c->mean); }
+static INLINE R(v) R(constant)(const R(constants) * c) { return R(set)(c->mean); }
 
-static INLINE R(v) R(uniform)(vint word, const R(constants) *c)
+static INLINE R(v) R(uniform)(vint word, const R(constants) * c)
 {
     return R(scaled)(R(from_int)(vint_or(word, R(iset)(1))), c);
 }
 
-/* A half-width so small that h * 2^(1-B) would be subnormal: the power of two goes to the word. */
-static INLINE R(v) R(uniform_tiny)(vint word, const R(constants) *c)
+/* For a half-width h so small that h * 2^(1-B) would be subnormal: the power of two is applied to the
+   word instead. */
+static INLINE R(v) R(uniform_tiny)(vint word, const R(constants) * c)
 {
     return R(scaled)(R(mul)(R(from_int)(vint_or(word, R(iset)(1))), R(set)(c->step)), c);
 }
 
-static INLINE void R(normal)(vint radius_word, vint angle_word, const R(constants) *c, R(v) out[2])
+static INLINE void R(normal)(vint radius_word, vint angle_word, const R(constants) * c, R(v) out[2])
 {
     const R(v) r = R(radius)(radius_word);
     R(cosine_sine)(angle_word, out);
@@ -27,8 +28,8 @@ static INLINE void R(normal)(vint radius_word, vint angle_word, const R(constant
     out[1] = R(scaled)(R(mul)(r, out[1]), c);
 }
 
-/* The word as a sum of two numbers, the first being it rounded: both parts of the cut convert
-   without rounding, and so does what the sum of them leaves over. */
+/* The word as a sum of two numbers, the first of which is the word rounded. The top and the bottom bits
+   convert without rounding, and so the second number is exact. */
 static INLINE void R(split)(vint n, R(v) out[2])
 {
     const R(v) top = R(from_int)(vint_and(n, R(iset)(~LOW_BITS)));
@@ -37,27 +38,27 @@ static INLINE void R(split)(vint n, R(v) out[2])
     out[1] = R(sub)(bottom, R(sub)(out[0], top));
 }
 
-/* p = 2 cdf - 1 = n * width + middle, each a sum of two numbers, comes to
-   fma(n[0], width[0], middle[0] + what this returns). */
-static INLINE R(v) R(small_terms)(const R(v) n[2], const R(constants) *c, R(v) middle)
+/* p = 2 cdf - 1 = n * width + middle, where each of the three is a sum of two numbers, is
+   fma(n[0], width[0], middle[0] + the result of this). */
+static INLINE R(v) R(small_terms)(const R(v) n[2], const R(constants) * c, R(v) middle)
 {
     return R(fma)(n[0], R(set)(c->width[1]), R(fma)(n[1], R(set)(c->width[0]), middle));
 }
 
-/* 2^(B-1) - |n|: how far the word is from the near end of the interval. */
+/* 2^(B-1) - |n|: the distance of the word from the nearer end of the interval. */
 static INLINE R(v) R(distance)(vint n)
 {
     const vint flipped = vint_xor3(n, R(isign)(n), R(iset)(WORD_MAX));
     return R(from_int)(vint_or(flipped, R(iset)(1)));
 }
 
-static INLINE R(v) R(clamped)(R(v) z, const R(constants) *c)
+static INLINE R(v) R(clamped)(R(v) z, const R(constants) * c)
 {
     return R(min)(R(max)(z, R(set)(c->low)), R(set)(c->high));
 }
 
-/* Symmetric cuts of at most two standard deviations: the central polynomial serves alone. */
-static INLINE R(v) R(truncated_core)(vint word, const R(constants) *c)
+/* Symmetric intervals of at most two standard deviations, which need only the central polynomial. */
+static INLINE R(v) R(truncated_core)(vint word, const R(constants) * c)
 {
     const vint n = vint_or(word, R(iset)(1));
     R(v) x[2];
@@ -70,7 +71,7 @@ static INLINE R(v) R(truncated_core)(vint word, const R(constants) *c)
     return R(scaled)(R(clamped)(R(quantile_core)(p, y), c), c);
 }
 
-static INLINE R(v) R(truncated)(vint word, const R(constants) *c)
+static INLINE R(v) R(truncated)(vint word, const R(constants) * c)
 {
     const vint n = vint_or(word, R(iset)(1));
     R(v) x[2];
@@ -86,9 +87,7 @@ static INLINE R(v) R(truncated)(vint word, const R(constants) *c)
 #undef BY_SIDE
     const R(v) tail = R(min)(near, far);
     const vint in_tail = R(bits)(R(sub)(tail, R(set)(c->tail_below)));
-    const R(v) y = R(minus_two_log_of)(R(select)(in_tail, tail, R(mul)(near, far)),
-                                       R(set)(c->shift));
-    const R(v) z = R(select)(in_tail, R(flip)(R(quantile_tail)(y), R(bits)(p)),
-                             R(quantile_core)(p, y));
+    const R(v) y = R(minus_two_log_of)(R(select)(in_tail, tail, R(mul)(near, far)), R(set)(c->shift));
+    const R(v) z = R(select)(in_tail, R(flip)(R(quantile_tail)(y), R(bits)(p)), R(quantile_core)(p, y));
     return R(scaled)(R(clamped)(z, c), c);
 }

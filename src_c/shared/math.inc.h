@@ -1,8 +1,8 @@
-/* Logarithm, sine, cosine and normal quantile from +, -, *, /, sqrt and fma alone, so that every
-   instruction set rounds them alike. Written once; included for each precision R of each one.
-   The polynomials and their errors are in polynomials.h. */
+/* Logarithm, sine, cosine and the normal quantile, from +, -, *, /, sqrt and fma alone, so that every
+   instruction set gives the same bits. Included by simd/kernels.inc.h for each precision R.
+   polynomials.h has the polynomials and their errors. */
 
-static INLINE R(v) R(horner)(R(v) x, const R(real) *coefficients, int count)
+static INLINE R(v) R(horner)(R(v) x, const R(real) * coefficients, int count)
 {
     R(v) sum = R(set)(coefficients[count - 1]);
 #pragma GCC unroll 32
@@ -12,8 +12,8 @@ static INLINE R(v) R(horner)(R(v) x, const R(real) *coefficients, int count)
 }
 #define POLYNOMIAL(x, name) R(horner)(x, R(name), (int)(sizeof R(name) / sizeof *R(name)))
 
-/* The exponent field of x in place, counted from the power of two that leaves
-   x * 2^-exponent in [2/3, 4/3). There, no sum below cancels by more than a factor of two. */
+/* The exponent of x with x * 2^-exponent in [2/3, 4/3), at its place in the exponent field. In that
+   interval no sum below loses more than one bit to cancellation. */
 static INLINE vint R(exponent_field)(R(v) x)
 {
     return vint_and(R(isub)(R(bits)(x), R(iset)(TWO_THIRDS_BITS)), R(iset)(EXPONENT_MASK));
@@ -25,16 +25,16 @@ static INLINE R(v) R(minus_two_over)(vint field)
     return R(unbits)(R(isub)(R(iset)(MINUS_TWO_BITS), field));
 }
 
-/* -2 ln(2^exponent * (1 - F/2)), with the exponent given as a number of field units. */
+/* -2 ln(2^exponent * (1 - F/2)), with the exponent field as a number. */
 static INLINE R(v) R(minus_two_log)(R(v) field_value, R(v) F)
 {
     const R(v) remainder = R(fma)(R(mul)(F, F), POLYNOMIAL(F, log), F);
     return R(fma)(field_value, R(set)(MINUS_TWO_LN2 * EXPONENT_UNIT), remainder);
 }
 
-/* Box-Muller's radius sqrt(-2 ln U): U = g where the word is negative, else 1 - g, and
-   g = |n| / 2^B. Near U = 1 the logarithm must see g itself, so F = 2 - 2 U / 2^exponent is made
-   from the signed word and never from a rounded U. */
+/* Box-Muller's radius sqrt(-2 ln U), where U = g if the word is negative, else 1 - g, and g = |n| / 2^B.
+   Near U = 1 the logarithm needs g itself, so F = 2 - 2 U / 2^exponent is computed from the signed word
+   and not from a rounded U. */
 static INLINE R(v) R(radius)(vint word)
 {
     const vint n = vint_or(word, R(iset)(1));
@@ -47,8 +47,8 @@ static INLINE R(v) R(radius)(vint word)
     return R(sqrt)(R(minus_two_log)(R(from_int)(field), F));
 }
 
-/* Box-Muller's angle: pi/4 * v / 2^(B-1) past a whole number of quarter turns. The word's top two
-   bits count the turns: bit B-2 exchanges sine and cosine, the two of them give the signs. */
+/* Box-Muller's angle: pi/4 * v / 2^(B-1) plus a number of quarter turns, which is the word's top two
+   bits. Bit B-2 exchanges sine and cosine, and both bits determine the signs. */
 static INLINE void R(cosine_sine)(vint word, R(v) out[2])
 {
     const vint v = vint_or(R(ishl)(word, 2), R(iset)(2));
@@ -61,7 +61,7 @@ static INLINE void R(cosine_sine)(vint word, R(v) out[2])
     out[1] = R(flip)(R(select)(odd_turns, cosine, sine), word);
 }
 
-/* y = -2 ln(x), for x in (0, 1]; `shift` is added to the exponent field. */
+/* y = -2 ln(x) for x in (0, 1]; `shift` is subtracted from the exponent field. */
 static INLINE R(v) R(minus_two_log_of)(R(v) x, R(v) shift)
 {
     const vint field = R(exponent_field)(x);
@@ -72,7 +72,7 @@ static INLINE R(v) R(minus_two_log_of)(R(v) x, R(v) shift)
 /* The normal quantile near the mean, from p = 2 cdf - 1 and y = -2 ln(1 - p^2). */
 static INLINE R(v) R(quantile_core)(R(v) p, R(v) y) { return R(mul)(p, POLYNOMIAL(y, central)); }
 
-/* Its size away from the mean, from y = -2 ln(2 tail). */
+/* The magnitude of the quantile away from the mean, from y = -2 ln(2 tail). */
 static INLINE R(v) R(quantile_tail)(R(v) y)
 {
     const R(v) s = R(sqrt)(y);

@@ -1,4 +1,4 @@
-/* Philox4x32-10: the scalar reference and the key schedule every kernel shares.
+/* Philox4x32-10: a scalar reference, used by tests, and the key schedule, used by all kernels.
    Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011. */
 #ifndef FASTXAVIER_PHILOX_H
 #define FASTXAVIER_PHILOX_H
@@ -11,7 +11,7 @@
 #define PHILOX_W1 0xBB67AE85u
 #define PHILOX_ROUNDS 10
 
-/* One block of four words, written to be read as the specification. */
+/* One block of four words, written like the specification. */
 static inline void philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t words[4])
 {
     uint32_t x0 = counter[0], x1 = counter[1], x2 = counter[2], x3 = counter[3];
@@ -32,16 +32,16 @@ static inline void philox4x32(const uint32_t counter[4], const uint32_t key[2], 
     words[3] = x3;
 }
 
-/* The same ten rounds with everything taken out that does not depend on the low counter word.
-   A kernel varies only that word, so half of rounds 0 and 1 is constant over a call:
-   before round 0 the state is (b, high, stream0, stream1), and with p = M1 * stream0
-   round 0 leaves x0 = hi(p) ^ high ^ k0 and x1 = lo(p) the same for every b. */
+/* What the ten rounds need that does not depend on the low counter word. A kernel changes only that
+   word, so half of rounds 0 and 1 is the same throughout a call: before round 0 the state is
+   (b, high, stream0, stream1), and with p = M1 * stream0, round 0 gives x0 = hi(p) ^ high ^ k0 and
+   x1 = lo(p) for every b. */
 typedef struct {
     uint32_t k0[PHILOX_ROUNDS], k1[PHILOX_ROUNDS];
-    uint32_t x2_round0; /* joins hi(M0 * b) in round 0 */
-    uint32_t x0_round1; /* joins hi(M1 * x2) in round 1 */
-    uint32_t x2_round1; /* joins x3 in round 1 */
-    uint32_t x2_round2; /* joins hi(M0 * x0) in round 2 */
+    uint32_t x2_round0; /* xor with hi(M0 * b) in round 0 */
+    uint32_t x0_round1; /* xor with hi(M1 * x2) in round 1 */
+    uint32_t x2_round1; /* xor with x3 in round 1 */
+    uint32_t x2_round2; /* xor with hi(M0 * x0) in round 2 */
 } philox_schedule;
 
 static inline philox_schedule philox_prepare(uint64_t seed, uint64_t stream, uint32_t block_high)

@@ -1,4 +1,4 @@
-/* Closes what kernels.inc.h opened for one precision. */
+/* Undefines the macros that simd/kernels.inc.h defines for one precision. */
 #undef R
 #undef UNIT_OF_WORD
 #undef LOW_BITS

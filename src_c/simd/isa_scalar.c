@@ -1,7 +1,6 @@
-/* The kernels in plain C: a stamp. */
+/* The kernels instantiated in plain C; dispatch.c lists the result. */
 #include "cpu.h"
 #include "kernels.h"
 #include "vec_scalar.h"
 #include "kernels.inc.h"
-const isa isa_scalar = {
-    .name = "scalar", .runs_here = cpu_has_scalar, KERNEL_TABLES};
+const isa fx__isa_scalar = {.name = "scalar", .runs_here = fx__cpu_has_scalar, KERNEL_TABLES};

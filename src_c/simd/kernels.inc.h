@@ -1,5 +1,5 @@
-/* Counters to words, words to values, values to memory: the loop every kernel is. Written once;
-   each isa_*.c includes it with its vocabulary in scope and ISA defined to its name. */
+/* The kernels: counters to words, words to values, values to memory. Written once; each isa_*.c
+   includes this file after its vocabulary (vec_*.h), and vec.md lists the operations used here. */
 #include "kernels.h"
 #include "shared/polynomials.h"
 
@@ -32,9 +32,9 @@ typedef double f64_real;
 #include "shared/distributions.inc.h"
 #include "shared/precision_end.inc.h"
 
-/* The words of `groups` groups of LANES blocks each, in pairs: (word 0, word 1) and (2, 3) of a
-   block in the halves of its lane. A state x0..x3 lives in the low halves of four vectors; what
-   the high halves hold is never looked at, which spares every round its repacking. */
+/* The words of `groups` groups of LANES blocks each, in pairs: words (0, 1) and (2, 3) of a block in
+   the halves of its lane. The state x0..x3 lives in the low halves of four vectors. The high halves
+   are never read, so no round has to repack them. */
 static INLINE void philox_pairs(const philox_schedule *s, const vint counters[], int groups,
                                 vint pair01[], vint pair23[])
 {
@@ -68,7 +68,8 @@ static INLINE void philox_pairs(const philox_schedule *s, const vint counters[],
     }
 }
 
-/* Values of one group from its words, in memory order. `distribution` is a constant at every call. */
+/* The values of one group from its words, in memory order. `distribution` is a compile-time constant
+   at every call. */
 static INLINE void f32_values(int distribution, const f32_constants *c, vint pair01, vint pair23,
                               f32_v out[2])
 {
@@ -86,14 +87,15 @@ static INLINE void f32_values(int distribution, const f32_constants *c, vint pai
     const vint pairs[2] = {pair01, pair23};
 #pragma GCC unroll 2
     for (int i = 0; i < 2; i++)
-        v[i] = distribution == DISTRIBUTION_uniform        ? f32_uniform(pairs[i], c)
-               : distribution == DISTRIBUTION_uniform_tiny ? f32_uniform_tiny(pairs[i], c)
+        v[i] = distribution == DISTRIBUTION_uniform          ? f32_uniform(pairs[i], c)
+               : distribution == DISTRIBUTION_uniform_tiny   ? f32_uniform_tiny(pairs[i], c)
                : distribution == DISTRIBUTION_truncated_core ? f32_truncated_core(pairs[i], c)
-                                           : f32_truncated(pairs[i], c);
+                                                             : f32_truncated(pairs[i], c);
     f32_zip64(v[0], v[1], out);
 }
 
-static INLINE void f64_values(int distribution, const f64_constants *c, const vint words[4], f64_v out[4])
+static INLINE void f64_values(int distribution, const f64_constants *c, const vint words[4],
+                              f64_v out[4])
 {
     f64_v v[4];
     if (distribution == DISTRIBUTION_constant) {
@@ -106,59 +108,65 @@ static INLINE void f64_values(int distribution, const f64_constants *c, const vi
     } else {
 #pragma GCC unroll 4
         for (int i = 0; i < 4; i++)
-            v[i] = distribution == DISTRIBUTION_uniform        ? f64_uniform(words[i], c)
-                   : distribution == DISTRIBUTION_uniform_tiny ? f64_uniform_tiny(words[i], c)
+            v[i] = distribution == DISTRIBUTION_uniform          ? f64_uniform(words[i], c)
+                   : distribution == DISTRIBUTION_uniform_tiny   ? f64_uniform_tiny(words[i], c)
                    : distribution == DISTRIBUTION_truncated_core ? f64_truncated_core(words[i], c)
-                                               : f64_truncated(words[i], c);
+                                                                 : f64_truncated(words[i], c);
     }
     f64_transpose(v, out);
 }
 
-/* What streams of doubles carry from one vector to the next. A stream wants whole cache lines, and
-   memory for an array usually begins 16 bytes past one. A block of four floats is that long, so
-   a unit can begin at a line; one of doubles is longer. So each of their lines is spliced from the
-   vectors on its two sides. */
+#if HAS_NONTEMPORAL
+/* Nontemporal stores should cover whole cache lines, but an allocated array usually begins 16 bytes
+   after the start of a line. A block of four floats has 16 bytes, so some unit begins at a line. A
+   block of doubles has 32, so their vectors may never be aligned: each aligned vector is spliced from
+   two neighbouring ones. */
 typedef struct {
-    f64_v before;
-    vint index;
-    ptrdiff_t shift; /* bytes from a line's beginning to its second vector's */
-    int begun;
+    f64_v before;    /* the vector written last */
+    vint index;      /* of f64_splice */
+    ptrdiff_t shift; /* bytes by which the vectors are past an aligned address */
 } f64_splicing;
 
-#if HAS_STREAMS
-static INLINE void f64_stream(f64_splicing *s, char *dst, const f64_v v[4])
+static INLINE void f64_nontemporal(f64_splicing *s, char *dst, const f64_v v[4])
 {
 #pragma GCC unroll 4
     for (int i = 0; i < 4; i++) {
-        f64_stream_one(dst + (size_t)i * LANES * 8 - s->shift, f64_splice(s->before, v[i], s->index));
+        f64_nontemporal_one(dst + (size_t)i * LANES * 8 - s->shift,
+                            f64_splice(s->before, v[i], s->index));
         s->before = v[i];
     }
 }
-#define STREAM_OR_STORE(name) (streaming ? name##_stream : name##_store)
+#define WRITE(store, nontemporal) \
+    if (splicing) \
+        nontemporal; \
+    else \
+        store
 #else
-#define f64_stream(splicing, dst, v) f64_store(dst, v)
-#define STREAM_OR_STORE(name) name##_store
+typedef void f64_splicing; /* always passed as NULL */
+#define WRITE(store, nontemporal) store
 #endif
 
 /* Where the next group of blocks is written. */
 typedef struct {
-    kernel_rows row; /* the one it is in, and how many are left */
+    kernel_rows row; /* the current row; row.rows is not used */
     vint counters, advance;
     char *dst;
-    size_t left; /* groups of the row */
+    size_t left; /* groups left in the row */
 } position;
 
-static INLINE void enter_row(position *at)
+static INLINE position enter_row(kernel_rows row)
 {
-    const vint lanes = vint_mul(vint_counters(0), vint_set(at->row.stride));
-    at->counters = vint_advance(vint_set(at->row.block), lanes);
-    at->dst = at->row.dst;
-    at->left = at->row.units * (UNIT_BLOCKS / LANES);
+    const vint lanes = vint_mul(vint_counters(0), vint_set(row.stride));
+    return (position){.row = row,
+                      .counters = vint_advance(vint_set(row.block), lanes),
+                      .advance = vint_set((uint64_t)row.stride * LANES),
+                      .dst = row.dst,
+                      .left = row.units * (UNIT_BLOCKS / LANES)};
 }
 
-/* The counters and places of the next groups. Those of one row, as they nearly always are, are
-   some additions apart; rows that end among them would else cost short steps, each waiting for
-   all of Philox's rounds. */
+/* The counters and destinations of the next groups. Nearly always all of them lie in one row, and
+   then they differ by a constant. Groups of several rows are also taken together: a step of fewer
+   groups would wait for the latency of Philox's rounds. */
 static INLINE void take_groups(position *at, size_t step, int groups, vint counters[], char *to[])
 {
     if (at->left > (size_t)groups) {
@@ -177,108 +185,137 @@ static INLINE void take_groups(position *at, size_t step, int groups, vint count
         to[g] = at->dst;
         at->counters = vint_advance(at->counters, at->advance);
         at->dst += step;
-        /* Untaken by tests of isa_scalar: one group at a time comes here only as the last of its row. */
+        /* Untaken by tests of isa_scalar: with one group at a time, only the last of a row comes here. */
         if (--at->left == 0) {
             at->row.block += at->row.block_step;
             at->row.dst += at->row.dst_step;
-            enter_row(at);
+            *at = enter_row(at->row);
         }
     }
 }
 
-static INLINE void write_groups(int distribution, int dtype, int size, int streaming, f64_splicing *splicing,
-                                const kernel_job *job, position *at, int groups)
+/* How many groups of doubles become values side by side. All of them, except those of `truncated`:
+   its code for six groups, 47 KB, is larger than the instruction cache of most CPUs. */
+enum { F64_TRUNCATED_TOGETHER = 2 };
+_Static_assert(GROUPS == 1 || GROUPS % F64_TRUNCATED_TOGETHER == 0, "a step is a whole number of these");
+static INLINE int f64_together(int distribution, int groups)
+{
+    /* Untaken by tests of isa_scalar: it has one group at a time. */
+    return distribution == DISTRIBUTION_truncated && groups > 1 ? F64_TRUNCATED_TOGETHER : groups;
+}
+
+/* `splicing` is NULL for ordinary stores: a compile-time constant, as the arguments before it are. */
+static INLINE void write_groups(int distribution, int dtype, int size, int groups,
+                                f64_splicing *splicing, const kernel_job *job, position *at)
 {
     vint counters[GROUPS], pair01[GROUPS], pair23[GROUPS];
     char *to[GROUPS];
+    (void)splicing;
     take_groups(at, (size_t)LANES * BLOCK * (size_t)size, groups, counters, to);
     philox_pairs(&job->words, counters, groups, pair01, pair23);
     if (dtype == FX_FLOAT64) {
         vint more01[GROUPS], more23[GROUPS];
         philox_pairs(&job->more_words, counters, groups, more01, more23);
+        const int together = f64_together(distribution, groups);
+#pragma GCC unroll 1
+        for (int first = 0; first < groups; first += together)
 #pragma GCC unroll 8
-        for (int g = 0; g < groups; g++) {
-            const vint words[4] = {
-                vint_join_low(more01[g], pair01[g]), vint_join_high(more01[g], pair01[g]),
-                vint_join_low(more23[g], pair23[g]), vint_join_high(more23[g], pair23[g])};
-            f64_v v[4];
-            f64_values(distribution, &job->f64, words, v);
-            /* Untaken by tests of isa_scalar: plain C has no streams. */
-            if (streaming && splicing->begun) {
-                f64_stream(splicing, to[g], v);
-            } else {
-                f64_store(to[g], v);
-                splicing->before = v[3];
-                splicing->begun = 1;
+            for (int g = first; g < first + together; g++) {
+                const vint words[4] = {
+                    vint_join_low(more01[g], pair01[g]), vint_join_high(more01[g], pair01[g]),
+                    vint_join_low(more23[g], pair23[g]), vint_join_high(more23[g], pair23[g])};
+                f64_v v[4];
+                f64_values(distribution, &job->f64, words, v);
+                WRITE(f64_store(to[g], v), f64_nontemporal(splicing, to[g], v));
             }
-        }
         return;
     }
 #pragma GCC unroll 8
     for (int g = 0; g < groups; g++) {
         f32_v v[2];
         f32_values(distribution, &job->f32, pair01[g], pair23[g], v);
-        if (dtype == FX_FLOAT32)
-            STREAM_OR_STORE(f32)(to[g], v);
-        else if (dtype == FX_FLOAT16)
-            STREAM_OR_STORE(f16)(to[g], v);
-        else
-            STREAM_OR_STORE(bf16)(to[g], v);
+        if (dtype == FX_FLOAT32) {
+            WRITE(f32_store(to[g], v), f32_nontemporal(to[g], v));
+        } else if (dtype == FX_FLOAT16) {
+            WRITE(f16_store(to[g], v), f16_nontemporal(to[g], v));
+        } else {
+            WRITE(bf16_store(to[g], v), bf16_nontemporal(to[g], v));
+        }
     }
 }
 
-static INLINE void run(int distribution, int dtype, int size, int streaming, const kernel_job *job,
-                       const kernel_rows *place)
+static INLINE void store_rows(int distribution, int dtype, int size, const kernel_job *job,
+                              const kernel_rows *place)
 {
-    position at = {.row = *place, .advance = vint_set((uint64_t)place->stride * LANES)};
-    f64_splicing splicing = {.begun = 0};
-    enter_row(&at);
+    position at = enter_row(*place);
     size_t groups = at.left * place->rows;
-#if HAS_STREAMS
-    char *const end = place->dst + groups * (LANES * BLOCK) * (size_t)size;
-    if (streaming) {
-        splicing.shift = (ptrdiff_t)((uintptr_t)place->dst % (LANES * 8));
-        splicing.index = f64_splice_index((int)(splicing.shift / 8));
-    }
-#endif
     for (; groups >= GROUPS; groups -= GROUPS)
-        write_groups(distribution, dtype, size, streaming, &splicing, job, &at, GROUPS);
-    /* Untaken by tests of isa_scalar: of steps of one group each none leaves a group over. */
+        write_groups(distribution, dtype, size, GROUPS, NULL, job, &at);
+    /* Untaken by tests of isa_scalar: steps of one group leave no group over. */
     for (; groups; groups--)
-        write_groups(distribution, dtype, size, streaming, &splicing, job, &at, 1);
-#if HAS_STREAMS
-    if (streaming) {
-        if (dtype == FX_FLOAT64)
-            f64_store_last(end - LANES * 8, splicing.before);
-        stream_fence();
-    }
-#endif
+        write_groups(distribution, dtype, size, 1, NULL, job, &at);
 }
 
-#if HAS_STREAMS
-#define KERNEL_STREAM(distribution, DTYPE, name, size)                                                   \
-    static void distribution##_##name##_stream(const kernel_job *job, const kernel_rows *place)          \
-    {                                                                                           \
-        run(DISTRIBUTION_##distribution, FX_##DTYPE, size, 1, job, place);                                        \
+#define KERNEL(distribution, DTYPE, name, size) \
+    static void distribution##_##name##_store(const kernel_job *job, const kernel_rows *place) \
+    { \
+        store_rows(DISTRIBUTION_##distribution, FX_##DTYPE, size, job, place); \
     }
-#else
-#define KERNEL_STREAM(distribution, DTYPE, name, size)
-#endif
-#define KERNEL(distribution, DTYPE, name, size)                                                          \
-    static void distribution##_##name##_store(const kernel_job *job, const kernel_rows *place)           \
-    {                                                                                           \
-        run(DISTRIBUTION_##distribution, FX_##DTYPE, size, 0, job, place);                                        \
-    }                                                                                           \
-    KERNEL_STREAM(distribution, DTYPE, name, size)
 #define KERNELS_OF(distribution) FX_DTYPES(KERNEL, distribution)
 FX_DISTRIBUTIONS(KERNELS_OF)
 
 #define STORE(distribution, DTYPE, name, size) [FX_##DTYPE] = distribution##_##name##_store,
 #define STORES_OF(distribution) [DISTRIBUTION_##distribution] = {FX_DTYPES(STORE, distribution)},
-#if HAS_STREAMS
-#define STREAM(distribution, DTYPE, name, size) [FX_##DTYPE] = distribution##_##name##_stream,
-#define STREAMS_OF(distribution) [DISTRIBUTION_##distribution] = {FX_DTYPES(STREAM, distribution)},
-#define KERNEL_TABLES .store = {FX_DISTRIBUTIONS(STORES_OF)}, .stream = {FX_DISTRIBUTIONS(STREAMS_OF)}
+#define STORE_TABLE .store = {FX_DISTRIBUTIONS(STORES_OF)}
+
+#if HAS_NONTEMPORAL
+/* One row. Only whole steps of GROUPS groups are written with nontemporal stores. The ordinary kernel
+   `store` writes the units after them, so that the code for single groups is not compiled twice, and
+   the first unit of doubles, whose last vector is what the first splice begins with. */
+static INLINE void nontemporal_row(int distribution, int dtype, int size, kernel *store,
+                                   const kernel_job *job, const kernel_rows *place)
+{
+    enum { STEP = GROUPS * LANES / UNIT_BLOCKS }; /* units */
+    kernel_rows rest = *place;
+    f64_splicing splicing;
+    if (dtype == FX_FLOAT64) {
+        rest.units = 1;
+        store(job, &rest);
+        rest.units = place->units - 1;
+        rest.dst += UNIT * sizeof(double);
+        rest.block += UNIT_BLOCKS;
+        splicing.before = f64_load_one(rest.dst - LANES * sizeof(double));
+        splicing.shift = (ptrdiff_t)((uintptr_t)rest.dst % (LANES * sizeof(double)));
+        splicing.index = f64_splice_index((int)(splicing.shift / (ptrdiff_t)sizeof(double)));
+    }
+    position at = enter_row(rest);
+    const size_t steps = rest.units / STEP;
+    for (size_t i = 0; i < steps; i++)
+        write_groups(distribution, dtype, size, GROUPS, &splicing, job, &at);
+    rest.units -= steps * STEP;
+    rest.dst += steps * STEP * UNIT * (size_t)size;
+    rest.block += (uint32_t)(steps * STEP * UNIT_BLOCKS);
+    if (dtype == FX_FLOAT64)
+        f64_store_one(rest.dst - LANES * sizeof(double), splicing.before);
+    nontemporal_fence();
+    if (rest.units)
+        store(job, &rest);
+}
+
+#define NONTEMPORAL_KERNEL(distribution, DTYPE, name, size) \
+    static void distribution##_##name##_nontemporal(const kernel_job *job, const kernel_rows *place) \
+    { \
+        nontemporal_row(DISTRIBUTION_##distribution, FX_##DTYPE, size, distribution##_##name##_store, \
+                        job, place); \
+    }
+#define NONTEMPORAL_KERNELS_OF(distribution) FX_DTYPES(NONTEMPORAL_KERNEL, distribution)
+FX_LARGE_DISTRIBUTIONS(NONTEMPORAL_KERNELS_OF)
+
+#define NONTEMPORAL(distribution, DTYPE, name, size) [FX_##DTYPE] = distribution##_##name##_nontemporal,
+#define NONTEMPORALS_OF(distribution) \
+    [DISTRIBUTION_##distribution] = {FX_DTYPES(NONTEMPORAL, distribution)},
+#define KERNEL_TABLES \
+    STORE_TABLE, .nontemporal_align = LANES * 8, .nontemporal = {FX_LARGE_DISTRIBUTIONS(NONTEMPORALS_OF)}
 #else
-#define KERNEL_TABLES .store = {FX_DISTRIBUTIONS(STORES_OF)}
+#define KERNEL_TABLES STORE_TABLE
 #endif

@@ -1,5 +1,5 @@
 /* The vocabulary in AVX2 with FMA and F16C: four 64-bit lanes, eight floats, four doubles.
-   vec.md says what each verb means; this file knows no generator and no distribution. */
+   Included by isa_avx2.c; vec.md says what each operation does. */
 #include <immintrin.h>
 
 typedef __m256i vint;
@@ -8,7 +8,7 @@ typedef __m256d f64_v;
 
 #define LANES 4
 #define GROUPS 6
-#define HAS_STREAMS 1
+#define HAS_NONTEMPORAL 1
 
 /* integers */
 static INLINE vint vint_counters(uint32_t first)
@@ -83,13 +83,13 @@ static INLINE vint f64_iset(int64_t x) { return _mm256_set1_epi64x(x); }
 static INLINE vint f64_isub(vint a, vint b) { return _mm256_sub_epi64(a, b); }
 #define f64_ishl(a, n) _mm256_slli_epi64(a, n)
 static INLINE vint f64_isign(vint a) { return _mm256_cmpgt_epi64(_mm256_setzero_si256(), a); }
-/* AVX2 converts no 64-bit integers: the halves become exact doubles 2^52 + low and
-   2^84 + 2^63 + high, and the last of the two additions is the only one that rounds. */
+/* AVX2 has no conversion of 64-bit integers. The halves become the exact doubles 2^52 + low and
+   2^84 + 2^63 + high * 2^32, and only the last addition rounds. */
 static INLINE f64_v f64_from_int(vint a)
 {
     const vint low = _mm256_blend_epi32(_mm256_castpd_si256(_mm256_set1_pd(0x1p52)), a, 0x55);
-    const vint high = vint_xor(_mm256_srli_epi64(a, 32),
-                               _mm256_castpd_si256(_mm256_set1_pd(0x1p84 + 0x1p63)));
+    const vint high =
+        vint_xor(_mm256_srli_epi64(a, 32), _mm256_castpd_si256(_mm256_set1_pd(0x1p84 + 0x1p63)));
     return _mm256_add_pd(
         _mm256_sub_pd(_mm256_castsi256_pd(high), _mm256_set1_pd(0x1p84 + 0x1p63 + 0x1p52)),
         _mm256_castsi256_pd(low));
@@ -129,7 +129,7 @@ static INLINE void f32_store(void *p, const f32_v v[2])
     _mm256_storeu_ps(p, v[0]);
     _mm256_storeu_ps((float *)p + 8, v[1]);
 }
-static INLINE void f32_stream(void *p, const f32_v v[2])
+static INLINE void f32_nontemporal(void *p, const f32_v v[2])
 {
     _mm256_stream_ps(p, v[0]);
     _mm256_stream_ps((float *)p + 8, v[1]);
@@ -139,9 +139,10 @@ static INLINE void f64_store(void *p, const f64_v v[4])
     for (int i = 0; i < 4; i++)
         _mm256_storeu_pd((double *)p + 4 * i, v[i]);
 }
-static INLINE void f64_store_last(void *p, f64_v v) { _mm256_storeu_pd(p, v); }
-static INLINE void f64_stream_one(void *p, f64_v v) { _mm256_stream_pd(p, v); }
-/* For each half of a lane its place in (before, after); bit 3 of the place picks the vector. */
+static INLINE f64_v f64_load_one(const void *p) { return _mm256_loadu_pd(p); }
+static INLINE void f64_store_one(void *p, f64_v v) { _mm256_storeu_pd(p, v); }
+static INLINE void f64_nontemporal_one(void *p, f64_v v) { _mm256_stream_pd(p, v); }
+/* For each half of a lane its position in (before, after). Bit 3 of the position selects the vector. */
 static INLINE vint f64_splice_index(int lanes)
 {
     return _mm256_add_epi32(_mm256_set1_epi32(8 - 2 * lanes), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
@@ -160,20 +161,19 @@ static INLINE vint f16_pack(const f32_v v[2])
                                    _mm256_cvtps_ph(v[1], NEAREST), 1);
 }
 static INLINE void f16_store(void *p, const f32_v v[2]) { _mm256_storeu_si256(p, f16_pack(v)); }
-static INLINE void f16_stream(void *p, const f32_v v[2]) { _mm256_stream_si256(p, f16_pack(v)); }
+static INLINE void f16_nontemporal(void *p, const f32_v v[2]) { _mm256_stream_si256(p, f16_pack(v)); }
 static INLINE vint bf16_round(f32_v v)
 {
     const vint bits = _mm256_castps_si256(v);
     const vint odd = vint_and(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
-    return _mm256_srli_epi32(
-        _mm256_add_epi32(_mm256_add_epi32(bits, odd), _mm256_set1_epi32(0x7FFF)), 16);
+    return _mm256_srli_epi32(_mm256_add_epi32(_mm256_add_epi32(bits, odd), _mm256_set1_epi32(0x7FFF)),
+                             16);
 }
 static INLINE vint bf16_pack(const f32_v v[2])
 {
-    return _mm256_permute4x64_epi64(
-        _mm256_packus_epi32(bf16_round(v[0]), bf16_round(v[1])), 0xD8);
+    return _mm256_permute4x64_epi64(_mm256_packus_epi32(bf16_round(v[0]), bf16_round(v[1])), 0xD8);
 }
 static INLINE void bf16_store(void *p, const f32_v v[2]) { _mm256_storeu_si256(p, bf16_pack(v)); }
-static INLINE void bf16_stream(void *p, const f32_v v[2]) { _mm256_stream_si256(p, bf16_pack(v)); }
-/* Streamed values become visible to other threads only past this. */
-static INLINE void stream_fence(void) { _mm_sfence(); }
+static INLINE void bf16_nontemporal(void *p, const f32_v v[2]) { _mm256_stream_si256(p, bf16_pack(v)); }
+/* Nontemporal stores are ordered before later stores only by this. */
+static INLINE void nontemporal_fence(void) { _mm_sfence(); }

@@ -1,5 +1,5 @@
 /* The vocabulary in AVX-512 (F, DQ, BW, VL): eight 64-bit lanes, sixteen floats, eight doubles.
-   vec.md says what each verb means; this file knows no generator and no distribution. */
+   Included by isa_avx512.c; vec.md says what each operation does. */
 #include <immintrin.h>
 
 typedef __m512i vint;
@@ -8,7 +8,7 @@ typedef __m512d f64_v;
 
 #define LANES 8
 #define GROUPS 6
-#define HAS_STREAMS 1
+#define HAS_NONTEMPORAL 1
 
 /* integers */
 static INLINE vint vint_counters(uint32_t first)
@@ -65,8 +65,8 @@ static INLINE f32_v f32_select(vint sign, f32_v negative, f32_v positive)
 }
 static INLINE f32_v f32_flip(f32_v a, vint sign)
 {
-    return _mm512_castsi512_ps(_mm512_ternarylogic_epi32(
-        _mm512_castps_si512(a), sign, _mm512_set1_epi32(INT32_MIN), 0x78));
+    return _mm512_castsi512_ps(
+        _mm512_ternarylogic_epi32(_mm512_castps_si512(a), sign, _mm512_set1_epi32(INT32_MIN), 0x78));
 }
 static INLINE void f32_zip64(f32_v a, f32_v b, f32_v out[2])
 {
@@ -103,8 +103,8 @@ static INLINE f64_v f64_select(vint sign, f64_v negative, f64_v positive)
 }
 static INLINE f64_v f64_flip(f64_v a, vint sign)
 {
-    return _mm512_castsi512_pd(_mm512_ternarylogic_epi64(
-        _mm512_castpd_si512(a), sign, _mm512_set1_epi64(INT64_MIN), 0x78));
+    return _mm512_castsi512_pd(
+        _mm512_ternarylogic_epi64(_mm512_castpd_si512(a), sign, _mm512_set1_epi64(INT64_MIN), 0x78));
 }
 static INLINE void f64_transpose(const f64_v in[4], f64_v out[4])
 {
@@ -124,7 +124,7 @@ static INLINE void f32_store(void *p, const f32_v v[2])
     _mm512_storeu_ps(p, v[0]);
     _mm512_storeu_ps((float *)p + 16, v[1]);
 }
-static INLINE void f32_stream(void *p, const f32_v v[2])
+static INLINE void f32_nontemporal(void *p, const f32_v v[2])
 {
     _mm512_stream_ps(p, v[0]);
     _mm512_stream_ps((float *)p + 16, v[1]);
@@ -134,8 +134,9 @@ static INLINE void f64_store(void *p, const f64_v v[4])
     for (int i = 0; i < 4; i++)
         _mm512_storeu_pd((double *)p + 8 * i, v[i]);
 }
-static INLINE void f64_store_last(void *p, f64_v v) { _mm512_storeu_pd(p, v); }
-static INLINE void f64_stream_one(void *p, f64_v v) { _mm512_stream_pd(p, v); }
+static INLINE f64_v f64_load_one(const void *p) { return _mm512_loadu_pd(p); }
+static INLINE void f64_store_one(void *p, f64_v v) { _mm512_storeu_pd(p, v); }
+static INLINE void f64_nontemporal_one(void *p, f64_v v) { _mm512_stream_pd(p, v); }
 static INLINE vint f64_splice_index(int lanes)
 {
     return _mm512_add_epi64(_mm512_set1_epi64(8 - lanes), _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7));
@@ -151,8 +152,8 @@ static INLINE vint f16_pack(const f32_v v[2])
                               _mm512_cvtps_ph(v[1], NEAREST), 1);
 }
 static INLINE void f16_store(void *p, const f32_v v[2]) { _mm512_storeu_si512(p, f16_pack(v)); }
-static INLINE void f16_stream(void *p, const f32_v v[2]) { _mm512_stream_si512(p, f16_pack(v)); }
-/* Rounded, the value is in the high half of each lane; one permutation takes those of both. */
+static INLINE void f16_nontemporal(void *p, const f32_v v[2]) { _mm512_stream_si512(p, f16_pack(v)); }
+/* The rounded value is in the high half of each lane; one permutation takes those of both vectors. */
 static INLINE vint bf16_round(f32_v v)
 {
     const vint bits = _mm512_castps_si512(v);
@@ -161,12 +162,12 @@ static INLINE vint bf16_round(f32_v v)
 }
 static INLINE vint bf16_pack(const f32_v v[2])
 {
-    const vint high_halves = _mm512_set_epi32(
-        0x3F003D, 0x3B0039, 0x370035, 0x330031, 0x2F002D, 0x2B0029, 0x270025, 0x230021, 0x1F001D,
-        0x1B0019, 0x170015, 0x130011, 0x0F000D, 0x0B0009, 0x070005, 0x030001);
+    const vint high_halves =
+        _mm512_set_epi32(0x3F003D, 0x3B0039, 0x370035, 0x330031, 0x2F002D, 0x2B0029, 0x270025, 0x230021,
+                         0x1F001D, 0x1B0019, 0x170015, 0x130011, 0x0F000D, 0x0B0009, 0x070005, 0x030001);
     return _mm512_permutex2var_epi16(bf16_round(v[0]), high_halves, bf16_round(v[1]));
 }
 static INLINE void bf16_store(void *p, const f32_v v[2]) { _mm512_storeu_si512(p, bf16_pack(v)); }
-static INLINE void bf16_stream(void *p, const f32_v v[2]) { _mm512_stream_si512(p, bf16_pack(v)); }
-/* Streamed values become visible to other threads only past this. */
-static INLINE void stream_fence(void) { _mm_sfence(); }
+static INLINE void bf16_nontemporal(void *p, const f32_v v[2]) { _mm512_stream_si512(p, bf16_pack(v)); }
+/* Nontemporal stores are ordered before later stores only by this. */
+static INLINE void nontemporal_fence(void) { _mm_sfence(); }

@@ -1,5 +1,5 @@
 /* The vocabulary in NEON (AArch64): two 64-bit lanes, four floats, two doubles.
-   vec.md says what each verb means; this file knows no generator and no distribution. */
+   Included by isa_neon.c; vec.md says what each operation does. */
 #include <arm_neon.h>
 
 typedef uint64x2_t vint;
@@ -8,7 +8,7 @@ typedef float64x2_t f64_v;
 
 #define LANES 2
 #define GROUPS 4
-#define HAS_STREAMS 0
+#define HAS_NONTEMPORAL 0
 
 #define I32(a) vreinterpretq_s32_u64(a)
 #define U32(a) vreinterpretq_u32_u64(a)
@@ -33,14 +33,8 @@ static INLINE vint vint_swap_xor(vint p, vint a, vint b)
     const vint low = vint_and(vint_xor(a, b), vdupq_n_u64(0xFFFFFFFFu));
     return vint_xor(FROM_U32(vrev64q_u32(U32(p))), low);
 }
-static INLINE vint vint_join_low(vint a, vint b)
-{
-    return FROM_U32(vtrn1q_u32(U32(a), U32(b)));
-}
-static INLINE vint vint_join_high(vint a, vint b)
-{
-    return FROM_U32(vtrn2q_u32(U32(a), U32(b)));
-}
+static INLINE vint vint_join_low(vint a, vint b) { return FROM_U32(vtrn1q_u32(U32(a), U32(b))); }
+static INLINE vint vint_join_high(vint a, vint b) { return FROM_U32(vtrn2q_u32(U32(a), U32(b))); }
 
 /* floats, and integers in 32-bit lanes */
 static INLINE vint f32_iset(int32_t x) { return FROM_U32(vdupq_n_u32((uint32_t)x)); }
@@ -115,7 +109,7 @@ static INLINE void f64_transpose(const f64_v in[4], f64_v out[4])
     out[3] = vzip2q_f64(in[2], in[3]);
 }
 
-/* memory: any address, so stores go by bytes */
+/* memory: stores to any address, so byte by byte as C sees it */
 static INLINE void f32_store(void *p, const f32_v v[2])
 {
     vst1q_u8(p, vreinterpretq_u8_f32(v[0]));

@@ -1,5 +1,5 @@
 /* The vocabulary in plain C, for any CPU and byte order: one 64-bit lane, two floats, one double.
-   vec.md says what each verb means; this file knows no generator and no distribution. */
+   Included by isa_scalar.c; vec.md says what each operation does. */
 #include <math.h>
 #include <string.h>
 
@@ -11,7 +11,7 @@ typedef double f64_v;
 
 #define LANES 1
 #define GROUPS 1
-#define HAS_STREAMS 0
+#define HAS_NONTEMPORAL 0
 
 static INLINE uint32_t low_half(vint a) { return (uint32_t)a; }
 static INLINE uint32_t high_half(vint a) { return (uint32_t)(a >> 32); }
@@ -127,7 +127,8 @@ static INLINE f64_v f64_mul(f64_v a, f64_v b) { return a * b; }
 static INLINE f64_v f64_div(f64_v a, f64_v b) { return a / b; }
 static INLINE f64_v f64_fma(f64_v a, f64_v b, f64_v c)
 {
-#if !defined(__FP_FAST_FMA) && !defined(__GLIBC__) /* musl adds 0 to the rounded product: -0 gets lost */
+#if !defined(__FP_FAST_FMA) && \
+    !defined(__GLIBC__) /* musl adds 0 to the rounded product and so loses -0 */
     if (c == 0 && a != 0 && b != 0)
         return a * b;
 #endif
@@ -150,14 +151,14 @@ static INLINE void f64_transpose(const f64_v in[4], f64_v out[4])
         out[i] = in[i];
 }
 
-/* memory: any address, so stores go by bytes */
+/* memory: stores to any address, so byte by byte as C sees it */
 static INLINE uint16_t f16_round(float x)
 {
     const uint32_t bits = float_bits(x), sign = bits >> 16 & 0x8000u, size = bits & 0x7FFFFFFFu;
-    /* Untaken by tests of isa_scalar: only refused distributions reach 65520. Other CPUs' instructions do this. */
+    /* Untaken by tests of isa_scalar: distributions that reach 65520 are refused. */
     if (size >= 0x477FF000u) /* 65520, the first value that rounds to infinity */
         return (uint16_t)(sign | 0x7C00u);
-    if (size < 0x38800000u) { /* below 2^-14: adding 1/2 aligns the last bit to 2^-24 */
+    if (size < 0x38800000u) { /* below 2^-14: adding 1/2 rounds to a multiple of 2^-24 */
         const uint32_t sum = float_bits(bits_float(size) + 0.5f);
         return (uint16_t)(sign | (sum - 0x3F000000u));
     }

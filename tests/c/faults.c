@@ -1,12 +1,12 @@
-/* One fault, by name, that a sanitizer has to report. All but the overflow break what fastxavier.h
-   asks of callers, so that the report comes from within the library. */
+/* Commits one fault, given by name, that a sanitizer has to report; tools/sanitize.py runs it. All but the
+   overflow break what fastxavier.h demands of callers, so that the report comes from inside the library. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "fastxavier.h"
 
-enum { COUNT = 1 << 22 }; /* so many that one thread does not fill all before another one wakes */
+enum { COUNT = 1 << 22 }; /* enough that one thread does not fill all before another one wakes */
 
 static fx_status overrun(const fx_distribution *distribution, char *memory)
 {
@@ -16,7 +16,7 @@ static fx_status overrun(const fx_distribution *distribution, char *memory)
     return status;
 }
 
-/* Two arrays of which each thread takes one lie at the same place. */
+/* Two arrays at the same address, filled by two threads. */
 static fx_status race(const fx_distribution *distribution, char *memory)
 {
     const int64_t shape = COUNT;
@@ -67,6 +67,7 @@ int main(int count, char **arguments)
     fx_uniform(&distribution, -1, 1);
     for (size_t i = 0; i < sizeof FAULTS / sizeof *FAULTS; i++)
         if (count == 2 && strcmp(arguments[1], FAULTS[i].name) == 0)
-            return printf("%s\n", fx_message(FAULTS[i].commit(&distribution, malloc(COUNT * sizeof(float))))) < 0;
+            return printf("%s\n", fx_message(FAULTS[i].commit(&distribution,
+                                                              malloc(COUNT * sizeof(float))))) < 0;
     return 2;
 }

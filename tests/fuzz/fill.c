@@ -1,6 +1,6 @@
-/* Any bytes as the arguments of fx_fill and fx_fill_all, for libFuzzer: a call is refused and writes
-   nothing, or each element is what the plain kernels give for its index alone, and no byte beside
-   the elements changes. Arrays of more than MOST_BYTES are only asked about. */
+/* Any bytes as the arguments of fx_fill and fx_fill_all, for libFuzzer (make fuzz). Either a call is
+   refused and writes nothing, or each element is what the plain C kernels give for its index alone and
+   no other byte changes. Arrays of more than MOST_BYTES are only passed to fx_check. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,12 +9,12 @@
 
 enum { MOST_ARRAYS = 3, MOST_BYTES = 1 << 15, MOST_ELEMENTS = 1 << 11, GUARD = 0xA5 };
 
-#define REQUIRE(holds)                                                       \
-    do                                                                       \
-        if (!(holds)) {                                                      \
+#define REQUIRE(holds) \
+    do \
+        if (!(holds)) { \
             fprintf(stderr, "line %d: does not hold: %s\n", __LINE__, #holds); \
-            abort();                                                         \
-        }                                                                    \
+            abort(); \
+        } \
     while (0)
 
 /* ---- arguments from bytes ------------------------------------------------------------------ */
@@ -49,9 +49,10 @@ static int64_t word(bytes *b)
 
 static double number(bytes *b)
 {
-    static const double TELLING[] = {0,      -0.0,    1,          -1,      2,       -2,    0.5,    -3,  37,
-                                     -37,    37.5,    1e38,       3.5e38,  65504,   1e308, -1e308, 7.5, -8,
-                                     1e-310, 0x1p-149, 0x1p-1074, 1e-40,   1 / 0.0, -1 / 0.0, 0 / 0.0};
+    static const double TELLING[] = {0,     -0.0,    1,        -1,     2,      -2,       0.5,
+                                     -3,    37,      -37,      37.5,   1e38,   3.5e38,   65504,
+                                     1e308, -1e308,  7.5,      -8,     1e-310, 0x1p-149, 0x1p-1074,
+                                     1e-40, 1 / 0.0, -1 / 0.0, 0 / 0.0};
     const uint8_t choice = byte(b);
     if (choice < sizeof TELLING / sizeof *TELLING)
         return TELLING[choice];
@@ -64,7 +65,7 @@ static double number(bytes *b)
 
 static fx_distribution distribution_from(bytes *b)
 {
-    fx_distribution distribution = {0}; /* which is refused */
+    fx_distribution distribution = {0}; /* refused unless set below */
     const uint8_t kind = byte(b);
     const double p = number(b), q = number(b);
     if (kind % 5 == 0)
@@ -82,16 +83,16 @@ static fx_distribution distribution_from(bytes *b)
     return distribution;
 }
 
-/* One array, what it may point to, and the memory it needs. */
+/* One array, what it points to, and the memory it needs. */
 typedef struct {
     fx_array array;
     int64_t shape[256], strides[256], global[256], offset[256];
     int64_t elements;
     size_t size;
-    char *memory, *expected; /* NULL where it needs too much */
+    char *memory, *expected; /* NULL if it needs too much */
 } subject;
 
-/* Steps as of an array whose axes are stored in another order, with gaps, some of them backwards. */
+/* Strides of axes stored in another order, with gaps, some of them negative. */
 static void make_strides(bytes *b, subject *s, int n, int64_t itemsize)
 {
     int64_t stride = itemsize + (byte(b) < 64 ? byte(b) % 5 : 0);
@@ -114,7 +115,7 @@ static void make_shard(bytes *b, subject *s, int n)
     for (int i = 0; i < n; i++) {
         const uint8_t kind = byte(b);
         s->offset[i] = kind % 16;
-        if (i == 0 && far >= 128) /* next to where the high word of a block's number changes */
+        if (i == 0 && far >= 128) /* near an index where the high word of the block number changes */
             s->offset[i] = ((int64_t)(far - 127) << 34) - kind;
         s->global[i] = (int64_t)((uint64_t)s->offset[i] + (uint64_t)s->shape[i] + kind / 16);
         if (kind >= 254) {
@@ -124,7 +125,7 @@ static void make_shard(bytes *b, subject *s, int n)
     }
 }
 
-/* Whether the elements fit into little memory; if so, where the first stands in how much of it. */
+/* Whether the elements fit into MOST_BYTES; if so, the bytes they need and where the first element is. */
 static int measure(subject *s, int64_t itemsize, size_t *start)
 {
     const int n = s->array.ndim;
@@ -152,9 +153,9 @@ static int measure(subject *s, int64_t itemsize, size_t *start)
 static void make(bytes *b, subject *s)
 {
     memset(s, 0, sizeof *s);
-    const uint8_t dtype = byte(b), rank = byte(b), forms = byte(b);
+    const uint8_t dtype = byte(b), axes = byte(b), forms = byte(b);
     s->array.dtype = dtype >= 250 ? (fx_dtype)word(b) : (fx_dtype)(dtype % 4);
-    const int n = rank >= 250 ? (int)(int8_t)byte(b) : rank % 6;
+    const int n = axes >= 250 ? (int)(int8_t)byte(b) : axes % 6;
     const int64_t itemsize = (int64_t)fx_itemsize(s->array.dtype);
     for (int i = 0; i < n; i++) {
         const uint8_t kind = byte(b);
@@ -182,9 +183,9 @@ static void make(bytes *b, subject *s)
     s->array.data = s->memory + start;
 }
 
-/* ---- what has to come ---------------------------------------------------------------------- */
+/* ---- expected values ----------------------------------------------------------------------- */
 
-/* Each element by itself, none where another one is. */
+/* Fill each element by itself; no two may share memory. */
 static void expect_values(subject *s, const fx_request *r)
 {
     const fx_array *a = &s->array;
@@ -224,7 +225,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int refused = -1, writable = 1, isas = 0;
     for (int i = 0; i < count; i++) {
         make(&b, &subjects[i]);
-        requests[i] = (fx_request){&subjects[i].array, &distribution, (uint64_t)word(&b), (uint64_t)word(&b), 0};
+        requests[i] =
+            (fx_request){&subjects[i].array, &distribution, (uint64_t)word(&b), (uint64_t)word(&b), 0};
         const fx_status said = fx_check(&subjects[i].array, &distribution, &options);
         REQUIRE(said >= FX_OK && said <= FX_ERROR_DISTRIBUTION);
         if (said != FX_OK && status == FX_OK) {
@@ -240,8 +242,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         int64_t failed = -1;
         REQUIRE(fx_force_isa(fx_isa_available(byte(&b) % isas)) == FX_OK);
         if (count == 1)
-            REQUIRE(fx_fill(&subjects[0].array, &distribution, requests[0].seed, requests[0].stream, &options) ==
-                    status);
+            REQUIRE(fx_fill(&subjects[0].array, &distribution, requests[0].seed, requests[0].stream,
+                            &options) == status);
         else {
             REQUIRE(fx_fill_all(requests, count, &options, &failed) == status);
             REQUIRE(failed == refused);

@@ -1,10 +1,10 @@
-/* TestU01 over what fx_fill writes: one test of a battery on one generator, printed as its p-values.
-       batteries                                lists the generators, the planted weak ones last
-       batteries GENERATOR BATTERY TEST SEED    "p <value> <statistic>", among what TestU01 prints
+/* One test of a TestU01 battery on values that fx_fill writes. Run by tools/randomness/run.py.
+       batteries                                lists the generators, deliberately weak ones last
+       batteries GENERATOR BATTERY TEST SEED    prints "p <value> <statistic>" besides TestU01's output
 
-   TestU01 takes words of 32 bits and looks at any bit of them. Which bits of a value are random, the
-   contract (docs/stream.md) says; each generator hands on those and no others. Every test has a
-   range of indices of its own, so that it meets the same words whichever tests ran before it. */
+   TestU01 takes words of 32 bits and tests all of their bits. docs/stream.md defines which bits of a
+   value are random; each generator passes on those and no others. Every test has its own range of
+   indices, so that its words do not depend on which tests ran before it. */
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -27,8 +27,8 @@ struct generator {
     size_t (*words)(const generator *g, key k, uint32_t *out); /* of the next values of one key */
     fx_dtype dtype;
     enum { UNIFORM, NORMAL, TRUNCATED, TOO_WIDE } distribution;
-    double low, high; /* bounds, of normals the cut; where there is none, too far out to cut anything */
-    enum { ALONE, STREAMS, SEEDS, NAMES, PAIRED } keys; /* all but ALONE: WAYS of them interleaved */
+    double low, high; /* bounds or truncation; for a plain normal, beyond all its values */
+    enum { ALONE, STREAMS, SEEDS, NAMES, PAIRED } keys; /* all but ALONE interleave WAYS of them */
     int planted;
 };
 
@@ -49,7 +49,7 @@ static void require(int holds, const char *what)
 
 /* ---- values to words ----------------------------------------------------------------------- */
 
-/* Interleaved keys take fewer values at a time, so that all of them stay in the cache. */
+/* Interleaved keys take fewer values at a time, so that they all stay in the cache. */
 static size_t values_at_once(const generator *g) { return g->keys == ALONE ? VALUES : VALUES_A_WAY; }
 
 static size_t next_values(const generator *g, key k, void *values)
@@ -62,8 +62,8 @@ static size_t next_values(const generator *g, key k, void *values)
     return count;
 }
 
-/* W(i): a float64 of U[-2^31, 2^31] is W(i) as a signed number, and L(i) behind the point. Rounding
-   to 53 bits carries into the word once in 2^22 at most. */
+/* W(i): a float64 of U[-2^31, 2^31] is W(i) as a signed number, with L(i) as its fraction. Rounding to
+   53 bits changes the word at most once in 2^22 values. */
 static size_t philox_words(const generator *g, key k, uint32_t *out)
 {
     static double values[VALUES];
@@ -73,7 +73,7 @@ static size_t philox_words(const generator *g, key k, uint32_t *out)
     return count;
 }
 
-/* The tests look hardest at high bits: here the low ones take their place. */
+/* The tests are most sensitive to high bits; here the low bits take their place. */
 static size_t reversed_words(const generator *g, key k, uint32_t *out)
 {
     const size_t count = philox_words(g, k, out);
@@ -87,16 +87,16 @@ static size_t reversed_words(const generator *g, key k, uint32_t *out)
     return count;
 }
 
-/* A float32 of U[-1, 1] is even on a grid of 24 bits, not finer. Both ends are half a cell of it, by
-   rounding to nearest: the upper is counted with the lower. */
+/* A float32 of U[-1, 1] is uniform on a grid of 24 bits, not on a finer one. Rounding to nearest makes
+   both ends half a cell; the upper one is counted with the lower one. */
 static uint32_t bits24(float value)
 {
     return (uint32_t)((int32_t)floorf(value * 0x1p23f) + (1 << 23)) & 0xffffff;
 }
 
-/* With zeros below its 24 bits, a word fails for them and not for its generator (so does the
-   planted "uniform32-bare"). Three values lead a word each, in their place as numbers, and the bits
-   of the fourth fill them up: all that a value has is tested. */
+/* A word with zeros below its 24 bits would fail because of the zeros (the weak generator
+   "uniform32-bare" does). So three values give the high 24 bits of a word each, and the bits of the fourth
+   fill the low ones: all bits of a value are tested. */
 static size_t uniform32(const generator *g, key k, uint32_t *out)
 {
     static float values[VALUES];
@@ -116,8 +116,8 @@ static size_t uniform32_bare(const generator *g, key k, uint32_t *out)
     return count;
 }
 
-/* A float64 of U[-1, 1] is even on a grid of 53 bits. 52 are taken: eight values lead a word each,
-   and the 20 bits that each has left make five more. */
+/* A float64 of U[-1, 1] is uniform on a grid of 53 bits, of which 52 are used: the high 32 bits of eight
+   values give a word each, and the remaining 20 bits of each make five more words. */
 static size_t uniform64(const generator *g, key k, uint32_t *out)
 {
     static double values[VALUES];
@@ -138,48 +138,48 @@ static size_t uniform64(const generator *g, key k, uint32_t *out)
     return count / 8 * 13;
 }
 
-/* The distribution function of g's normal, which makes its values even on (0, 1): the interval of
-   2^bits alike that z falls into. */
+/* The cumulative distribution function of g's normal, which makes its values uniform on (0, 1), divided
+   into 2^bits equal intervals. */
 typedef struct {
     double slope, offset, last;
-} evened;
+} uniform_map;
 
-static evened evened_out(const generator *g, int bits)
+static uniform_map mapped(const generator *g, int bits)
 {
     const double low = erf(g->low * M_SQRT1_2), width = erf(g->high * M_SQRT1_2) - low;
-    return (evened){ldexp(1 / width, bits), ldexp(-low / width, bits), ldexp(1, bits) - 1};
+    return (uniform_map){ldexp(1 / width, bits), ldexp(-low / width, bits), ldexp(1, bits) - 1};
 }
 
-static uint32_t interval(evened e, double z)
+static uint32_t interval(uniform_map e, double z)
 {
     return (uint32_t)(int64_t)fmin(fmax(erf(z * M_SQRT1_2) * e.slope + e.offset, 0), e.last);
 }
 
-/* The values of a float32 normal stand up to 2^-25 apart in probability: one interval of 2^-24 holds
-   two of them and the next one three, so they are not alike; one of 2^-16 holds 500. So two values
-   make a word. */
+/* Neighbouring values of a float32 normal are up to 2^-25 apart in probability. An interval of 2^-24 has
+   two of them and the next one three, which a test would notice; one of 2^-16 has 500. So two values make
+   a word. */
 static size_t normal32(const generator *g, key k, uint32_t *out)
 {
     static float values[VALUES];
     const size_t count = next_values(g, k, values);
-    const evened e = evened_out(g, 16);
+    const uniform_map e = mapped(g, 16);
     for (size_t i = 0; i < count / 2; i++)
         out[i] = interval(e, values[2 * i]) << 16 | interval(e, values[2 * i + 1]);
     return count / 2;
 }
 
-/* Those of a float64 normal stand some 2^-54 apart at most: a word each. */
+/* Those of a float64 normal are at most about 2^-54 apart, so each value makes a word. */
 static size_t normal64(const generator *g, key k, uint32_t *out)
 {
     static double values[VALUES];
     const size_t count = next_values(g, k, values);
-    const evened e = evened_out(g, 32);
+    const uniform_map e = mapped(g, 32);
     for (size_t i = 0; i < count; i++)
         out[i] = interval(e, values[i]);
     return count;
 }
 
-/* ---- weak generators, planted to be found -------------------------------------------------- */
+/* ---- weak generators, which the tests must find -------------------------------------------- */
 
 static size_t congruential(const generator *g, key k, uint32_t *out)
 {
@@ -212,8 +212,8 @@ static size_t philox_2(const generator *g, key k, uint32_t *out)
 
 /* ---- generators ---------------------------------------------------------------------------- */
 
-/* The truncated normal of float32 has the usual cut, and the kernel for that; float64 has one that
-   the general kernel draws. */
+/* The truncated normal of float32 uses the kernel for symmetric intervals up to two standard deviations;
+   that of float64 uses the general kernel. */
 static const generator GENERATORS[] = {
     {"words", philox_words, FX_FLOAT64, UNIFORM, -0x1p31, 0x1p31, ALONE, 0},
     {"reversed", reversed_words, FX_FLOAT64, UNIFORM, -0x1p31, 0x1p31, ALONE, 0},
@@ -234,7 +234,7 @@ static const generator GENERATORS[] = {
 };
 enum { COUNT = sizeof GENERATORS / sizeof *GENERATORS };
 
-/* A name's stream, by the contract. */
+/* The stream of a name, as docs/stream.md defines it. */
 static uint64_t named(const char *name)
 {
     uint8_t digest[8];
@@ -245,15 +245,15 @@ static uint64_t named(const char *name)
     return stream | UINT64_C(1) << 63;
 }
 
-/* A generator that is alone has the stream of its name: a truncated normal is its words in another
-   shape, and on the same stream the tests would only see those again. */
+/* A generator with one key has the stream of its own name. On a common stream, the tests of a truncated
+   normal, say, would see the same words again. */
 static key key_of(const generator *g, int way)
 {
     char name[32];
     switch (g->keys) {
     case STREAMS:
         return (key){seed, (uint64_t)way};
-    case PAIRED: /* planted: a stream's last bit is lost */
+    case PAIRED: /* weak: the last bit of the stream number is lost */
         return (key){seed, (uint64_t)way / 2};
     case SEEDS:
         return (key){seed + (uint64_t)way, 0};
@@ -291,9 +291,10 @@ static unsigned next_word(void)
 
 static void begin(const generator *g, uint64_t with_seed, int test)
 {
-    const fx_status status = g->distribution == UNIFORM     ? fx_uniform(&distribution, g->low, g->high)
-                             : g->distribution == TRUNCATED ? fx_truncated_normal(&distribution, 0, 1, g->low, g->high)
-                                                   : fx_normal(&distribution, 0, g->distribution == TOO_WIDE ? 1.02 : 1);
+    const fx_status status = g->distribution == UNIFORM ? fx_uniform(&distribution, g->low, g->high)
+                             : g->distribution == TRUNCATED
+                                 ? fx_truncated_normal(&distribution, 0, 1, g->low, g->high)
+                                 : fx_normal(&distribution, 0, g->distribution == TOO_WIDE ? 1.02 : 1);
     require(status == FX_OK, fx_message(status));
     tested = g;
     seed = with_seed;
