@@ -11,14 +11,14 @@ CORE = $(HEADERS) $(SOURCES)
 C_FLAGS = -O3 -Wall -Wextra -ffp-contract=off -fvisibility=hidden -fopenmp -Isrc_c
 KNOWN = tests/data/philox4x32_10.txt tests/data/golden.txt
 
-.PHONY: library help test lint docs smoke check-c emulate compilers bigendian freethreaded sanitize coverage fuzz exhaustive smallcrush crush bigcrush polynomials cycles ports instructions speed clean
+.PHONY: library help test test-all test-torch pythons lint docs smoke check-c emulate compilers bigendian freethreaded sanitize coverage fuzz exhaustive smallcrush crush bigcrush polynomials cycles ports instructions speed clean
 
 library: $(LIBRARY)  ## the C core as build/libfastxavier.a; make -j2 compiles two files at once
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
-$(VENV)/installed: pyproject.toml setup.py $(CORE) fastxavier/_core.pyx fastxavier/c_fastxavier.pxd
+$(VENV)/installed: pyproject.toml setup.py $(CORE) fastxavier/_core.pyx fastxavier/_target.pxi fastxavier/c_fastxavier.pxd
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet -e ".[test,lint,bench]"
 	touch $@
@@ -32,8 +32,18 @@ lint: $(VENV)/installed  ## ruff, and mypy over the package and its stubs
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest fastxavier._core --ignore-missing-stub --ignore-disjoint-bases
 
-freethreaded:  ## the tests of threads and faults in a free-threaded Python: FREETHREADED=its path, or uv's
-	$(PYTHON) tools/freethreaded.py
+test-all: $(VENV)/installed  ## all tests, those of tests/slow.txt too
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 -m ""
+
+test-torch: $(VENV)/installed  ## the tests that need torch, with its version that they were written for
+	$(BIN)/pip install --quiet torch==2.13.0
+	$(BIN)/python -m pytest -q -m "" tests/test_torch_tensors.py tests/test_coming_from.py tests/test_verify.py -k "torch"
+
+pythons:  ## the tests in each supported version of Python found here: VERSIONS="3.10 3.14t"
+	$(PYTHON) tools/pythons.py $(VERSIONS)
+
+freethreaded:  ## the tests of threads and faults in a free-threaded Python
+	$(PYTHON) tools/pythons.py 3.13t 3.14t
 
 docs: $(VENV)/installed  ## the documentation site, its examples run and its pictures drawn: docs/_build/html
 	$(BIN)/pip install --quiet -e ".[docs]"
@@ -140,8 +150,8 @@ build/instructions: tools/instructions.c $(LIBRARY)
 instructions: build/instructions  ## instructions per value under callgrind, compared with tools/instructions.txt
 	$(PYTHON) tools/instructions.py $<
 
-speed: $(VENV)/installed  ## race whatever is installed: the README's picture, and the figures of its table
-	$(BIN)/fastxavier bench --size 64MiB --rounds 5 --json docs/race.json --plot docs/speed.svg
+speed: $(VENV)/installed  ## compare whatever is installed: docs/speed.svg, and the table of docs/benchmarks.md
+	$(BIN)/fastxavier bench --size 64MiB --repetitions 5 --json docs/benchmark.json --plot docs/speed.svg
 
 smoke: $(VENV)/installed  ## every benchmark once, of asv and of pytest-benchmark: no time is judged
 	$(BIN)/python -m pytest -q -p no:cacheprovider --benchmark-disable benchmarks

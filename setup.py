@@ -113,7 +113,10 @@ setup(
                 ["fastxavier/_core.pyx", *map(str, SOURCES)],
                 include_dirs=["src_c", np.get_include()],
                 define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
-                depends=[str(p) for p in sorted(pathlib.Path("src_c").rglob("*.h"))],
+                depends=[
+                    "fastxavier/_target.pxi",
+                    *map(str, sorted(pathlib.Path("src_c").rglob("*.h"))),
+                ],
             )
         ],
         language_level=3,

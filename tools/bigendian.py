@@ -171,7 +171,7 @@ def main(arguments):
     for name, reason in LEFT_OUT.items():
         print(f"skipped: tests/{name}, because {reason}")
     left_out = [f"--{'deselect' if '::' in n else 'ignore'}=tests/{n}" for n in LEFT_OUT]
-    pytest = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "auto"]
+    pytest = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "auto", "-m", ""]
     return subprocess.run([str(EMULATED), *pytest, *(arguments or left_out)]).returncode
 
 

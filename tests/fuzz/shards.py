@@ -11,7 +11,7 @@ from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
 sys.path[:0] = [str(TESTS), str(TESTS / "support")]
-import test_shards
+import test_shards  # noqa: E402
 
 PROPERTIES = (test_shards.test_any_shard_in_any_memory, test_shards.test_any_split_of_a_run)
 MOST_BYTES = 4096
