@@ -4,6 +4,7 @@ import cases
 import ml_dtypes
 import numpy as np
 import pytest
+from ids import stable
 
 import fastxavier as fx
 from fastxavier import _core
@@ -88,7 +89,7 @@ class Named:
         *(np.int32, np.complex64, np.longdouble, np.dtype("V4"), int, float, object),
         *(None, 3, ["float32"], Named(), Named),
     ],
-    ids=repr,
+    ids=stable,
 )
 def test_unknown(dtype):
     """The value, and all that there are."""

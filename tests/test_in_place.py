@@ -9,6 +9,7 @@ import cases
 import numpy as np
 import pytest
 import stubs
+from ids import stable
 from initializer_cases import WITH_FANS, make_of
 
 import fastxavier as fx
@@ -31,7 +32,7 @@ ARGUMENTS = {
 SHAPES = {"dirac_": (8, 4, 3, 4), "delta_orthogonal_": (12, 10, 10, 12)}
 CASES = [(name, *arguments) for name in IN_PLACE for arguments in ARGUMENTS.get(name, [((), {})])]
 every_function = pytest.mark.parametrize("name", IN_PLACE)
-every_case = pytest.mark.parametrize(("name", "values", "settings"), CASES, ids=repr)
+every_case = pytest.mark.parametrize(("name", "values", "settings"), CASES, ids=stable)
 
 
 def initializer_of(name):
@@ -411,7 +412,7 @@ TRAPS = [
 ]
 
 
-@pytest.mark.parametrize(("fill", "values", "argument", "value", "hint"), TRAPS, ids=repr)
+@pytest.mark.parametrize(("fill", "values", "argument", "value", "hint"), TRAPS, ids=stable)
 def test_parameters_where_fans_are_meant(fill, values, argument, value, hint):
     """torch's line is an error that shows ours; nothing is written and no stream taken."""
     w = np.full((4, 3), 0.5)

@@ -5,6 +5,7 @@ import inspect
 import re
 
 import pytest
+from ids import stable
 from initializer_cases import WITH_FANS, make_of
 
 import fastxavier as fx
@@ -112,7 +113,9 @@ def test_no_name_of_torch_is_taken_for_another_variance():
         assert resolve(name, shape) == made
 
 
-@pytest.mark.parametrize("value", [None, 3, 1.5, [fx.Normal()], fx.he_normal, fx.Normal], ids=repr)
+@pytest.mark.parametrize(
+    "value", [None, 3, 1.5, [fx.Normal()], fx.he_normal, fx.Normal], ids=stable
+)
 def test_resolve_refuses(value):
     """What is not an initializer, and how to call one that has not been called."""
     with pytest.raises(TypeError, match="distribution is ") as raised:

@@ -85,8 +85,8 @@ def check_largest(largest):
 def check_squares(squares):
     """The sum of r^2: what many pairs have in common, too little in each to be seen.
 
-    r^2 has the distribution Beta(1/2, (LENGTH - 1)/2), with mean 1/LENGTH; pairs being independent two
-    by two, the variances of them add up.
+    r^2 has the distribution Beta(1/2, (LENGTH - 1)/2), with mean 1/LENGTH. Any two pairs are
+    independent, so the variances add up.
     """
     mean, variance = stats.beta.stats(0.5, (LENGTH - 1) / 2, moments="mv")
     assert abs(squares - PAIRS * mean) < STANDARD_ERRORS * math.sqrt(PAIRS * variance)
