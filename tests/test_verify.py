@@ -1066,7 +1066,7 @@ ONES, TWOS, HALVES, HUGE = (
         ((np.ones(3), Uniform), {}, TypeError, "distribution is <class"),
         ((np.ones(3), "he_nromal"), {}, ValueError, "did you mean 'he_normal'"),
         ((np.ones(3), fx.default_plan()), {}, TypeError, "is a Plan, but array is not a mapping"),
-        (({}, NORMAL), {}, fx.PlanError, r"plan is Normal\(.*; it must be a Plan"),
+        (({}, NORMAL), {}, TypeError, r"plan is Normal\(.*; it must be one of .* or a Plan"),
         (({3: np.ones(3)}, "default"), {}, TypeError, "arrays has the key 3; .* a str"),
         (({"a.bias": np.ones(3, complex)}, ONES), {}, TypeError, ONE + "complex128, which"),
         (({"a.bias": np.ones(3, bool)}, TWOS), {}, TypeError, "whole constant from 0 to 1; the"),
