@@ -1,4 +1,19 @@
-"""fastxavier: initialization of neural-network weights, the same bits on every machine."""
+"""fastxavier: initialization of neural-network weights, the same bits on every machine.
+
+Arrays and torch tensors on the CPU are filled in place::
+
+    import numpy as np, fastxavier as fx
+
+    w = np.empty((256, 128), np.float32)
+    fx.kaiming_normal_(w, seed=7, stream="fc1.weight")    # fans from the shape
+    fx.fill_(w, fx.Normal(0, 0.02), seed=7, stream="fc1.weight")
+    w = fx.draw((256, 128), fx.glorot_uniform(), seed=7, stream="fc1.weight")    # a new array
+    fx.init_({"fc1.weight": w}, "default", seed=7)    # a whole model, by a plan
+
+The same seed and the same stream give the same values; ``fx.Streams(seed)`` hands out streams to
+tensors without names. ``fx.verify`` checks what an array holds. See the help of `fill_`, `init_`,
+`Plan` and `gain`; README.md and docs/ have the rest.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -32,7 +47,12 @@ from fastxavier._in_place import (
     zeros_,
 )
 from fastxavier._streams import Streams, manual_seed, seed_number, stream_number
-from fastxavier._validation import ArgumentError, ArgumentTypeError, ArgumentValueError
+from fastxavier._validation import (
+    ArgumentError,
+    ArgumentTypeError,
+    ArgumentValueError,
+    nearest,
+)
 from fastxavier.distributions import (
     Constant,
     Distribution,
@@ -109,7 +129,11 @@ _LATER = {
 
 # What users of other libraries look for, and what to write here.
 _ELSEWHERE = {
-    "calculate_gain": "gain(activation, convention='torch')",
+    "calculate_gain": "gain(activation, negative_slope=..., convention='torch')",
+    "fill": "fill_(array, initializer)",
+    "fixed_normal": "Normal(0, std)",
+    "fixed_uniform": "Uniform(-bound, bound)",
+    "init": "init_(arrays, plan)",
     "trunc_normal_": "fill_(array, TruncatedNormal(mean, std))",
     "identity": "Identity()",
     "eye": "Identity()",
@@ -121,25 +145,6 @@ _ELSEWHERE = {
     "normal": "Normal(mean, std)",
     "truncated_normal": "TruncatedNormal(mean, std)",
 }
-
-
-def __getattr__(name: str) -> object:
-    if name in _LATER:
-        value = globals()[name] = getattr(import_module(f"fastxavier.{_LATER[name]}"), name)
-        return value
-    message = f"module 'fastxavier' has no attribute {name!r}"
-    if name in _ELSEWHERE:
-        message += f"; write {_ELSEWHERE[name]}"
-    elif not name.startswith("_"):
-        from difflib import get_close_matches
-
-        near = get_close_matches(name, __all__, 1)
-        message += f"; did you mean {near[0]!r}?" if near else ""
-    raise AttributeError(message)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_LATER})
 
 
 __all__ = [
@@ -229,3 +234,24 @@ __all__ = [
     "zeros",
     "zeros_",
 ]
+
+
+def _attribute(name: str) -> object:
+    """What is imported late, and for other names an error that says what there is."""
+    if name in _LATER:
+        value = globals()[name] = getattr(import_module(f"fastxavier.{_LATER[name]}"), name)
+        return value
+    message = f"module 'fastxavier' has no attribute {name!r}"
+    if name in _ELSEWHERE:
+        message += f"; write {_ELSEWHERE[name]}"
+    elif not name.startswith("_"):
+        near = nearest(name, __all__)
+        message += f"; did you mean {near!r}?" if near else ""
+    raise AttributeError(message)
+
+
+if not TYPE_CHECKING:  # or a type checker would take every name for one of this module
+    __getattr__ = _attribute
+
+    def __dir__() -> list[str]:
+        return __all__

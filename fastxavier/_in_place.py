@@ -9,6 +9,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from fastxavier._cases import PARAMETERS
 from fastxavier._streams import MODULE_DEFAULT
 from fastxavier._validation import ArgumentTypeError, keywords, shown
 from fastxavier.fill import fill_
@@ -22,17 +23,21 @@ _FILL = [
 ]
 
 _DOC = """\
-Fill an array in place: {summary}
+Fill an array in place. {summary}
 
-The same as ``fill_(array, {name}(...))``{fans}. See
-`{name}` for the formula, the names in other libraries and the source.
+The same as ``fill_(array, {make}(...))``{fans}; see
+`{make}`. For example ``{name}(w{example}, seed=7, stream="fc1.weight")``.
 
 Parameters
 ----------
 array : array_like
     What is filled; see `fill_`.{settings}
-seed, stream, global_shape, offset, threads
-    Which values, and where; see `fill_`.
+seed : int, numpy.random.Generator, RandomState, SeedSequence, Streams or None, optional
+    If it is not given, the module default's seed: see `manual_seed`.
+stream : int or str, optional
+    Which tensor, by number or name; tensors with the same seed need different streams.
+global_shape, offset, threads
+    Whole tensor and place of a part, and the number of threads; see `fill_`.
 
 Returns
 -------
@@ -42,7 +47,7 @@ array_like
 Raises
 ------
 TypeError, ValueError
-    As `{name}` and `fill_` do; the array is then as it was.
+    As `{make}` and `fill_` do; the array is then as it was.
 """
 
 
@@ -74,11 +79,16 @@ def _in_place(name: str, initializer: str) -> Callable[..., Any]:
     ) -> Any:
         if len(values) > len(positional):
             extra = shown(values[len(positional)])
-            hint = f"; write the name of an argument, such as {own[0].name}={extra}" if own else ""
+            # torch has the slope, or else the gain, in second place.
+            second = "negative_slope" if "negative_slope" in known else "gain"
+            hint = "; write the names of the others"
+            one = len(values) == 1 and isinstance(values[0], (int, float))
+            if by_shape and one and second in known and not required:
+                hint = f"; what torch takes there is {second}={extra} here"
             raise ArgumentTypeError(
                 f"{name} takes {' and '.join(['array', *positional])} by position, and was given "
                 f"{extra} too{hint}{fans_hint}",
-                own[0].name if own else "array",
+                second if second in known else "array",
                 values[len(positional)],
             )
         for key in _FANS:
@@ -89,7 +99,8 @@ def _in_place(name: str, initializer: str) -> Callable[..., Any]:
                     key,
                     settings[key],
                 )
-        keywords(name, settings, known)
+        if settings:
+            keywords(name, settings, known)
         for key in required[len(values) :]:
             if key not in settings:
                 raise ArgumentTypeError(f"{name} needs {key} too", key)
@@ -108,13 +119,32 @@ def _in_place(name: str, initializer: str) -> Callable[..., Any]:
     function.__name__ = function.__qualname__ = name
     function.__doc__ = _DOC.format(
         summary=(inspect.getdoc(make) or "").partition("\n")[0],
-        name=make.__name__,
+        name=name,
+        make=make.__name__,
         fans=", with the fans of the whole shape" if by_shape else "",
-        settings=f"\n{', '.join(one.name for one in own)}\n    As for `{make.__name__}`."
-        if own
-        else "",
+        example="".join(f", {EXAMPLES[key]}" for key in required),
+        settings=_described([one.name for one in own], make.__name__),
     )
     return function
+
+
+EXAMPLES = {
+    "value": "0.5",
+    "sparsity": "0.9",
+    "scale": "scale=2",
+    "mode": 'mode="fan_in"',
+    "distribution": 'distribution="normal"',
+}
+
+
+def _described(names: list[str], make: str) -> str:
+    """The settings as a docstring describes them."""
+    known = [PARAMETERS[key] for key in names if key in PARAMETERS]
+    if "negative_slope" in names:
+        known.remove(PARAMETERS["gain"])  # described with the slope
+    if not known and names:
+        known = [f"{', '.join(names)}\n    As for `{make}`."]
+    return "".join(f"\n{text}" for text in known)
 
 
 # `uniform_`, `normal_` and `truncated_normal_` are Glorot's, with fans, in fill.py.

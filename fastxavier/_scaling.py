@@ -242,6 +242,13 @@ def _frozen(name: str, axes: Any) -> Any:
 def _checked_fan(name: str, value: Any) -> int | float | None:
     if value is None or (type(value) is int and value >= 1):
         return value
+    if getattr(value, "shape", ()) != ():
+        raise ArgumentTypeError(
+            f"{name} is {shown(value)}; it must be a number. To fill an array use fill_, or the function "
+            "whose name ends in an underscore",
+            name,
+            value,
+        )
     if isinstance(value, (tuple, list)):
         raise ArgumentTypeError(
             f"{name} is {shown(value)}; it must be a number, or fans(shape) for both fans",

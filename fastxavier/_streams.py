@@ -117,10 +117,11 @@ def seed_number(seed: Any) -> int:
 
     Parameters
     ----------
-    seed : int, numpy.random.Generator, RandomState, SeedSequence or None
+    seed : int, numpy.random.Generator, RandomState, SeedSequence, Streams or None
         An integer from 0 up: itself below 2**64, hashed by BLAKE2b beyond. A NumPy source of
         randomness gives one 64-bit draw (a SeedSequence spawns one child), so that successive calls
-        differ and the source's own seed governs. None takes fresh entropy.
+        differ and the source's own seed governs. `Streams` have a seed already. None gives a
+        random one.
 
     Returns
     -------
@@ -147,24 +148,32 @@ def seed_number(seed: Any) -> int:
     draw = _drawer(seed)
     if draw is not None:
         return draw()
-    if not hasattr(seed, "__index__") and hasattr(seed, "integers"):
-        raise _not_a_seed(seed, "seed=int(rng.integers(2**63))")
-    if not hasattr(seed, "__index__") and hasattr(seed, "initial_seed"):
-        raise _not_a_seed(seed, "seed=generator.initial_seed()")
-    if seed is np.random:
-        raise _not_a_seed(seed, "seed=int(numpy.random.randint(2**63))")
-    if not hasattr(seed, "__index__") and hasattr(seed, "getrandbits"):
-        raise _not_a_seed(seed, "seed=random.getrandbits(64)")
+    if isinstance(seed, _core.Streams):
+        return seed.seed
+    if not hasattr(seed, "__index__"):
+        raise _not_a_seed(seed)
     number = integer("seed", seed, otherwise="or None")
     if number >> 64:
         return _hashed(number.to_bytes((number.bit_length() + 7) // 8, "little"))
     return number
 
 
-def _not_a_seed(seed: Any, instead: str) -> ArgumentTypeError:
+def _not_a_seed(seed: Any) -> ArgumentTypeError:
+    """The error for what is not a seed, with what to write where that is known."""
+    instead = ""
+    if seed is np.random:
+        instead = "; write seed=int(numpy.random.randint(2**63))"
+    elif isinstance(seed, np.random.BitGenerator):
+        instead = "; write seed=numpy.random.Generator(seed)"
+    elif hasattr(seed, "initial_seed"):  # torch's
+        instead = "; make rng = Streams(generator.initial_seed()) once, and write seed=rng"
+    elif hasattr(seed, "integers"):
+        instead = "; write seed=int(rng.integers(2**63))"
+    elif hasattr(seed, "getrandbits"):
+        instead = "; write seed=rng.getrandbits(64)"
     return ArgumentTypeError(
         f"seed is {shown(seed)}, a {type(seed).__name__}; it must be an integer from 0 up, a NumPy "
-        f"Generator, RandomState or SeedSequence, Streams or None. Write {instead}",
+        f"Generator, RandomState or SeedSequence, Streams or None{instead}",
         "seed",
         seed,
     )

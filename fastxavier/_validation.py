@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import numbers
 import operator
@@ -19,6 +18,7 @@ __all__ = [
     "integer",
     "integers",
     "keywords",
+    "nearest",
     "not_negative",
     "number",
     "of_tensor",
@@ -57,7 +57,10 @@ class ArgumentError(Exception):
         self.choices = tuple(choices)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (*self.args, self.argument, self.value, self.choices)
+        # An error that crosses processes keeps its message, whatever the value was.
+        plain = isinstance(self.value, (str, int, float, type(None)))
+        value = self.value if plain else shown(self.value)
+        return type(self), (*self.args, self.argument, value, self.choices)
 
 
 class ArgumentTypeError(ArgumentError, TypeError):
@@ -168,13 +171,26 @@ def integers(
         raise type(error)(f"{name} is {listed}: {error}", name, values) from None
 
 
+_OF_TORCH = {
+    "a": "negative_slope",
+    "generator": "seed",
+    "nonlinearity": "gain",
+    "tensor": "array",
+    "val": "value",
+}
+
+
 def keywords(function: str, given: Mapping[str, Any], known: Iterable[str]) -> None:
     """ArgumentTypeError if a function is given a keyword that it does not know."""
     names = tuple(known)
     for key in given:
         if key not in names:
+            here = _OF_TORCH.get(key)
+            instead = choose_from(key, names)
+            if here in names:
+                instead = f"torch's {key} is {here} here"
             raise ArgumentTypeError(
-                f"{key!r} is not an argument of {function}; {choose_from(key, names)}",
+                f"{key!r} is not an argument of {function}; {instead}",
                 key,
                 given[key],
                 names,
@@ -206,12 +222,12 @@ def choose_from(value: Any, choices: Iterable[str]) -> str:
     names = list(choices)
     if not names:
         return "there are none"
-    near = _nearest(value, names) if isinstance(value, str) else None
+    near = nearest(value, names) if isinstance(value, str) else None
     listed = f"it must be one of {', '.join(map(repr, names))}"
     return f"did you mean {near!r}? I{listed[1:]}" if near else listed
 
 
-def _nearest(value: str, names: list[str]) -> str | None:
+def nearest(value: str, names: list[str]) -> str | None:
     """The name that was meant, if that is plain: another case, swapped letters, a slip in a word.
 
     Short names of other things are near too ("gelu" and "selu"), so the bound is high.
@@ -219,7 +235,10 @@ def _nearest(value: str, names: list[str]) -> str | None:
     for name in names:
         if name.casefold() == value.casefold() or sorted(name) == sorted(value):
             return name
-    return next(iter(difflib.get_close_matches(value, names, 1, 0.8)), None)
+    import difflib  # milliseconds, of which a program without errors needs none
+
+    alike = [name for name in names if name[:1] == value[:1]]
+    return next(iter(difflib.get_close_matches(value, alike, 1, 0.8)), None)
 
 
 def _scalar(value: Any) -> Any:

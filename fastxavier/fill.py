@@ -5,9 +5,11 @@ The in-place functions that take their fans from the shape are in _in_place.py.
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Iterable
-from typing import Any, SupportsFloat, SupportsIndex, TypeAlias, TypeVar
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import Any, SupportsFloat, SupportsIndex, TypeAlias, TypeVar, cast
 
 import numpy as np
 
@@ -27,9 +29,7 @@ from fastxavier._validation import (
 from fastxavier.distributions import Distribution
 from fastxavier.initializers import (
     Initializer,
-    glorot_normal,
-    glorot_truncated_normal,
-    glorot_uniform,
+    scaling,
 )
 from fastxavier.initializers import resolve as resolve_initializer
 
@@ -225,7 +225,37 @@ def _aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, An
 
 # ---- Glorot, with fans ---------------------------------------------------------------------------
 
+Function = TypeVar("Function", bound=Callable[..., Any])
 
+
+def _explained(distribution: str) -> Callable[[Function], Function]:
+    """Say what to write where a call has the arguments of torch's function of this name."""
+
+    def explain(function: Function) -> Function:
+        signature = inspect.signature(function)
+
+        @wraps(function)
+        def explained(*values: Any, **settings: Any) -> Any:
+            try:
+                return function(*values, **settings)
+            except TypeError:
+                try:
+                    signature.bind(*values, **settings)
+                except TypeError as error:
+                    raise ArgumentTypeError(
+                        f"{function.__name__}: {error}. It takes the fans of a layer, and settings "
+                        f"by name: {function.__name__}(array, fan_in, fan_out, gain=1.0). For a "
+                        f"distribution with given parameters write fill_(array, {distribution}"
+                        f"(...)); glorot_{function.__name__}(array) takes the fans from the shape"
+                    ) from None
+                raise
+
+        return cast(Function, explained)
+
+    return explain
+
+
+@_explained("Uniform")
 def uniform_(
     array: Array,
     fan_in: float,
@@ -289,12 +319,13 @@ def uniform_(
     True
     """
     target = _core.target_of(array)
-    fan_in, fan_out = _checked_fans(target, "Uniform", fan_in, fan_out)
-    made = glorot_uniform(fan_in, fan_out, gain=gain, mode=mode)
-    _core.fill(target, made, resolve(seed, stream), global_shape, offset, threads)
+    fans = _checked_fans(target, "Uniform", fan_in, fan_out)
+    glorot = scaling(1, mode, "uniform", gain).with_fans(*fans)
+    _core.fill(target, glorot, resolve(seed, stream), global_shape, offset, threads)
     return array
 
 
+@_explained("Normal")
 def normal_(
     array: Array,
     fan_in: float,
@@ -325,12 +356,13 @@ def normal_(
     networks", AISTATS 2010, equation 12.
     """
     target = _core.target_of(array)
-    fan_in, fan_out = _checked_fans(target, "Normal", fan_in, fan_out)
-    made = glorot_normal(fan_in, fan_out, gain=gain, mode=mode)
-    _core.fill(target, made, resolve(seed, stream), global_shape, offset, threads)
+    fans = _checked_fans(target, "Normal", fan_in, fan_out)
+    glorot = scaling(1, mode, "normal", gain).with_fans(*fans)
+    _core.fill(target, glorot, resolve(seed, stream), global_shape, offset, threads)
     return array
 
 
+@_explained("TruncatedNormal")
 def truncated_normal_(
     array: Array,
     fan_in: float,
@@ -362,9 +394,9 @@ def truncated_normal_(
     networks", AISTATS 2010, equation 12.
     """
     target = _core.target_of(array)
-    fan_in, fan_out = _checked_fans(target, "TruncatedNormal", fan_in, fan_out)
-    made = glorot_truncated_normal(fan_in, fan_out, gain=gain, mode=mode)
-    _core.fill(target, made, resolve(seed, stream), global_shape, offset, threads)
+    fans = _checked_fans(target, "TruncatedNormal", fan_in, fan_out)
+    glorot = scaling(1, mode, "truncated_normal", gain).with_fans(*fans)
+    _core.fill(target, glorot, resolve(seed, stream), global_shape, offset, threads)
     return array
 
 

@@ -5,14 +5,13 @@ Arithmetic alone: no array, no random stream. `fill_` and plans resolve them by 
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
-from dataclasses import fields
-from functools import lru_cache, wraps
+from functools import lru_cache
 from math import sqrt
-from typing import Any, Final, NamedTuple, Protocol, SupportsFloat, TypeAlias, TypeVar, overload
+from typing import Any, Final, NamedTuple, SupportsFloat, TypeAlias
 
 from fastxavier import _core, structured
+from fastxavier._cases import case
 from fastxavier._fans import Fans, Layout
 from fastxavier._scaling import AXES, Family, Mode, Scale, VarianceScaling, for_shape
 from fastxavier._validation import (
@@ -20,7 +19,6 @@ from fastxavier._validation import (
     ArgumentValueError,
     choice,
     choose_from,
-    keywords,
     real,
     shown,
 )
@@ -48,6 +46,7 @@ __all__ = [
     "lecun_uniform",
     "ones",
     "resolve",
+    "scaling",
     "variance_scaling",
     "xavier_normal",
     "xavier_uniform",
@@ -58,136 +57,28 @@ Fan: TypeAlias = "float | Fans | None"
 Gain: TypeAlias = "SupportsFloat | str"
 
 
-# ---- what the named cases share ------------------------------------------------------------------
-
-D = TypeVar("D", bound=Distribution)
-D_co = TypeVar("D_co", bound=Distribution, covariant=True)
-
-
-class Constructor(Protocol[D_co]):
-    """What `glorot_uniform` and its kin are: with fans a distribution, without them a value."""
-
-    __name__: str
-
-    @overload
-    def __call__(
-        self, fan_in: float | Fans, fan_out: float | None = None, **settings: Any
-    ) -> D_co: ...
-    @overload
-    def __call__(self, *, fan_out: float, **settings: Any) -> D_co: ...
-    @overload
-    def __call__(self, **settings: Any) -> VarianceScaling: ...
-
-
-_PARAMETERS = {
-    "scale": """\
-scale : float
-    Factor on the variance: 1 keeps that of a linear layer, 2 that of a rectified one.""",
-    "distribution": """\
-distribution : {"uniform", "normal", "truncated_normal"}
-    U[-a, a] with a = sqrt(3 * variance); a plain normal; or a normal truncated at two standard
-    deviations and widened by 1 / 0.87962566..., so that truncation leaves the variance right.""",
-    "fan_in": """\
-fan_in, fan_out : float or Fans, optional
-    Inputs that feed one unit and outputs that one input feeds, each at least 1; only those that
-    `mode` uses are needed, and `fan_in` may be what `fans` returns. Without them, what is filled
-    gives the fans by its shape.""",
-    "gain": """\
-gain : float or str, default 1
-    Factor on the standard deviation, or the name of the activation that follows: see `gain`.""",
-    "negative_slope": """\
-negative_slope : float, default 0
-    Slope of the rectifier left of zero: 0 is ReLU, 1 a linear unit.
-gain : float or str, optional
-    Instead of the rectifier's gain, sqrt(2 / (1 + negative_slope**2)), another one, or the name of
-    the activation: see `gain`. As ``nonlinearity`` of torch's ``kaiming_normal_``.""",
-    "mode": """\
-mode : {"fan_avg", "fan_in", "fan_out", "fan_geo_avg"}
-    What the formula divides by: the mean of both fans; fan_in, which keeps the variance of
-    activations; fan_out, which keeps that of gradients; or sqrt(fan_in * fan_out).""",
-    "layout": """\
-layout, in_axis, out_axis, batch_axis, groups, transposed, parts : optional
-    How fans are read from a shape: see `fans`. The layout is "torch", (out, in, \\*kernel), unless
-    it is given here or in a plan.""",
-}
-
-_DOC = """\
-{text}
-
-Parameters
-----------
-{parameters}
-
-Returns
--------
-VarianceScaling, or with fans a distribution
-    What `fill_`, `draw` and plans take.
-
-Raises
-------
-TypeError
-    If an argument has the wrong type.
-ValueError
-    If a fan is missing or less than 1, a number is negative or not finite, a name is unknown, or
-    the distribution reaches beyond the largest float.
-
-References
-----------
-{source}
-
-Examples
---------
-{examples}
-"""
-
-
-def _case(source: str, drawn: type[D]) -> Callable[[Callable[..., Any]], Constructor[D]]:
-    """Complete a named case: the shared parts of its docstring, the axes in its signature."""
-
-    def complete(function: Callable[..., Any]) -> Constructor[D]:
-        own = inspect.signature(function)
-        named_here = [one for one in own.parameters.values() if one.kind is not one.VAR_KEYWORD]
-        axes = [
-            inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=one.default)
-            for one in fields(VarianceScaling)
-            if one.name in AXES
-        ]
-        signature = own.replace(parameters=[*named_here, *axes])
-
-        @wraps(function)
-        def make(*values: Any, **settings: Any) -> Any:
-            keywords(function.__name__, settings, signature.parameters)
-            return function(*values, **settings)
-
-        make.__signature__ = signature  # type: ignore[attr-defined]
-        text, _, examples = (inspect.getdoc(function) or "").partition("\n\n>>> ")
-        skipped = {"gain"} if "negative_slope" in signature.parameters else set()
-        parameters = [
-            _PARAMETERS[key] for key in signature.parameters if key in _PARAMETERS.keys() - skipped
-        ]
-        make.__doc__ = _DOC.format(
-            text=text,
-            parameters="\n".join(parameters),
-            source=source,
-            examples=f">>> from fastxavier import {function.__name__}\n>>> {examples}",
-        )
-        return make
-
-    return complete
-
-
 def _scaled(
     scale: Scale, mode: Any, distribution: Family, fan_in: Any, fan_out: Any, gain: Any, axes: Any
 ) -> Any:
     """The value, or with fans its distribution."""
-    plain = type(scale) in (int, float) and type(gain) is float and type(mode) is str
-    make = _kept_scaling if plain and type(distribution) is str and not axes else VarianceScaling
-    scaling = make(scale, mode, distribution, gain, **axes)
-    return scaling if fan_in is fan_out is None else scaling.with_fans(fan_in, fan_out)
+    value = scaling(scale, mode, distribution, gain, **axes)
+    return value if fan_in is fan_out is None else value.with_fans(fan_in, fan_out)
 
 
-# Checking the arguments takes longer than a small fill. `typed`, or True would pass for 1.
+_PLAIN = {int, float, str, bool, type(None)}
+# `typed`, or True would pass for 1.
 _kept_scaling = lru_cache(maxsize=1024, typed=True)(VarianceScaling)
+
+
+def scaling(
+    scale: Scale, mode: Any, distribution: Family, gain: Any, **axes: Any
+) -> VarianceScaling:
+    """VarianceScaling, kept: checking its arguments takes longer than a small fill."""
+    if not axes and type(gain) is float and type(mode) is str and type(scale) is int:
+        return _kept_scaling(scale, mode, distribution, gain)
+    plain = all(type(one) in _PLAIN for one in (scale, mode, distribution, gain, *axes.values()))
+    make = _kept_scaling if plain else VarianceScaling
+    return make(scale, mode, distribution, gain, **axes)
 
 
 def _rectified(
@@ -227,7 +118,7 @@ NeurIPS 2017."""
 # ---- the named cases -----------------------------------------------------------------------------
 
 
-@_case(_GLOROT_2010 + "12.", Distribution)
+@case(_GLOROT_2010 + "12.", Distribution)
 def variance_scaling(
     scale: Scale,
     mode: Mode,
@@ -252,7 +143,7 @@ def variance_scaling(
     return _scaled(scale, mode, distribution, fan_in, fan_out, gain, axes)
 
 
-@_case(_GLOROT_2010 + "16.", Uniform)
+@case(_GLOROT_2010 + "16.", Uniform)
 def glorot_uniform(
     fan_in: Fan = None,
     fan_out: Fan = None,
@@ -273,7 +164,7 @@ def glorot_uniform(
     return _scaled(1, mode, "uniform", fan_in, fan_out, gain, axes)
 
 
-@_case(_GLOROT_2010 + "12.", Normal)
+@case(_GLOROT_2010 + "12.", Normal)
 def glorot_normal(
     fan_in: Fan = None,
     fan_out: Fan = None,
@@ -293,7 +184,7 @@ def glorot_normal(
     return _scaled(1, mode, "normal", fan_in, fan_out, gain, axes)
 
 
-@_case(_GLOROT_2010 + "12.", TruncatedNormal)
+@case(_GLOROT_2010 + "12.", TruncatedNormal)
 def glorot_truncated_normal(
     fan_in: Fan = None,
     fan_out: Fan = None,
@@ -314,7 +205,7 @@ def glorot_truncated_normal(
     return _scaled(1, mode, "truncated_normal", fan_in, fan_out, gain, axes)
 
 
-@_case(_HE_2015, Uniform)
+@case(_HE_2015, Uniform)
 def he_uniform(
     fan_in: Fan = None,
     fan_out: Fan = None,
@@ -335,7 +226,7 @@ def he_uniform(
     return _rectified("uniform", fan_in, fan_out, gain, negative_slope, mode, axes)
 
 
-@_case(_HE_2015, Normal)
+@case(_HE_2015, Normal)
 def he_normal(
     fan_in: Fan = None,
     fan_out: Fan = None,
@@ -357,7 +248,7 @@ def he_normal(
     return _rectified("normal", fan_in, fan_out, gain, negative_slope, mode, axes)
 
 
-@_case(_HE_2015, TruncatedNormal)
+@case(_HE_2015, TruncatedNormal)
 def he_truncated_normal(
     fan_in: Fan = None,
     fan_out: Fan = None,
@@ -379,7 +270,7 @@ def he_truncated_normal(
     return _rectified("truncated_normal", fan_in, fan_out, gain, negative_slope, mode, axes)
 
 
-@_case(_LECUN_1998, Uniform)
+@case(_LECUN_1998, Uniform)
 def lecun_uniform(
     fan_in: Fan = None, fan_out: Fan = None, *, gain: Gain = 1.0, mode: Mode = "fan_in", **axes: Any
 ) -> Any:
@@ -394,7 +285,7 @@ def lecun_uniform(
     return _scaled(1, mode, "uniform", fan_in, fan_out, gain, axes)
 
 
-@_case(_LECUN_1998 + _SELU_2017, Normal)
+@case(_LECUN_1998 + _SELU_2017, Normal)
 def lecun_normal(
     fan_in: Fan = None, fan_out: Fan = None, *, gain: Gain = 1.0, mode: Mode = "fan_in", **axes: Any
 ) -> Any:
@@ -410,7 +301,7 @@ def lecun_normal(
     return _scaled(1, mode, "normal", fan_in, fan_out, gain, axes)
 
 
-@_case(_LECUN_1998, TruncatedNormal)
+@case(_LECUN_1998, TruncatedNormal)
 def lecun_truncated_normal(
     fan_in: Fan = None, fan_out: Fan = None, *, gain: Gain = 1.0, mode: Mode = "fan_in", **axes: Any
 ) -> Any:
@@ -425,7 +316,7 @@ def lecun_truncated_normal(
     return _scaled(1, mode, "truncated_normal", fan_in, fan_out, gain, axes)
 
 
-@_case(_GLOROT_2010 + "1.", Uniform)
+@case(_GLOROT_2010 + "1.", Uniform)
 def heuristic_uniform(
     fan_in: Fan = None, fan_out: Fan = None, *, mode: Mode = "fan_in", **axes: Any
 ) -> Any:
@@ -468,6 +359,8 @@ class Row(NamedTuple):
 
     make: Callable[..., Any]
     settings: tuple[str, ...]
+    required: tuple[str, ...] = ()
+    """Those that have no default."""
 
 
 _FAMILY = ("gain", "mode", *AXES)
@@ -484,18 +377,22 @@ INITIALIZERS: Final[dict[str, Row]] = {
     "lecun_normal": Row(lecun_normal, _FAMILY),
     "lecun_truncated_normal": Row(lecun_truncated_normal, _FAMILY),
     "heuristic_uniform": Row(heuristic_uniform, ("mode", *AXES)),
-    "variance_scaling": Row(variance_scaling, ("scale", "mode", "distribution", "gain", *AXES)),
-    "uniform": Row(Uniform, ("low", "high")),
+    "variance_scaling": Row(
+        variance_scaling,
+        ("scale", "mode", "distribution", "gain", *AXES),
+        ("scale", "mode", "distribution"),
+    ),
+    "uniform": Row(Uniform, ("low", "high"), ("low", "high")),
     "normal": Row(Normal, ("mean", "std")),
     "truncated_normal": Row(TruncatedNormal, ("mean", "std", "low", "high")),
     "zeros": Row(zeros, ()),
     "ones": Row(ones, ()),
-    "constant": Row(Constant, ("value",)),
+    "constant": Row(Constant, ("value",), ("value",)),
     "identity": Row(structured.Identity, ("gain",)),
     "dirac": Row(structured.Dirac, ("groups", "gain", "layout")),
     "orthogonal": Row(structured.Orthogonal, ("gain", "layout")),
     "delta_orthogonal": Row(structured.DeltaOrthogonal, ("gain", "layout")),
-    "sparse": Row(structured.Sparse, ("sparsity", "std")),
+    "sparse": Row(structured.Sparse, ("sparsity", "std"), ("sparsity",)),
 }
 """Every initializer by its name: what plans, in-place functions, docs and tests are made from."""
 
@@ -508,6 +405,9 @@ ALIASES: Final[dict[str, str]] = {
     "eye": "identity",
 }
 """Names that other libraries use, torch's above all."""
+
+
+_CLASSES = {row.make.__name__ for row in INITIALIZERS.values()}
 
 
 def initializer_named(name: str, /, **settings: Any) -> Initializer:
@@ -539,11 +439,7 @@ def initializer_named(name: str, /, **settings: Any) -> Initializer:
                 settings[key],
                 row.settings,
             )
-    missing = [
-        key
-        for key, one in inspect.signature(row.make).parameters.items()
-        if one.default is one.empty and key not in settings
-    ]
+    missing = [key for key in row.required if key not in settings]
     if missing:
         raise ArgumentValueError(
             f"{name} needs {' and '.join(missing)} too, as a setting or in a value: "
@@ -558,7 +454,16 @@ def initializer_named(name: str, /, **settings: Any) -> Initializer:
 
 def _row(argument: str, name: Any) -> Row:
     """The row of a name; the error names the argument that holds it."""
-    plain = name.removesuffix("_") if isinstance(name, str) else name
+    plain = name
+    if isinstance(name, str) and name.endswith("_"):
+        plain = name[:-1]
+        if plain in ("uniform", "normal", "truncated_normal"):
+            raise ArgumentValueError(
+                f"{argument} is {name!r}, which takes fans here and parameters in torch; write "
+                f"'glorot_{plain}' or {plain!r}",
+                argument,
+                name,
+            )
     choice(argument, plain, (*INITIALIZERS, *ALIASES))
     return INITIALIZERS[ALIASES.get(plain, plain)]
 
@@ -595,7 +500,11 @@ def resolve(initializer: Any, shape: tuple[int, ...], layout: Layout = "torch") 
     if isinstance(initializer, StructuredInitializer):
         return initializer.in_layout(layout)
     name = getattr(initializer, "__name__", "")
-    hint = f"; call it: {name}()" if callable(initializer) and name else ""
+    hint = ""
+    if callable(initializer) and name.removesuffix("_") in (*INITIALIZERS, *ALIASES, *_CLASSES):
+        hint = f"; call it: {name}()" if name[-1] != "_" else f"; write {name[:-1]}()"
+    if isinstance(initializer, (int, float)):
+        hint = f"; write Constant({initializer})"
     raise ArgumentTypeError(
         f"distribution is {shown(initializer)}; it must be an initializer such as he_normal(), a "
         f"distribution such as Normal(0, 0.02), or the name of one{hint}",

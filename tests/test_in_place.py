@@ -274,15 +274,24 @@ def refused(error, message, call, w):
     return raised.value
 
 
+WITHOUT_SECOND = ("heuristic_uniform_", "variance_scaling_")
+
+
 @by_shape
 @pytest.mark.parametrize("value", [2.0, 0, "relu", (12, 10), None])
 def test_positional_gain(name, value):
-    """torch's xavier_normal_(w, 2.0) passes a gain, kaiming_normal_(w, 0) a slope: name it."""
+    """torch's xavier_normal_(w, 2.0) passes a gain, kaiming_normal_(w, 0) a slope: name it.
+
+    What cannot be either is not written behind the name of one.
+    """
     w = np.full((12, 10), 0.5)
     error = refused(TypeError, "by position", lambda: IN_PLACE[name](w, value), w)
-    first = list(inspect.signature(IN_PLACE[name]).parameters)[1]
-    assert f"such as {first}={value!r}" in str(error)
-    assert error.argument == first
+    parameters = inspect.signature(IN_PLACE[name]).parameters
+    second = "negative_slope" if "negative_slope" in parameters else "gain"
+    named = isinstance(value, (int, float)) and name not in WITHOUT_SECOND
+    assert (f"what torch takes there is {second}={value!r} here" in str(error)) == named
+    assert named or "write the names of the others" in str(error)
+    assert error.argument == (second if second in parameters else "array")
     assert error.value == value
     assert f"fill_(array, {make_of(initializer_of(name)).__name__}(" in str(error)
 
@@ -482,7 +491,9 @@ def test_initializer_by_name(name):
     )
     w = np.full(SHAPES.get(f"{name}_", (4, 3)), 0.5)
     for spelled in (name, f"{name}_"):
-        if needs:
+        if spelled in ("uniform_", "normal_", "truncated_normal_"):
+            refused(ValueError, f"'glorot_{spelled[:-1]}'", lambda n=spelled: fx.fill_(w, n), w)
+        elif needs:
             refused(ValueError, f"{spelled} needs", lambda n=spelled: fx.fill_(w, n), w)
         else:
             made = fx.fill_(np.empty(w.shape), make_of(ALIASES.get(name, name))(), seed=3)
@@ -506,7 +517,7 @@ def test_unknown_initializer():
 ELSEWHERE = {
     "trunc_normal_": "fill_(array, TruncatedNormal(mean, std))",
     "identity": "Identity()",
-    "calculate_gain": "gain(activation, convention='torch')",
+    "calculate_gain": "gain(activation, negative_slope=..., convention='torch')",
     "eye": "Identity()",
     "dirac": "Dirac()",
     "orthogonal": "Orthogonal()",

@@ -282,7 +282,7 @@ def test_aliases(alias):
     """Other libraries' names, also with torch's underscore; the plan writes ours."""
     name = ALIASES[alias]
     rule = Rule("w", name)
-    assert Rule("w", alias) == Rule("w", f"{alias}_") == Rule("w", f"{name}_") == rule
+    assert Rule("w", alias) == Rule("w", f"{alias}_") == rule
     assert f"'{name}'" in repr(Rule("w", alias))
     text = f'[[rule]]\nnames = "w"\ninitializer = "{alias}_"\n'
     assert Plan.from_toml(text).to_toml() == Plan([rule]).to_toml()

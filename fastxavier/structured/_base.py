@@ -6,10 +6,18 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any, Literal, NamedTuple, SupportsIndex, TypeAlias, TypeVar, get_args
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Literal,
+    NamedTuple,
+    SupportsIndex,
+    TypeAlias,
+    TypeVar,
+    get_args,
+)
 
 import numpy as np
-import numpy.typing as npt
 
 from fastxavier import _core, _fans
 from fastxavier._dtypes import FLOATS, FloatDtype
@@ -17,9 +25,12 @@ from fastxavier._validation import ArgumentTypeError, ArgumentValueError, choice
 from fastxavier.distributions import Constant, Distribution
 from fastxavier.gains import gain_number
 
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
 __all__ = ["LayoutInitializer", "Part", "PatternInitializer", "StructuredInitializer"]
 
-Array: TypeAlias = npt.NDArray[Any]
+Array: TypeAlias = "npt.NDArray[Any]"
 Key: TypeAlias = tuple[int, int]
 Layout = Literal["torch", "jax", "keras"]
 Place: TypeAlias = Iterable[SupportsIndex] | None

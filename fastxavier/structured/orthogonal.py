@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, SupportsIndex
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
-import numpy.typing as npt
 
 from fastxavier import _core
 from fastxavier._dtypes import FLOATS, FloatDtype, float_dtype
 from fastxavier.distributions import Constant, Normal
 from fastxavier.structured._base import Array, Key, Layout, LayoutInitializer, Part, Shape
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 __all__ = ["DeltaOrthogonal", "Orthogonal"]
 

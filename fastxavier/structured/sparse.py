@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import SupportsIndex
+from typing import TYPE_CHECKING, SupportsIndex
 
 import numpy as np
-import numpy.typing as npt
 
 from fastxavier import _core
 from fastxavier._dtypes import FloatDtype
 from fastxavier._validation import ArgumentValueError, not_negative, real
 from fastxavier.distributions import Distribution, Normal, Uniform
 from fastxavier.structured._base import Key, Part, Shape, StructuredInitializer
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 __all__ = ["Sparse"]
 
