@@ -218,8 +218,8 @@ static INLINE void write_doubles(int distribution, int from, int end, f64_splici
 
 /* The code of `truncated` for six groups of doubles, 47 KB, does not fit the instruction cache of most
    CPUs: it is a loop over some of them. */
-enum { F64_TRUNCATED_TOGETHER = 2 };
-_Static_assert(GROUPS == 1 || GROUPS % F64_TRUNCATED_TOGETHER == 0, "a step is a whole number of these");
+enum { F64_TRUNCATED_TOGETHER = GROUPS > 1 ? 2 : 1 };
+_Static_assert(GROUPS % F64_TRUNCATED_TOGETHER == 0, "a step is a whole number of these");
 
 static INLINE void write_groups(int distribution, int dtype, int size, int groups,
                                 f64_splicing *splicing, const kernel_job *job, position *at)
