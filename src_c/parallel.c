@@ -229,6 +229,7 @@ static int run_on_one_thread(work *w, int most, fp_state callers)
         poll_caller(w, now, callers);
         const int64_t next = all->next;
         const double rest = (now - start) / (double)next * (double)(all->end - next);
+        /* Untaken by tests, perhaps: needs two tasks within LOOK_INTERVAL on a busy machine. */
         if (most == 1 || rest < WORTH_WAKING || now < next_look)
             continue;
         const int idle = rest < WORTH_WAITING ? fx__load_idle_cpus(most, &last_team) : most;

@@ -83,7 +83,7 @@ def main():
     parser.add_argument("object", help="the compiled src_c/simd/isa_avx512.c")
     arguments = parser.parse_args()
     groups = constant("vec_avx512.h", r"#define GROUPS (\d+)")
-    together = constant("kernels.inc.h", r"F64_TRUNCATED_TOGETHER = (\d+)")
+    together = constant("kernels.inc.h", r"F64_TRUNCATED_TOGETHER = GROUPS > 1 \? (\d+)")
     command = ["objdump", "-d", "--no-show-raw-insn", arguments.object]
     parts = iter(START.split(subprocess.check_output(command, text=True))[1:])
     functions = {

@@ -194,46 +194,58 @@ static INLINE void take_groups(position *at, size_t step, int groups, vint count
     }
 }
 
-/* How many groups of doubles become values side by side. All of them, except those of `truncated`:
-   its code for six groups, 47 KB, is larger than the instruction cache of most CPUs. */
-enum { F64_TRUNCATED_TOGETHER = 2 };
-_Static_assert(GROUPS == 1 || GROUPS % F64_TRUNCATED_TOGETHER == 0, "a step is a whole number of these");
-static INLINE int f64_together(int distribution, int groups)
+/* The words of some groups of doubles: pair01 and pair23 from W, more01 and more23 from L. */
+typedef struct {
+    vint pair01[GROUPS], pair23[GROUPS], more01[GROUPS], more23[GROUPS];
+} f64_words;
+
+/* Groups [from, end) of doubles. Here and below, `splicing` is NULL for ordinary stores, and what comes
+   before it is known to the compiler. */
+static INLINE void write_doubles(int distribution, int from, int end, f64_splicing *splicing,
+                                 const kernel_job *job, const f64_words *w, char *const to[])
 {
-    /* Untaken by tests of isa_scalar: it has one group at a time. */
-    return distribution == DISTRIBUTION_truncated && groups > 1 ? F64_TRUNCATED_TOGETHER : groups;
+    (void)splicing;
+#pragma GCC unroll 8
+    for (int g = from; g < end; g++) {
+        const vint words[4] = {
+            vint_join_low(w->more01[g], w->pair01[g]), vint_join_high(w->more01[g], w->pair01[g]),
+            vint_join_low(w->more23[g], w->pair23[g]), vint_join_high(w->more23[g], w->pair23[g])};
+        f64_v v[4];
+        f64_values(distribution, &job->f64, words, v);
+        WRITE(f64_store(to[g], v), f64_nontemporal(splicing, to[g], v));
+    }
 }
 
-/* `splicing` is NULL for ordinary stores: a compile-time constant, as the arguments before it are. */
+/* The code of `truncated` for six groups of doubles, 47 KB, does not fit the instruction cache of most
+   CPUs: it is a loop over some of them. */
+enum { F64_TRUNCATED_TOGETHER = GROUPS > 1 ? 2 : 1 };
+_Static_assert(GROUPS % F64_TRUNCATED_TOGETHER == 0, "a step is a whole number of these");
+
 static INLINE void write_groups(int distribution, int dtype, int size, int groups,
                                 f64_splicing *splicing, const kernel_job *job, position *at)
 {
-    vint counters[GROUPS], pair01[GROUPS], pair23[GROUPS];
+    vint counters[GROUPS];
     char *to[GROUPS];
+    f64_words w;
     (void)splicing;
     take_groups(at, (size_t)LANES * BLOCK * (size_t)size, groups, counters, to);
-    philox_pairs(&job->words, counters, groups, pair01, pair23);
+    philox_pairs(&job->words, counters, groups, w.pair01, w.pair23);
     if (dtype == FX_FLOAT64) {
-        vint more01[GROUPS], more23[GROUPS];
-        philox_pairs(&job->more_words, counters, groups, more01, more23);
-        const int together = f64_together(distribution, groups);
-#pragma GCC unroll 1
-        for (int first = 0; first < groups; first += together)
-#pragma GCC unroll 8
-            for (int g = first; g < first + together; g++) {
-                const vint words[4] = {
-                    vint_join_low(more01[g], pair01[g]), vint_join_high(more01[g], pair01[g]),
-                    vint_join_low(more23[g], pair23[g]), vint_join_high(more23[g], pair23[g])};
-                f64_v v[4];
-                f64_values(distribution, &job->f64, words, v);
-                WRITE(f64_store(to[g], v), f64_nontemporal(splicing, to[g], v));
-            }
+        philox_pairs(&job->more_words, counters, groups, w.more01, w.more23);
+        /* Untaken by tests of isa_scalar: it has one group at a time. */
+        if (distribution == DISTRIBUTION_truncated && groups > 1) {
+            FX_PRAGMA(GCC unroll 1)
+            for (int g = 0; g < groups; g += F64_TRUNCATED_TOGETHER)
+                write_doubles(distribution, g, g + F64_TRUNCATED_TOGETHER, splicing, job, &w, to);
+        } else {
+            write_doubles(distribution, 0, groups, splicing, job, &w, to);
+        }
         return;
     }
 #pragma GCC unroll 8
     for (int g = 0; g < groups; g++) {
         f32_v v[2];
-        f32_values(distribution, &job->f32, pair01[g], pair23[g], v);
+        f32_values(distribution, &job->f32, w.pair01[g], w.pair23[g], v);
         if (dtype == FX_FLOAT32) {
             WRITE(f32_store(to[g], v), f32_nontemporal(to[g], v));
         } else if (dtype == FX_FLOAT16) {
