@@ -244,8 +244,8 @@ def _checked_fan(name: str, value: Any) -> int | float | None:
         return value
     if getattr(value, "shape", ()) != ():
         raise ArgumentTypeError(
-            f"{name} is {shown(value)}; it must be a number. To fill an array use fill_, or the function "
-            "whose name ends in an underscore",
+            f"{name} is {shown(value)}; it must be a number. To fill an array use fill_, or "
+            "the function whose name ends in an underscore",
             name,
             value,
         )
