@@ -6,12 +6,8 @@ import argparse
 import json
 import math
 import secrets
-import signal
-import sys
-import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -19,6 +15,7 @@ from typing import Any
 from fastxavier._console import progress_bar, table
 from fastxavier.checkpoints import init_checkpoint, nbytes, tensors_like, without
 from fastxavier.cli._arguments import add_plan_to, add_skip_to, distributions_of, plan_from, seed
+from fastxavier.cli._signals import signals_as_exceptions
 from fastxavier.plans import Plan, Rule
 from fastxavier.plans._names import named
 
@@ -82,25 +79,6 @@ def safetensors_file(text: str) -> str:
     return text
 
 
-@contextmanager
-def sigterm_as_exit() -> Iterator[None]:
-    """Let SIGTERM end the program by an exception, so that temporary files are removed."""
-
-    def end(number: int, frame: object) -> None:
-        signal.signal(number, signal.SIG_IGN)  # a second one would interrupt the removal
-        sys.exit(128 + number)
-
-    in_main = threading.current_thread() is threading.main_thread()
-    if not in_main or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
 def run(options: argparse.Namespace) -> int:
     """Write the file, and print what is in it."""
     tensors = without(tensors_like(options.like), options.skip)
@@ -111,7 +89,7 @@ def run(options: argparse.Namespace) -> int:
     output = Path(options.output)
     start = time.perf_counter()
     total = sum(nbytes(name, *kind) for name, kind in tensors.items())
-    with sigterm_as_exit(), progress_bar(f"writing {output.name}", total) as show:
+    with signals_as_exceptions(), progress_bar(f"writing {output.name}", total) as show:
         init_checkpoint(
             output,
             plan,
