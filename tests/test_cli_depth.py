@@ -199,3 +199,24 @@ def test_layers_of_a_list(folder, capsys, prefix):
         assert (folder / "out.safetensors").read_bytes() == (
             folder / "library.safetensors"
         ).read_bytes()
+
+
+@pytest.mark.parametrize("number", ["999999999", "9" * 30, "9" * 5000])
+def test_a_block_of_any_number(folder, capsys, number):
+    """No list as long as a number in a file."""
+    tensors = {f"h.{number}.ln_1.weight": np.ones(3, np.float32)}
+    safetensors.numpy.save_file(tensors, "a.safetensors")
+    assert verified(capsys, "a.safetensors")[0] == 0
+
+
+PLAN = '[[rule]]\nnames = "*"\ninitializer = "normal"\nstd = {}\n'
+
+
+@pytest.mark.parametrize("text", ["", "no plan", "[[rule]]", *map(PLAN.format, ("1e-300", 0, 5))])
+def test_metadata_that_say_nothing(folder, capsys, text):
+    """Of other programs, or of a plan that is not the preset's: the names count."""
+    assert init(capsys)[0] == 0
+    tensors = safetensors.numpy.load_file("out.safetensors")
+    safetensors.numpy.save_file(tensors, "out.safetensors", {"fastxavier.plan": text})
+    status, found = verified(capsys, "out.safetensors")
+    assert (status, found["not_judged"]) == (0, {})
