@@ -3,7 +3,6 @@
 No time is asserted.
 """
 
-import argparse
 import dataclasses
 import json
 import math
@@ -26,7 +25,6 @@ from fastxavier.bench.benchmark import environment, measure, mismatch
 from fastxavier.bench.implementations import IMPLEMENTATIONS, PEERS
 from fastxavier.bench.plot import plot
 from fastxavier.bench.results import Benchmark, Run, Timing
-from fastxavier.cli import bench
 
 COUNT = 40_003  # no multiple of a block, and more than one
 CLAIMS = [
@@ -91,6 +89,25 @@ def test_a_peer_draws_distributions_with_a_mean_too(one, distribution):
         array = np.full(COUNT, np.nan, np.float32)
         one.filler(distribution, array, 1)()
         assert mismatch(array, distribution) is None
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize(
+    ("one", "distribution"),
+    [
+        pytest.param(one, distribution, id=f"{one.name}-{distribution}")
+        for one in IMPLEMENTATIONS
+        if one.version is not None and one.role != "memory" and one.threads == "given"
+        for distribution in one.distributions
+    ],
+)
+def test_threads_draw_different_values(one, distribution):
+    """Were they all on one seed, each part of the array would be the first again."""
+    array = np.empty(4 * COUNT, one.dtypes[0])
+    one.filler(DISTRIBUTIONS[distribution], array, 4)()
+    parts = np.array_split(array, 4)
+    assert len({part[:1000].tobytes() for part in parts}) == 4
+    assert array.itemsize == 2 or len(np.unique(array)) > 0.9 * array.size
 
 
 # ---- verifying -----------------------------------------------------------------------------------
@@ -172,6 +189,37 @@ def test_what_fails_is_skipped_and_says_why():
     assert failures["raising"] == "ZeroDivisionError: first line"
     assert not measure("normal", "float32", memory, **arguments).timings
     assert not measure("uniform", "float64", memory[: 8 * (COUNT // 2)], **arguments).timings
+
+
+@pytest.mark.parametrize(("patience", "expected"), [(0.0, 2), (1e9, 5)])
+def test_a_slow_implementation_skips_repetitions(monkeypatch, patience, expected):
+    """One that has taken its ten seconds is timed twice; the others as often as is asked."""
+    monkeypatch.setattr(benchmark, "MAX_SECONDS", patience)
+    monkeypatch.setattr(benchmark, "PAUSE", 0.0)
+    monkeypatch.setattr(benchmark, "MIN_SECONDS", 0.0)
+    memory = np.empty(4096, np.uint8)
+    chosen = [one for one in IMPLEMENTATIONS if one.name in ("memset", "fastxavier")]
+    run = measure("uniform", "float32", memory, threads=(1,), repetitions=5, implementations=chosen)
+    assert [len(one.seconds) for one in run.timings] == [expected] * 2
+
+
+def test_patience_is_of_each_implementation(monkeypatch):
+    """The time of one is not the time of another."""
+    clock = [0.0]
+    monkeypatch.setattr(benchmark.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(benchmark, "PAUSE", 0.0)
+
+    def taking(seconds):
+        def draw(array):
+            clock[0] += seconds
+            array[:] = np.random.default_rng(3).uniform(-0.05, 0.05, array.size)
+
+        return draw
+
+    chosen = [Homemade("quick", taking(0.01)), Homemade("slow", taking(3.0))]
+    memory = np.empty(4 * COUNT, np.uint8)
+    run = measure("uniform", "float32", memory, threads=(1,), repetitions=9, implementations=chosen)
+    assert [len(one.seconds) for one in run.timings] == [9, 4]  # after 12 seconds
 
 
 # ---- arithmetic ----------------------------------------------------------------------------------
@@ -314,6 +362,52 @@ def test_a_file_that_is_not_json_says_so(content, tmp_path, capsys):
     assert "wrong.json is not a JSON file: " in capsys.readouterr().err
 
 
+def places(value, path=()):
+    """All paths into a document."""
+    yield path
+    if isinstance(value, (dict, list)):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, inner in items:
+            if not (isinstance(key, int) and key > 2):  # the others are like these
+                yield from places(inner, (*path, key))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, 0, -1, "", "x\x1b", [], {}, [[]], True, 1e999, 10**400, 5e-324],
+    ids=lambda value: repr(value)[:9],
+)
+def test_no_file_ends_in_a_traceback(value, tmp_path, capsys, monkeypatch):
+    """Whatever is in the place of a part: it is shown, or one line says what is wrong."""
+    made = made_up()
+    small = dataclasses.replace(made, runs=made.runs[:1])
+    document = json.loads(json.dumps(small.asdict()))
+    file = tmp_path / "changed.json"
+    monkeypatch.setattr(
+        bench_plot,
+        "plot",
+        lambda found, path: bench_plot._small_print(found, bench_plot._largest(found)),
+    )
+    for path in list(places(document))[1:]:
+        copy = json.loads(json.dumps(document))
+        place = copy
+        for key in path[:-1]:
+            place = place[key]
+        place[path[-1]] = value
+        file.write_text(json.dumps(copy))
+        status = cli.main(["bench", "--from", str(file), "--plot", str(tmp_path / "a.svg")])
+        printed = capsys.readouterr()
+        assert status in (0, 1, 2), path
+        assert "\x1b" not in printed.out + printed.err
+        assert len(printed.err.splitlines()) == (status == 2)
+
+
+def test_a_file_nested_too_deeply(tmp_path, capsys):
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    assert cli.main(["bench", "--from", str(tmp_path / "deep.json")]) == 2
+    assert "deep.json is not a JSON file: " in capsys.readouterr().err
+
+
 # ---- what is shown -------------------------------------------------------------------------------
 
 
@@ -345,14 +439,6 @@ def test_other_endings_are_refused(name, tmp_path):
     assert raised.value.argument == "path"
     assert set(raised.value.choices) == set(bench_plot.FORMATS)
     assert not list(tmp_path.iterdir())
-
-
-def test_other_endings_are_refused_before_measuring(monkeypatch, capsys):
-    monkeypatch.setattr(benchmark, "measure", None)
-    with pytest.raises(SystemExit):
-        command("--plot", "picture.jpg")
-    message = "'picture.jpg' is not a name for a picture; it must end in .svg, .png or .pdf"
-    assert message in capsys.readouterr().err
 
 
 def test_a_benchmark_without_peers_is_drawn_as_well(tmp_path):
@@ -426,116 +512,3 @@ def test_the_table_of_the_summary(capsys):
     figures = ["1", "3.000", "4.000", "50.0", "5", "jax"]
     assert cells(lines[3]) == ["uniform", "float32", "3.906 KiB", *figures]
     assert lines[14:16] == report.LEGEND.splitlines()
-
-
-@pytest.mark.parametrize(
-    ("text", "float32s"),
-    [("262144", 65536), ("256KiB", 65536), ("1.5MiB", 393216), ("1e4", 10_000), ("7", 1)],
-)
-def test_sizes(text, float32s):
-    assert bench.size(text).nbytes(4) == 4 * float32s
-
-
-def test_sizes_that_hold_no_value():
-    with pytest.raises(ValueError, match="size is 3 bytes; it must hold a value of each dtype"):
-        command("--size", 3, "--dtype", "float16", "float32", "--threads", 1, "--repetitions", 1)
-
-
-@pytest.mark.parametrize("text", ["", "x", "0", "-1", "1MB", "1e", "1.5.5", "0.5"])
-def test_what_is_not_a_size_is_refused(text):
-    with pytest.raises(argparse.ArgumentTypeError, match="is"):
-        bench.size(text)
-
-
-def command(*arguments):
-    parser = argparse.ArgumentParser()
-    bench.add_to(parser.add_subparsers())
-    options = parser.parse_args(["bench", *map(str, arguments)])
-    return options.run(options)
-
-
-def test_the_command(tmp_path, capsys):
-    pytest.importorskip("matplotlib")
-    chosen = "--distribution uniform --dtype float32 float16 --size 64KiB 1e4 --threads 1"
-    figures, picture = tmp_path / "benchmark.json", tmp_path / "benchmark.svg"
-    files = ("--repetitions", 2, "--json", figures, "--plot", picture)
-    assert command(*chosen.split(), "--peers", "numpy", *files) == 0
-    printed = capsys.readouterr().out
-    assert "uniform, float32, 64 KiB (16,384 values)" in printed
-    found = json.loads(figures.read_text())
-    assert [run["count"] for run in found["runs"]] == [16_384, 32_768, 10_000, 10_000]
-    names = {one["name"] for one in found["runs"][0]["timings"]}
-    bits = {"NumPy PCG64", "NumPy SFC64", "NumPy Philox"}
-    assert names == {"memset", "constant fill", "fastxavier"} | bits
-    assert all(len(one["seconds"]) == 2 for run in found["runs"] for one in run["timings"])
-    assert ET.parse(picture).getroot().tag.endswith("svg")
-
-    again = tmp_path / "again.svg"
-    assert command("--from", figures, "--plot", again) == 0
-    assert capsys.readouterr().out.strip() in printed
-    assert again.read_bytes() == picture.read_bytes()
-
-
-def test_the_command_without_peers(tmp_path, capsys):
-    chosen = "--distribution normal --dtype float32 --size 4KiB --threads 1 --repetitions 1"
-    assert command(*chosen.split(), "--json", tmp_path / "alone.json", "--peers") == 0
-    found = json.loads((tmp_path / "alone.json").read_text())
-    assert {one["role"] for one in found["runs"][0]["timings"]} == {"memory", "ours"}
-
-
-def test_the_command_when_this_package_fails(tmp_path, capsys):
-    found = made_up()
-    failed = tuple(
-        dataclasses.replace(one, seconds=(), failure="mean off") if one.role == "ours" else one
-        for one in found.runs[0].timings
-    )
-    found = dataclasses.replace(found, runs=(dataclasses.replace(found.runs[0], timings=failed),))
-    (tmp_path / "benchmark.json").write_text(json.dumps(found.asdict()))
-    assert command("--from", tmp_path / "benchmark.json") == 1
-    assert "skipped: fastxavier, threads 1: mean off" in capsys.readouterr().out
-
-
-def test_help_lists_the_choices(capsys):
-    with pytest.raises(SystemExit):
-        command("--help")
-    text = " ".join(capsys.readouterr().out.split())
-    assert ", ".join(DISTRIBUTIONS) in text
-    assert ", ".join(PEERS) in text
-    assert all(name in text for name in FLOATS)
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [("--distribution", "cauchy"), ("--peers", "nobody"), ("--threads", "0"), ("--size", "1MB")],
-)
-def test_what_the_command_refuses(arguments, capsys):
-    with pytest.raises(SystemExit):
-        command(*arguments)
-    assert arguments[1] in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("file", ["--json", "--plot"])
-def test_a_file_that_cannot_be_written_is_told_before_measuring(file, tmp_path, monkeypatch):
-    monkeypatch.setattr(benchmark, "measure", None)
-    monkeypatch.setattr(bench_plot, "matplotlib", lambda: None)
-    with pytest.raises(FileNotFoundError):
-        command(file, tmp_path / "no" / "benchmark.svg")
-
-
-@pytest.mark.parametrize("before", [None, b"an earlier benchmark", "a link"])
-def test_a_first_run_that_is_interrupted_leaves_no_trace(before, tmp_path, monkeypatch):
-    def interrupted(*_, **__):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(benchmark, "measure", interrupted)
-    monkeypatch.setattr(bench_plot, "matplotlib", lambda: None)
-    figures, picture = tmp_path / "benchmark.json", tmp_path / "benchmark.svg"
-    if before == "a link":
-        figures.symlink_to("not yet there")
-    elif before:
-        figures.write_bytes(before)
-    with pytest.raises(KeyboardInterrupt):
-        command("--size", "4KiB", "--json", figures, "--plot", picture)
-    assert list(tmp_path.iterdir()) == ([figures] if before else [])
-    assert figures.is_symlink() == (before == "a link")
-    assert before is None or figures.is_symlink() or figures.read_bytes() == before

@@ -451,13 +451,16 @@ def test_skip(tmp_path):
     """As if they were not in the source; one pattern may be a string."""
     kept = {name: kind for name, kind in LIKE.items() if name not in ("mask", "norm.flags")}
     init_checkpoint(tmp_path / "kept", PLAN, kept, seed=1)
-    init_checkpoint(tmp_path / "out", PLAN, LIKE, seed=1, skip=["m*k", "*.flags", "no"])
+    init_checkpoint(tmp_path / "out", PLAN, LIKE, seed=1, skip=["m*k", "*.flags", "nor[m].f*"])
     assert (tmp_path / "out").read_bytes() == (tmp_path / "kept").read_bytes()
     init_checkpoint(tmp_path / "one", PLAN, LIKE, seed=1, skip="*.weight")
     assert read_header(tmp_path / "one").tensors.keys() == LIKE.keys() - {"0.weight"}
     for skip in (3, [3], None):
         with pytest.raises(TypeError, match=re.escape(f"skip is {skip!r}; it must be a glob")):
             init_checkpoint(tmp_path / "none", PLAN, LIKE, seed=1, skip=skip)
+    with pytest.raises(ValueError, match="skip has 'no', which matches the name of no") as raised:
+        init_checkpoint(tmp_path / "none", PLAN, LIKE, seed=1, skip=["m*k", "no"])
+    assert (raised.value.argument, raised.value.value) == ("skip", "no")
     assert left_in(tmp_path) == ["kept", "one", "out"]
 
 
@@ -487,10 +490,17 @@ def test_onto_itself(tmp_path):
 
 UNMADE = [
     ({"w": ("F33", (3,))}, PLAN, CheckpointError, ["'w'", "'F33'", "BF16"]),
-    ({"w": (np.float32, (3,))}, PLAN, CheckpointError, ["'w'", "float32"]),
+    ({"w": (np.str_, (3,))}, PLAN, CheckpointError, ["'w'", "str_", "'float32'"]),
+    ({"w": (np.dtype([("a", "f4")]), (3,))}, PLAN, CheckpointError, ["'w'", "'float32'"]),
+    ({"w": (None, (3,))}, PLAN, CheckpointError, ["'w'", "None", "'float32'"]),
     ({"w": ("F32", (3, -1))}, PLAN, CheckpointError, ["'w'", "(3, -1)"]),
     ({"w": ("F32", (3, 1.0))}, PLAN, CheckpointError, ["'w'", "(3, 1.0)"]),
     ({"w": ("F32", (True,))}, PLAN, CheckpointError, ["'w'", "True"]),
+    ({"w": ("F32", (np.bool_(True),))}, PLAN, CheckpointError, ["'w'", "True"]),
+    ({"w": ("F32", (np.float32(3),))}, PLAN, CheckpointError, ["'w'", "3.0"]),
+    ({"w": ("F32", (np.ones(1),))}, PLAN, CheckpointError, ["'w'", "1."]),
+    ({"w": ("F32", (0, 2**62, 2**62))}, PLAN, CheckpointError, ["'w'", "but for its extents of"]),
+    ({"w": ("F32", (1,) * 65)}, PLAN, CheckpointError, ["'w'", "65 axes", "at most"]),
     ({"w": ("F32", 3)}, PLAN, CheckpointError, ["'w'", "3"]),
     ({"w": ("F32", (2**40, 2**40))}, PLAN, CheckpointError, ["'w'", "2**63"]),
     ({"w": ("F32", (2**60,)), "v": ("F32", (2**60,))}, PLAN, CheckpointError, ["2**63"]),

@@ -122,7 +122,7 @@ def test_init_json(folder, capsys):
         "bytes": size,
         "tensors": {
             name: {
-                "dtype": dtype,
+                "dtype": {"F32": "float32", "F16": "float16", "I64": "int64"}[dtype],
                 "shape": list(shape),
                 "distribution": repr(plan.distribution(name, shape)),
             }
@@ -160,6 +160,19 @@ def test_gpt2_is_as_deep_as_its_tensors(folder, capsys, layers, prefix):
     assert call(capsys, "verify", "gpt2", "out.safetensors")[0] == 0
 
 
+def test_empty_tensors(folder, capsys):
+    """One of them structured, and nothing to write: no progress is divided by no bytes."""
+    (folder / "like.toml").write_text(
+        '[tensors]\n"a.weight" = { shape = [0, 3], dtype = "F32" }\n'
+        '"b.weight" = { shape = [0, 3], dtype = "F32" }\n"c" = { shape = [0], dtype = "I64" }\n'
+    )
+    rules = [Rule("a*", "orthogonal"), Rule("b*", "normal"), Rule("c", "zeros")]
+    Plan(rules).save(folder / "plan.toml")
+    lines = initialised(capsys, plan="plan.toml")
+    assert lines[0].startswith("out.safetensors: 3 tensors, 0.0 MB")
+    assert call(capsys, "verify", "plan.toml", "out.safetensors")[0] == 0
+
+
 def test_like_a_checkpoint(folder, capsys):
     """A file, and the index of a sharded one."""
     initialised(capsys, "--seed", 7)
@@ -179,7 +192,7 @@ def test_skip(folder, capsys):
         '"h.0.attn.bias" = { shape = [1, 1, 8, 8], dtype = "F32" }\n'
         '"h.0.attn.c_attn.bias" = { shape = [60], dtype = "F32" }\n'
     )
-    options = ["--skip", "*.attn.bias", "--skip", "other"]
+    options = ["--skip", "*.attn.bias", "--skip", "h.?.attn.bias"]
     (line,) = initialised(capsys, *options, "--json", plan="gpt2")
     assert json.loads(line)["tensors"].keys() == {"h.0.mlp.c_fc.weight", "h.0.attn.c_attn.bias"}
     assert tensors_like("out.safetensors").keys() == json.loads(line)["tensors"].keys()
@@ -219,6 +232,10 @@ REFUSED = [
     ),
     (["init", "vit", "--skip", "1.*", *INIT[2:]], "'0.weight' .*; --skip GLOB would leave it out"),
     (["bench", "--size", "9" * 400 + "e9"], "infinity"),
+    ([*INIT, "--skip", "*"], "--skip leaves no tensor"),
+    ([*INIT, "--skip", "0.b*", "--skip", "0.wieght"], "skip has '0.wieght', which matches the"),
+    (["init", "default", "--like", "empty.toml", "-o", "new.safetensors"], "there is no tensor"),
+    ([*INIT, "--layers", "3"], "--layers is for the preset gpt2; the plan is 'default'"),
     ([*INIT, "--threads", "0"], "threads is 0"),
 ]
 
@@ -231,6 +248,7 @@ def test_refused(folder, capsys, arguments, message):
     (folder / "bad.safetensors").write_bytes(b"\x09" + bytes(7) + b"{}")
     large = '{ shape = [4611686018427387904], dtype = "U8" }'
     (folder / "large.toml").write_text(f'[tensors]\n"0.bias" = {large}\n"1.bias" = {large}\n')
+    (folder / "empty.toml").write_text("[tensors]\n")
     (folder / "wrong.toml").write_text("[[rule]]\nnames = '*'\n\ninitializer = 'zeroes'\n")
     before = sorted(folder.iterdir())
     status, lines, (error,) = call(capsys, *arguments)
@@ -249,6 +267,8 @@ def test_refused(folder, capsys, arguments, message):
         [*INIT, "--seed", "1.5"],
         [*INIT, "--seed", ""],
         [*INIT, "--threads", "many"],
+        [*INIT, "--layers", "0"],
+        [*INIT, "--layers", "many"],
         *(["demo", "--gib", size] for size in ("inf", "nan", "1e7", "0", "-1", "many")),
         ["destroy"],
     ],
@@ -322,14 +342,18 @@ def test_piped(folder):
 
 
 @posix
-def test_reader_that_goes():
-    """As `| head -0` does: no traceback, and a status that is not 0, since nothing was printed."""
+@pytest.mark.parametrize(("command", "unbuffered"), [("info", ""), ("info", "1"), ("--help", "")])
+def test_reader_that_goes(command, unbuffered):
+    """As `| head -0` does: no traceback, and a status that is not 0, since nothing was printed.
+
+    What is not buffered is refused at once, and not only when it is flushed at the end.
+    """
     reading, writing = os.pipe()
     os.close(reading)
     try:
         ended = subprocess.run(
-            [sys.executable, "-m", "fastxavier", "info"],
-            env=environment(),
+            [sys.executable, "-m", "fastxavier", command],
+            env=environment(PYTHONUNBUFFERED=unbuffered),
             stdout=writing,
             stderr=subprocess.PIPE,
             timeout=120,

@@ -8,6 +8,7 @@ import pytest
 import safetensors.numpy
 from test_cli import LIST, call, initialised, left_alone
 
+from fastxavier._verify import exact
 from fastxavier.checkpoints import init_checkpoint, tensors_like
 from fastxavier.plans import Plan, Rule
 from fastxavier.plans.presets import default_plan
@@ -149,7 +150,7 @@ def test_skip(folder, capsys):
         '"h.0.attn.bias" = { shape = [1, 1, 8, 8], dtype = "F32" }\n'
         '"h.0.attn.c_attn.bias" = { shape = [60], dtype = "F32" }\n'
     )
-    options = ["--skip", "*.attn.bias", "--skip", "other"]
+    options = ["--skip", "*.attn.bias"]
     init_checkpoint("all.safetensors", Plan([Rule("*", "zeros")]), "like.toml", seed=1)
     verify = ["verify", "gpt2", "all.safetensors"]
     status, _, (error,) = call(capsys, *verify)
@@ -181,7 +182,7 @@ UNLIKE = {
     "extent": ("[300, 200]", "[300, 201]", "0.weight", "shape (300, 200) instead of (300, 201)", 5),
     "order": ("[10, 300]", "[300, 10]", "1.weight", "shape (10, 300) instead of (300, 10)", 5),
     "axes": ("shape = []", "shape = [1]", "bn.num_batches_tracked", "shape () instead of (1,)", 5),
-    "dtype": ('"F16"', '"BF16"', "1.weight", "dtype F16 instead of BF16", 5),
+    "dtype": ('"F16"', '"BF16"', "1.weight", "dtype float16 instead of bfloat16", 5),
     "missing": ('"0.bias"', '"more.bias" = { shape = [3], dtype = "F32" }\n"0.bias"',
                 "more.bias", "missing", 6),
     "extra": ('"0.bias" = { shape = [300], dtype = "float32" }\n', "",
@@ -289,6 +290,10 @@ REFUSED = [
     (["verify", "vit", "out.safetensors"], "no rule of the plan matches"),
     (["verify", "default", "out.safetensors", "--like", "no.toml"], "no.toml: No such file"),
     (["verify", "default", "out.safetensors", "--like", "plan.toml"], "plan.toml: it has layout"),
+    ([*VERIFY, "--skip", "*"], "--skip leaves no tensor"),
+    ([*VERIFY, "--skip", "0.wieght"], "skip has '0.wieght', which matches the name of no tensor"),
+    (["verify", "default", "none.safetensors"], "there is no tensor in the file"),
+    ([*VERIFY, "--layers", "3"], "--layers is for the preset gpt2; the plan is 'default'"),
     (
         ["verify", "drawn.json", "out.safetensors"],
         "'bn.num_.*' has dtype I64",
@@ -302,6 +307,7 @@ def test_refused(folder, capsys, arguments, message):
     initialised(capsys, "--seed", 7)
     (folder / "bad.safetensors").write_bytes(b"\x09" + bytes(7) + b"{}")
     Plan([Rule("*", "normal")]).save(folder / "drawn.json")
+    safetensors.numpy.save_file({}, "none.safetensors")
     before = sorted(folder.iterdir())
     status, lines, (error,) = call(capsys, *arguments)
     assert (status, lines) == (2, [])
@@ -329,3 +335,35 @@ def test_wrong_usage(folder, capsys, arguments):
     assert (status, lines) == (2, [])
     assert re.match(r"fastxavier( \w+)?: error: ", errors[-1])
     assert left_alone(folder)
+
+
+# ---- integers and truth values -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", [None, 0, 3, 4, 5, 9])
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8, np.bool_])
+def test_constants_of_several_chunks(folder, capsys, monkeypatch, dtype, place):
+    """One wrong value anywhere is seen, also in a chunk after one that is right."""
+    monkeypatch.setattr(exact, "PIECE", 4)
+    Plan([Rule("*", "ones")]).save("plan.toml")
+    values = np.ones(10, dtype)
+    if place is not None:
+        values[place] = 0
+    safetensors.numpy.save_file({"flags": values}, "out.safetensors")
+    status, (line,), _ = call(capsys, "verify", "plan.toml", "out.safetensors", "--json")
+    found = json.loads(line)["tensors"]["flags"]["findings"]["differing_values"]
+    assert (status, found["measured"]) == ((0, 0) if place is None else (1, 1))
+
+
+def test_booleans_of_ones(folder, capsys):
+    """`init` writes them, and `verify` wants each to be true."""
+    (folder / "like.toml").write_text('[tensors]\nmask = { shape = [3, 5], dtype = "bool" }')
+    Plan([Rule("mask", "ones")]).save("plan.toml")
+    initialised(capsys, plan="plan.toml")
+    assert safetensors.numpy.load_file("out.safetensors")["mask"].all()
+    assert call(capsys, "verify", "plan.toml", "out.safetensors")[0] == 0
+    assert call(capsys, "verify", "default", "out.safetensors")[0] == 2  # without a rule
+    damage("out.safetensors", "mask", lambda mask: mask & (np.arange(15).reshape(3, 5) != 7))
+    assert call(capsys, "verify", "plan.toml", "out.safetensors")[0] == 1
+    Plan([Rule("mask", "zeros")]).save("plan.toml")
+    assert call(capsys, "verify", "plan.toml", "out.safetensors")[0] == 1

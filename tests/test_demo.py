@@ -45,3 +45,37 @@ def test_the_demo_sees_what_is_off(distribution):
     assert abs(float(std_off)) < 4
     assert float(demo.check(distribution, weights + np.float32(0.1))[2]) > 10
     assert float(demo.check(distribution, weights * np.float32(1.1))[5]) > 10
+
+
+@pytest.mark.parametrize("threads", [None, 1, 3])
+def test_threads_of_the_demo(capsys, monkeypatch, threads):
+    """Each fill is asked for this number."""
+    asked, fill = [], demo.fill_
+
+    def noted(*rest, **options):
+        asked.append(options["threads"])
+        return fill(*rest, **options)
+
+    monkeypatch.setattr(demo, "fill_", noted)
+    options = [] if threads is None else ["--threads", str(threads)]
+    assert cli.main(["demo", "--gib", "0.001", *options]) == 0
+    assert set(asked) == {threads}
+
+
+def test_threads_that_the_demo_refuses(capsys):
+    assert cli.main(["demo", "--gib", "0.001", "--threads", "0"]) == 2
+    assert "threads is 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("distribution", "kurtosis"), [(fx.Uniform(-1.0, 1.0), 1.8), (fx.Normal(0.0, 2.0), 3.0)]
+)
+def test_errors_of_the_demo_by_hand(distribution, kurtosis):
+    """In standard errors of the mean, and of the variance about the expected mean."""
+    weights = np.array([0.5] * 75 + [-0.25] * 25, np.float32)
+    mean, variance = 0.3125, (75 * 0.25 + 25 * 0.0625) / 100
+    _, measured, off, _, std, std_off = demo.check(distribution, weights)
+    assert (measured, std) == ("+3.125e-01", f"{(variance - mean**2) ** 0.5:.7f}")
+    assert float(off) == pytest.approx(mean / (distribution.std / 10), abs=0.006)
+    error = distribution.variance * ((kurtosis - 1) / 100) ** 0.5
+    assert float(std_off) == pytest.approx((variance - distribution.variance) / error, abs=0.006)

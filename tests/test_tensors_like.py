@@ -3,6 +3,7 @@
 import json
 import re
 
+import ml_dtypes
 import numpy as np
 import pytest
 import safetensors
@@ -89,7 +90,16 @@ def test_invalid_index(sharded, places, message):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", "3", "{}", '{"weight_map": []}', '{"weight_map": {"a": "x", "a": "x"}}', "\xff"],
+    [
+        "",
+        "[]",
+        "3",
+        "{}",
+        '{"weight_map": []}',
+        '{"weight_map": {"a": "x", "a": "x"}}',
+        '{"metadata": {"total_size": NaN}, "weight_map": {}}',
+        "\xff",
+    ],
 )
 def test_not_an_index(sharded, text):
     sharded.write_bytes(text.encode("latin-1"))
@@ -167,15 +177,40 @@ def test_other_names_of_dtypes(tmp_path, dtype, suggestion):
     )
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.dtype("f4"), "F32", "float32", "torch.float32"])
+@pytest.mark.parametrize(
+    "dtype", [np.float32, np.dtype("f4"), np.dtype(">f4"), "F32", "float32", "torch.float32"]
+)
 def test_dtypes_of_a_mapping(tmp_path, dtype):
-    """Names as in a list; for anything else the error has the name."""
-    if isinstance(dtype, str):
-        init_checkpoint(tmp_path / "out", PLAN, {"a": (dtype, (2,))}, seed=1)
-        assert tensors_like_file(tmp_path / "out") == {"a": ("F32", (2,))}
-    else:
-        with pytest.raises(CheckpointError, match=r"'a' has dtype .*; did you mean 'float32'\?"):
-            init_checkpoint(tmp_path / "out", PLAN, {"a": (dtype, (2,))}, seed=1)
+    """Names as in a list, and dtypes themselves."""
+    init_checkpoint(tmp_path / "out", PLAN, {"a": (dtype, (2,))}, seed=1)
+    assert tensors_like_file(tmp_path / "out") == {"a": ("F32", (2,))}
+
+
+@pytest.mark.parametrize("code", sorted(code for code in DTYPES if DTYPES[code].numpy))
+def test_every_dtype_of_a_mapping(tmp_path, code):
+    """By its name, its dtype and its class, of NumPy or ml_dtypes."""
+    name = DTYPES[code].numpy
+    dtype = np.dtype(getattr(ml_dtypes, name, name))
+    for given in (name, dtype, dtype.type):
+        init_checkpoint(tmp_path / "out", Plan([Rule("*", "zeros")]), {"a": (given, [3])}, seed=1)
+        assert tensors_like_file(tmp_path / "out") == {"a": (code, (3,))}
+
+
+def test_dtypes_of_torch_in_a_mapping(tmp_path):
+    torch = pytest.importorskip("torch")
+    like = {"a": (torch.bfloat16, torch.Size([2, 3])), "b": (torch.float32, torch.ones(4).shape)}
+    init_checkpoint(tmp_path / "out", PLAN, like, seed=1)
+    assert tensors_like_file(tmp_path / "out") == {"b": ("F32", (4,)), "a": ("BF16", (2, 3))}
+
+
+@pytest.mark.parametrize(
+    "shape", [(np.int64(3), np.uint8(2)), [np.int32(3), 2], tuple(np.array([3, 2]))]
+)
+def test_integers_of_numpy_in_a_shape(tmp_path, shape):
+    """The same file as with Python's."""
+    init_checkpoint(tmp_path / "out", PLAN, {"a": ("float32", shape)}, seed=1)
+    init_checkpoint(tmp_path / "same", PLAN, {"a": ("float32", (3, 2))}, seed=1)
+    assert (tmp_path / "out").read_bytes() == (tmp_path / "same").read_bytes()
 
 
 def tensors_like_file(path):
@@ -200,6 +235,8 @@ def tensors_like_file(path):
         ("[tensors]\na = { shape = [2], dtype = 32 }", "dtype 32; it must be one of 'float32'"),
         ("[tensors]\na = { shape = [-2], dtype = 'F32' }", r"\[-2\]"),
         ("[tensors]\na = { shape = 2, dtype = 'F32' }", "shape 2"),
+        (f"[tensors]\na = {{ shape = {[1] * 65}, dtype = 'F32' }}", "'a' has 65 axes"),
+        (f"[tensors]\na = {{ shape = {[0, 2**62, 2**62]}, dtype = 'U8' }}", "'a' of shape .*2.*63"),
         ("[tensors]\na = { shape = [2.0], dtype = 'F32' }", r"\[2.0\]"),
         ("# \xff", "UTF-8"),
     ],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastxavier._console import table
+from fastxavier._console import printable, table
 from fastxavier.bench.results import Benchmark, Run, Timing
 
 __all__ = ["show_run", "show_summary"]
@@ -22,10 +22,11 @@ def show_run(run: Run) -> None:
         (one.name, _threads(one), f"{run.gigabytes_per_second(one):.2f}", *_figures(run, one))
         for one in run.timed
     ]
-    title = f"\n{_words(run.distribution)}, {run.dtype}, {run.size} ({run.count:,} values)"
+    title = f"{_words(run.distribution)}, {run.dtype}, {run.size} ({run.count:,} values)"
+    print()
     table(title, ("implementation", "threads", "GB/s", *FIGURES), rows, LEGEND)
     for one in run.skipped:
-        print(f"skipped: {one.name}, threads {_threads(one)}: {one.failure}")
+        print(printable(f"skipped: {one.name}, threads {_threads(one)}: {one.failure}"))
 
 
 def show_summary(benchmark: Benchmark) -> None:
@@ -43,15 +44,20 @@ def show_summary(benchmark: Benchmark) -> None:
         for one in run.ours
     ]
     head = ("distribution", "dtype", "size", "threads", *FIGURES, "fastest peer")
-    table("\nfastxavier beside the fastest other library", head, rows, LEGEND)
+    print()
+    table("fastxavier beside the fastest other library", head, rows, LEGEND)
     notes = dict.fromkeys(
-        f"  {one.package}: {one.note}" for run in benchmark.runs for one in run.timings if one.note
+        printable(f"  {one.package}: {one.note}")
+        for run in benchmark.runs
+        for one in run.timings
+        if one.note
     )
     if notes:
         print("\nHow the values get into the array:", *notes, sep="\n")
     absent = [package for package, version in benchmark.versions.items() if version is None]
     if absent:
-        print(f"\nskipped, because not installed: {', '.join(absent)}")
+        print()
+        print(printable(f"skipped, because not installed: {', '.join(absent)}"))
 
 
 def _figures(run: Run, timing: Timing) -> tuple[str, ...]:

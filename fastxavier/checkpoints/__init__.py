@@ -4,11 +4,11 @@ The commands `init` and `verify` are made of this. A plan says which distributio
 and `init_` draws it; here is what they do not know, the file.
 """
 
-from fastxavier.checkpoints._dtypes import DRAWN, nbytes
+from fastxavier.checkpoints._dtypes import DRAWN, dtype_name, nbytes
 from fastxavier.checkpoints._errors import CheckpointError
 from fastxavier.checkpoints._header import Header, Tensor, read_header
-from fastxavier.checkpoints._init import check_fillable, init_checkpoint, without
-from fastxavier.checkpoints._like import shards, tensors_like
+from fastxavier.checkpoints._init import check_fillable, check_skip, init_checkpoint, without
+from fastxavier.checkpoints._like import names_of_model, shards, tensors_like
 from fastxavier.checkpoints._mapping import mapped
 
 __all__ = [
@@ -17,8 +17,11 @@ __all__ = [
     "Header",
     "Tensor",
     "check_fillable",
+    "check_skip",
+    "dtype_name",
     "init_checkpoint",
     "mapped",
+    "names_of_model",
     "nbytes",
     "read_header",
     "shards",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import sys
 from typing import Any, NamedTuple, TypeAlias
 
@@ -61,6 +62,9 @@ DRAWN = tuple(_FLOATS)
 COUNTED = ("I8", "I16", "I32", "I64", "U8", "U16", "U32", "U64", "BOOL")
 """Codes of integers and truth values, which can be 0 or 1."""
 
+MOST_AXES = getattr(np, "MAXDIMS", 64)
+"""Of an array; NumPy 1 says it."""
+
 # By the names that users write: the usual ones first, those without a name in NumPy last.
 _CODES = {
     DTYPES[code].numpy or code: code
@@ -78,6 +82,12 @@ _ALSO_CALLED = {
     "long": "int64",
     "int": "int32",
 }
+
+
+def dtype_name(code: str) -> str:
+    """The name of a dtype in NumPy or ml_dtypes; its code where arrays hold its bytes."""
+    numpy = DTYPES[code].numpy
+    return numpy if numpy and "_" not in code else code
 
 
 def numpy_dtype(code: str) -> np.dtype[Any]:
@@ -100,14 +110,16 @@ def checked_code(name: str, code: Any) -> str:
 
 
 def _code_of(name: str, dtype: Any) -> str:
-    """The code of a dtype by its name in NumPy, torch or safetensors."""
-    given = dtype.removeprefix("torch.") if isinstance(dtype, str) else None
-    if given in DTYPES:
-        return given
-    if given in _CODES:
-        return _CODES[given]
-    word = given or getattr(dtype, "name", None) or getattr(dtype, "__name__", None) or str(dtype)
-    word = word.removeprefix("torch.")
+    """The code of a dtype by its name in NumPy, torch or safetensors, or of a dtype of theirs."""
+    if isinstance(dtype, str):
+        word = dtype
+    else:
+        word = getattr(dtype, "name", None) or getattr(dtype, "__name__", None) or str(dtype)
+    word = str(word).removeprefix("torch.")
+    if isinstance(dtype, str) and word in DTYPES:
+        return word
+    if word in _CODES:
+        return _CODES[word]
     usual = _ALSO_CALLED.get(word.lower(), word)
     if usual.upper() in DTYPES:
         usual = DTYPES[usual.upper()].numpy or usual.upper()
@@ -123,27 +135,55 @@ def natural(value: Any) -> bool:
 
 
 def checked_shape(name: str, shape: Any) -> tuple[int, ...]:
-    """The shape of a tensor, which must be a list of integers from 0 up."""
+    """The shape of a tensor, which must be a list of integers from 0 up, one for each axis."""
     if not isinstance(shape, (list, tuple)) or not all(map(natural, shape)):
         raise CheckpointError(
             f"tensor {name!r} has shape {shown(shape)}; it must be a list of integers from 0 "
             "to 2**63 - 1, such as [256, 128]"
         )
+    if len(shape) > MOST_AXES:
+        raise CheckpointError(
+            f"tensor {name!r} has {len(shape)} axes; an array has at most {MOST_AXES}"
+        )
     return tuple(shape)
 
 
 def checked_kind(name: str, dtype: Any, shape: Any) -> Kind:
-    """Dtype and shape that a user wrote for a tensor."""
-    return _code_of(name, dtype), checked_shape(name, shape)
+    """Dtype and shape that a user gave for a tensor; integers may be NumPy's."""
+    if isinstance(shape, (list, tuple)):
+        extents = map(_python_integer, shape)
+        shape = list(extents) if isinstance(shape, list) else tuple(extents)
+    kind = _code_of(name, dtype), checked_shape(name, shape)
+    nbytes(name, *kind)
+    return kind
+
+
+def _python_integer(value: Any) -> Any:
+    """An integer of any library as an int; anything else as it is, truth values included."""
+    if type(value).__name__ in ("bool", "bool_") or not hasattr(value, "__index__"):
+        return value
+    try:
+        return operator.index(value)
+    except TypeError:  # of an array of floats
+        return value
 
 
 def nbytes(name: str, dtype: str, shape: tuple[int, ...]) -> int:
-    """The number of bytes of a tensor; `name` is for the error."""
+    """The number of bytes of a tensor; `name` is for the error.
+
+    A shape that no array can have is refused, also if it has an extent of 0.
+    """
     bits = DTYPES[dtype].bits
     for extent in shape:
-        bits *= extent
+        bits *= extent or 1
         if bits >= 1 << 66:
-            raise CheckpointError(f"tensor {name!r} of shape {shape} has more than 2**63 bytes")
+            aside = ", but for its extents of 0" if 0 in shape else ""
+            raise CheckpointError(
+                f"tensor {name!r} of shape {shape} and dtype {dtype} has more than 2**63 bytes"
+                f"{aside}; no array can"
+            )
+    if 0 in shape:
+        return 0
     if bits % 8:
         raise CheckpointError(
             f"tensor {name!r} of shape {shape} and dtype {dtype} has {bits} bits, which is not a "

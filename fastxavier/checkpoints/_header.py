@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -101,10 +102,12 @@ def read_header(path: PathLike) -> Header:
 
 
 def _parsed_header(raw: bytes) -> tuple[dict[str, Tensor], dict[str, str]]:
-    if not raw.startswith(b"{"):
-        raise CheckpointError("the header does not begin with '{'")
     entries = parsed_json(raw, "the header")
-    metadata = entries.pop("__metadata__", {})
+    if not isinstance(entries, dict):
+        raise CheckpointError(f"the header is {shown(entries)}; it must be an object, in {{}}")
+    metadata = entries.pop("__metadata__", None)
+    if metadata is None:  # as safetensors' own reader has it
+        metadata = {}
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         raise CheckpointError(f"__metadata__ is {shown(metadata)}; it must map strings to strings")
     return {name: _tensor(name, entry) for name, entry in entries.items()}, metadata
@@ -124,12 +127,22 @@ def parsed_json(raw: bytes, what: str) -> Any:
     def constant(name: str) -> Any:
         raise CheckpointError(f"{what} has {name}, which is not JSON")
 
+    def real(digits: str) -> float:
+        value = float(digits)
+        if math.isinf(value):
+            raise CheckpointError(f"{what} has {digits}, which is beyond the largest float")
+        return value
+
     def integer(digits: str) -> int | float:
         return -0.0 if digits == "-0" else int(digits)  # a float to safetensors
 
     try:
         document = json.loads(
-            raw.decode(), object_pairs_hook=unique, parse_constant=constant, parse_int=integer
+            raw.decode(),
+            object_pairs_hook=unique,
+            parse_constant=constant,
+            parse_float=real,
+            parse_int=integer,
         )
         json.dumps(document, ensure_ascii=False).encode()  # fails for a lone surrogate
         return document
@@ -141,7 +154,7 @@ def parsed_json(raw: bytes, what: str) -> Any:
 
 def _tensor(name: str, entry: Any) -> Tensor:
     fields = ("dtype", "shape", "data_offsets")
-    if not isinstance(entry, dict) or set(entry) != set(fields):
+    if not isinstance(entry, dict) or not entry.keys() >= set(fields):  # others may be there too
         raise CheckpointError(
             f"tensor {name!r} is {shown(entry)}; it must have {', '.join(fields)}"
         )

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import SupportsIndex, TypeVar
+from typing import Any, SupportsIndex, TypeVar
 
 import numpy as np
 
 from fastxavier import _core
 from fastxavier._streams import Seed, model_seed
-from fastxavier._validation import ArgumentTypeError, shown
-from fastxavier.checkpoints._dtypes import COUNTED, DRAWN, Kind, exchange_bytes, numpy_dtype
+from fastxavier._validation import ArgumentTypeError, ArgumentValueError, shown
+from fastxavier.checkpoints._dtypes import COUNTED, DRAWN, exchange_bytes, numpy_dtype
 from fastxavier.checkpoints._errors import CheckpointError
 from fastxavier.checkpoints._header import PathLike, encoded, laid_out
 from fastxavier.checkpoints._like import tensors_and_metadata
@@ -31,7 +31,7 @@ Value = TypeVar("Value")
 def init_checkpoint(
     path: PathLike,
     plan: Plan | str,
-    like: PathLike | Mapping[str, Kind],
+    like: PathLike | Mapping[str, tuple[Any, Sequence[SupportsIndex]]],
     *,
     seed: Seed,
     skip: str | Sequence[str] = (),
@@ -47,17 +47,19 @@ def init_checkpoint(
     Parameters
     ----------
     path : path-like
-        The file to write. An existing file is replaced; if `path` is a link, its target is.
+        The file to write. An existing file is replaced, whose mode the new one gets; if `path` is a
+        link, its target is. Pipes, devices and files with several hard links are refused.
     plan : Plan or str
         The initializer of each tensor, by name; or the name of a preset, such as "gpt2".
     like : path-like or mapping
         Names, dtypes and shapes: a file that `tensors_like` reads, or a mapping from names to
-        (dtype, shape) such as ``("float32", (256, 128))``, with dtypes as in a list.
+        (dtype, shape) such as ``("float32", (256, 128))``, with dtypes as in a list, or of NumPy
+        or torch.
     seed : int or None
         As of `init_`. The same `plan`, `like` and `seed` give the same bytes; with None the file
         says which seed it got.
     skip : str or sequence of str
-        Glob patterns; tensors whose names match one are left out.
+        Glob patterns, each of which must match the name of a tensor; these tensors are left out.
     threads, progress
         As of `init_`.
 
@@ -116,7 +118,12 @@ def init_checkpoint(
     True
     """
     plan = plan_named(plan)
-    kinds, metadata = (like, {}) if isinstance(like, Mapping) else tensors_and_metadata(like)
+    metadata: Mapping[str, str] = {}
+    if isinstance(like, Mapping):
+        kinds: Mapping[str, Any] = like
+    else:
+        kinds, metadata = tensors_and_metadata(like)
+    check_skip(skip, kinds)
     tensors = laid_out(without(kinds, skip))
     distributions = {name: plan.distribution(name, tensors[name].shape) for name in tensors}
     for name, tensor in tensors.items():
@@ -159,16 +166,30 @@ def _made_from(plan: Plan, seed: int) -> dict[str, str]:
 
 def without(tensors: Mapping[str, Value], skip: str | Sequence[str]) -> dict[str, Value]:
     """The tensors whose names match none of the glob patterns."""
-    globs = (skip,) if isinstance(skip, str) else skip
-    if not isinstance(globs, Sequence) or not all(isinstance(glob, str) for glob in globs):
-        raise ArgumentTypeError(
-            f"skip is {shown(skip)}; it must be a glob pattern or a sequence of them", "skip", skip
-        )
+    globs = _globs(skip)
     return {
         name: one
         for name, one in tensors.items()
         if not any(fnmatchcase(name, glob) for glob in globs)
     }
+
+
+def check_skip(skip: str | Sequence[str], names: Collection[str]) -> None:
+    """Refuse a glob pattern that matches none of the names: it is misspelled."""
+    for glob in _globs(skip):
+        if not any(isinstance(name, str) and fnmatchcase(name, glob) for name in names):
+            raise ArgumentValueError(
+                f"skip has {glob!r}, which matches the name of no tensor", "skip", glob
+            )
+
+
+def _globs(skip: str | Sequence[str]) -> Sequence[str]:
+    globs = (skip,) if isinstance(skip, str) else skip
+    if not isinstance(globs, Sequence) or not all(isinstance(glob, str) for glob in globs):
+        raise ArgumentTypeError(
+            f"skip is {shown(skip)}; it must be a glob pattern or a sequence of them", "skip", skip
+        )
+    return globs
 
 
 def check_fillable(name: str, dtype: str, shape: tuple[int, ...], distribution: Resolved) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 from fastxavier._validation import shown
 from fastxavier.checkpoints._dtypes import Kind, checked_kind
@@ -63,6 +64,35 @@ def tensors_and_metadata(path: PathLike) -> tuple[dict[str, Kind], dict[str, str
     return kinds, {key: first[key] for key in common}
 
 
+def names_of_model(path: PathLike) -> set[str] | None:
+    """Names of all tensors of the model that a file belongs to, as far as it shows them.
+
+    Parameters
+    ----------
+    path : path-like
+        What `tensors_like` reads.
+
+    Returns
+    -------
+    set of str or None
+        The names in the indexes beside the file that list it, besides its own. None if it is one
+        file of several, as its name says, and no index lists it.
+    """
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        return set()
+    found: set[str] = set()
+    for beside in sorted(path.parent.glob("*.index.json")):
+        try:
+            files = _weight_map(beside)
+        except (CheckpointError, OSError):
+            continue  # it was not asked for
+        if path.name in files.values():
+            found |= files.keys()
+    part = re.search(r"-0*([0-9]+)-of-0*([0-9]+)\.safetensors$", path.name)
+    return None if part and part[2] != "1" and not found else found
+
+
 def shards(path: PathLike) -> dict[Path, Header]:
     """Read the headers of a checkpoint, whether it is one file or several.
 
@@ -94,12 +124,8 @@ def shards(path: PathLike) -> dict[Path, Header]:
 
 
 def _from_index(path: Path) -> dict[Path, Header]:
-    index = parsed_json(path.read_bytes(), str(path))
-    files = index.get("weight_map") if isinstance(index, dict) else None
-    if not isinstance(files, dict):
-        raise CheckpointError(f"{path}: it must have a weight_map, from tensors to files")
     names: dict[str, set[str]] = {}
-    for name, file in files.items():
+    for name, file in _weight_map(path).items():
         if not isinstance(file, str) or not re.fullmatch(r"[^/\\\0]+", file) or file in (".", ".."):
             raise CheckpointError(
                 f"{path}: tensor {name!r} is in {shown(file)}; it must be in a file in the same "
@@ -113,6 +139,15 @@ def _from_index(path: Path) -> dict[Path, Header]:
             fault = "is not in it" if missing else "is in it, but not in the index"
             raise CheckpointError(f"{path}: {file}: tensor {name!r} {fault}")
     return {path.parent / file: header for file, header in headers.items()}
+
+
+def _weight_map(path: Path) -> dict[str, Any]:
+    """What an index says: the tensors and their files, not yet checked."""
+    index = parsed_json(path.read_bytes(), str(path))
+    files = index.get("weight_map") if isinstance(index, dict) else None
+    if not isinstance(files, dict):
+        raise CheckpointError(f"{path}: it must have a weight_map, from tensors to files")
+    return files
 
 
 def _from_list(path: Path) -> dict[str, Kind]:

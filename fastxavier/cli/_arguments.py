@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 
+from fastxavier.checkpoints import check_skip
 from fastxavier.initializers import Resolved
-from fastxavier.plans import PRESETS, Plan, PlanError, gpt2_plan, plan_named
+from fastxavier.plans import PRESETS, Plan, PlanError
 
 
 def add_plan_to(parser: argparse.ArgumentParser) -> None:
-    """Add the positional argument for the plan, of which `plan_from` makes a Plan."""
+    """Add the positional argument for the plan, and the option that the preset gpt2 needs."""
     parser.add_argument(
         "plan",
         metavar="PLAN",
         help=f"a plan's file (.toml or .json), or a preset: {', '.join(PRESETS)}",
+    )
+    parser.add_argument(
+        "--layers",
+        type=positive,
+        metavar="N",
+        help="blocks of the whole model, for the preset gpt2 (default: those that the names of the "
+        "tensors show, also of the ones that --skip leaves out)",
     )
 
 
@@ -26,7 +34,7 @@ def add_skip_to(parser: argparse.ArgumentParser, what: str) -> None:
         metavar="GLOB",
         action="append",
         default=[],
-        help=f"tensors whose names match are {what}; may be repeated",
+        help=f"tensors whose names match are {what}; may be repeated; one must match",
     )
 
 
@@ -37,12 +45,18 @@ def seed(text: str) -> int:
     return int(text)
 
 
-def plan_from(name: str, tensor_names: Iterable[str]) -> Plan:
-    """The plan of a file or a preset; the preset gpt2 for as many blocks as the names have."""
-    if name == "gpt2":
-        blocks = (re.match(r"(?:transformer\.)?h\.([0-9]+)\.", tensor) for tensor in tensor_names)
-        return gpt2_plan(len({block[1] for block in blocks if block}) or 12)
-    return plan_named(name)
+def positive(text: str) -> int:
+    """Read an integer from 1 up."""
+    if not re.fullmatch("[0-9]+", text) or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an integer from 1 up")
+    return int(text)
+
+
+def check_left(left: Collection[str], names: Collection[str], skip: list[str]) -> None:
+    """Refuse a pattern that matches none of the names, and patterns that leave none."""
+    check_skip(skip, names)
+    if not left:
+        raise ValueError("--skip leaves no tensor" if names else "there is no tensor in the file")
 
 
 def distributions_of(plan: Plan, tensors: Mapping[str, tuple[int, ...]]) -> dict[str, Resolved]:

@@ -20,6 +20,7 @@ import numpy as np
 
 from fastxavier._dtypes import FLOATS, dtype_named
 from fastxavier._info import info
+from fastxavier.cli._arguments import positive
 
 if TYPE_CHECKING:
     from fastxavier.bench.results import Benchmark
@@ -75,13 +76,6 @@ def size(text: str) -> Size:
     if exact == float("inf"):
         raise OverflowError("--size is beyond the largest float (infinity); write a smaller one")
     return Size(positive(str(int(exact))), of_values)
-
-
-def positive(text: str) -> int:
-    """Read an integer from 1 up."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not an integer from 1 up")
-    return int(text)
 
 
 def picture(text: str) -> str:
@@ -208,7 +202,7 @@ def read(path: str) -> Benchmark:
     text = Path(path).read_bytes()
     try:
         return Benchmark.from_dict(json.loads(text))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path} is not a JSON file: {error}") from None
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None

@@ -157,8 +157,9 @@ def run(options: argparse.Namespace) -> int:
         checks.append((name, *check(distribution, weights)))
 
     size = f"{weights.nbytes / (1 << 30):.3g} GiB of float32 weights, shape {weights.shape}"
+    print()
     table(
-        f"\n{size}, filled in place",
+        f"{size}, filled in place",
         (
             "distribution",
             "memset GB/s",
@@ -171,8 +172,9 @@ def run(options: argparse.Namespace) -> int:
         f"GB/s: gigabytes written per second, best of {REPETITIONS} repetitions (NumPy: one).\n"
         f"{TIMES} NumPy: how many times as fast as NumPy on one thread; {TIMES} memset: likewise.",
     )
+    print()
     table(
-        "\nThe values in the array",
+        "The values in the array",
         (
             "distribution",
             "expected mean",

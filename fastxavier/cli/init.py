@@ -6,19 +6,18 @@ import argparse
 import json
 import math
 import secrets
-import signal
-import sys
-import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from fastxavier._console import progress_bar, table
-from fastxavier.checkpoints import init_checkpoint, nbytes, tensors_like, without
-from fastxavier.cli._arguments import add_plan_to, add_skip_to, distributions_of, plan_from, seed
+from fastxavier.checkpoints import dtype_name, init_checkpoint, nbytes, without
+from fastxavier.checkpoints._like import tensors_and_metadata
+from fastxavier.cli._arguments import add_plan_to, add_skip_to, check_left, distributions_of, seed
+from fastxavier.cli._depth import plan_from
+from fastxavier.cli._signals import signals_as_exceptions
 from fastxavier.plans import Plan, Rule
 from fastxavier.plans._names import named
 
@@ -26,7 +25,7 @@ Tensors = Mapping[str, tuple[str, tuple[int, ...]]]
 
 DESCRIPTION = """
 Write a safetensors file of initial weights, with the names, dtypes and shapes of another file or a
-list. The file appears when it is complete, or not at all, also after Ctrl-C or SIGTERM. Its
+list. The file appears when it is complete, or not at all, also after Ctrl-C or another signal. Its
 metadata have the seed and the plan. --json prints one object: {"file", "seed", "bytes", "seconds",
 "tensors": {NAME: {"dtype", "shape", "distribution"}}}.
 """
@@ -82,41 +81,31 @@ def safetensors_file(text: str) -> str:
     return text
 
 
-@contextmanager
-def sigterm_as_exit() -> Iterator[None]:
-    """Let SIGTERM end the program by an exception, so that temporary files are removed."""
-
-    def end(number: int, frame: object) -> None:
-        signal.signal(number, signal.SIG_IGN)  # a second one would interrupt the removal
-        sys.exit(128 + number)
-
-    in_main = threading.current_thread() is threading.main_thread()
-    if not in_main or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
 def run(options: argparse.Namespace) -> int:
     """Write the file, and print what is in it."""
-    tensors = without(tensors_like(options.like), options.skip)
-    plan = plan_from(options.plan, tensors)
+    listed, metadata = tensors_and_metadata(options.like)
+    tensors = without(listed, options.skip)
+    check_left(tensors, listed, options.skip)
+    chosen = plan_from(options.plan, options.layers, listed, [options.like], [metadata])
+    plan = chosen.plan
+    for name, (_, shape) in tensors.items():
+        if chosen.by_depth(name, shape):
+            raise ValueError(
+                f"the distribution of tensor {name!r} follows from the number of blocks of the "
+                f"model, which is not known: {chosen.unknown}; --layers N says it"
+            )
     distributions = distributions_of(plan, {name: shape for name, (_, shape) in tensors.items()})
     # Below 2**53, which JSON readers that have only doubles keep.
-    chosen = secrets.randbits(53) if options.seed is None else options.seed
+    key = secrets.randbits(53) if options.seed is None else options.seed
     output = Path(options.output)
     start = time.perf_counter()
     total = sum(nbytes(name, *kind) for name, kind in tensors.items())
-    with sigterm_as_exit(), progress_bar(f"writing {output.name}", total) as show:
+    with signals_as_exceptions(), progress_bar(f"writing {output.name}", total) as show:
         init_checkpoint(
             output,
             plan,
             options.like,
-            seed=chosen,
+            seed=key,
             skip=options.skip,
             threads=options.threads,
             progress=lambda done: show(round(done * total)),
@@ -126,19 +115,22 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         found = {
             "file": options.output,
-            "seed": chosen,
+            "seed": key,
             "bytes": size,
             "seconds": seconds,
             "tensors": {
-                name: {"dtype": dtype, "shape": shape, "distribution": repr(distributions[name])}
+                name: {
+                    "dtype": dtype_name(dtype),
+                    "shape": shape,
+                    "distribution": repr(distributions[name]),
+                }
                 for name, (dtype, shape) in tensors.items()
             },
         }
         print(json.dumps(found))
         return 0
-    what = f"{len(tensors)} tensors, {size / 1e6:,.1f} MB, in {seconds:.2f} s, seed {chosen}"
-    table(f"{output}: {what}", HEAD, rows(plan, tensors))
-    print(LEGEND)
+    what = f"{len(tensors)} tensors, {size / 1e6:,.1f} MB, in {seconds:.2f} s, seed {key}"
+    table(f"{output}: {what}", HEAD, rows(plan, tensors), LEGEND)
     return 0
 
 
@@ -151,7 +143,11 @@ def rows(plan: Plan, tensors: Tensors) -> list[tuple[str, ...]]:
         used.setdefault(rule, []).append(name)
     return [
         (
-            " ".join(g for g in rule.names if any(fnmatchcase(name, g) for name in used[rule])),
+            " ".join(
+                glob
+                for glob in dict.fromkeys(rule.names)
+                if any(fnmatchcase(name, glob) for name in used[rule])
+            ),
             "any" if rule.ndim is None else str(rule.ndim),
             initializer(rule),
             f"{len(used[rule])}",

@@ -2,9 +2,10 @@
 
 PLAN is a file (.toml or .json), or the name of a preset: default, gpt2, vit, resnet. Exit status 0
 if all tensors are consistent with it, 1 if one is not. --json prints one object: {"file", "ok",
-"failures": [NAME], "false_alarm", "seed", "mismatches": {NAME: TEXT}, "tensors": {NAME: {"ok",
-"failures", "distribution", "dtype", "shape", "false_alarm", "level", "expected_std",
-"measured_std", "findings"}}}.
+"failures": [NAME], "false_alarm", "seed", "mismatches": {NAME: TEXT}, "not_judged": {NAME: TEXT},
+"tensors": {NAME: {"ok", "failures", "distribution", "dtype", "shape", "false_alarm", "level",
+"expected_std", "measured_std", "findings"}}}. A tensor is not judged if its distribution follows
+from the number of blocks of the model and the file does not show it: --layers says it.
 """
 
 from __future__ import annotations
@@ -14,24 +15,20 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from fastxavier._console import progress_bar, table
+from fastxavier._console import printable, progress_bar, table
 from fastxavier._verify.model import mismatches, verify_tensors
 from fastxavier._verify.report import Verification
 from fastxavier.checkpoints import (
     Tensor,
     check_fillable,
+    dtype_name,
     mapped,
     shards,
     tensors_like,
     without,
 )
-from fastxavier.cli._arguments import (
-    add_plan_to,
-    add_skip_to,
-    distributions_of,
-    plan_from,
-    seed,
-)
+from fastxavier.cli._arguments import add_plan_to, add_skip_to, check_left, distributions_of, seed
+from fastxavier.cli._depth import plan_from
 
 
 def add_to(commands: Any) -> None:
@@ -79,14 +76,33 @@ def run(options: argparse.Namespace) -> int:
     """Check every tensor; print a row for each, and say whether all are right."""
     files = shards(options.file)
     every = {name: one for header in files.values() for name, one in header.tensors.items()}
+    listed = {} if options.like is None else tensors_like(options.like)
     held = without(every, options.skip)
+    check_left({**held, **without(listed, options.skip)}, {**every, **listed}, options.skip)
     wrong = {}
     if options.like is not None:
-        listed = without(tensors_like(options.like), options.skip)
-        wrong = mismatches({name: one[:2] for name, one in held.items()}, listed)
-    tensors = {name: one for name, one in held.items() if name not in wrong}
-    plan = plan_from(options.plan, held)
-    distributions = distributions_of(plan, {name: one.shape for name, one in tensors.items()})
+        wrong = mismatches(
+            {name: (dtype_name(one.dtype), one.shape) for name, one in held.items()},
+            {
+                name: (dtype_name(dtype), shape)
+                for name, (dtype, shape) in without(listed, options.skip).items()
+            },
+        )
+    chosen = plan_from(
+        options.plan,
+        options.layers,
+        {**every, **listed},
+        filter(None, (options.file, options.like)),
+        (header.metadata for header in files.values()),
+    )
+    right = {name: one for name, one in held.items() if name not in wrong}
+    unjudged = {name: one.shape for name, one in right.items() if chosen.by_depth(name, one.shape)}
+    tensors = {name: one for name, one in right.items() if name not in unjudged}
+    if not tensors and not wrong:
+        raise ValueError(f"no tensor can be judged: {chosen.unknown}; --layers N says how many")
+    distributions = distributions_of(
+        chosen.plan, {name: one.shape for name, one in tensors.items()}
+    )
     for name, tensor in tensors.items():
         check_fillable(name, tensor.dtype, tensor.shape, distributions[name])
 
@@ -108,15 +124,23 @@ def run(options: argparse.Namespace) -> int:
     as_held = {name: as_in_file(one, tensors[name]) for name, one in report.tensors.items()}
     report = replace(report, tensors=as_held, mismatches=wrong)
     if options.json:
-        print(json.dumps({"file": options.file, **report.asdict()}))
-    else:
-        table(options.file, report.head, report.rows)
-        print(report.verdict, report.legend, sep="\n")
+        found = {"not_judged": dict.fromkeys(unjudged, chosen.unknown), **report.asdict()}
+        print(json.dumps({"file": options.file, **found}))
+        return 0 if report.ok else 1
+    empty = ("",) * (len(report.head) - 2)
+    more = [(name, *empty, "not judged") for name in unjudged]
+    table(options.file, report.head, [*report.rows, *more])
+    print(report.verdict)
+    if unjudged:
+        print(
+            f"not judged: {len(unjudged)} tensors, whose distribution follows from the number of "
+            f"blocks of the model; it is not known, since {printable(chosen.unknown)}. "
+            "--layers N says it."
+        )
+    print(report.legend)
     return 0 if report.ok else 1
 
 
 def as_in_file(report: Verification, tensor: Tensor) -> Verification:
-    """The report with the dtype and shape of a tensor that was compared as bytes."""
-    if tensor.dtype == "F4" or "_" in tensor.dtype:
-        return replace(report, dtype=tensor.dtype, shape=tensor.shape)
-    return report
+    """The report with the tensor's own dtype and shape: some are compared as bytes."""
+    return replace(report, dtype=dtype_name(tensor.dtype), shape=tensor.shape)
