@@ -9,17 +9,44 @@ import inspect
 from collections.abc import Callable
 from dataclasses import fields
 from functools import wraps
-from typing import Any, Protocol, TypeVar, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Protocol,
+    SupportsFloat,
+    SupportsIndex,
+    TypedDict,
+    TypeVar,
+    overload,
+)
 
-from fastxavier._fans import Fans
-from fastxavier._scaling import AXES, VarianceScaling
+from fastxavier._fans import Axes, Fans, Layout
+from fastxavier._scaling import AXES, Family, Mode, VarianceScaling
 from fastxavier._validation import keywords
 from fastxavier.distributions import Distribution
 
-__all__ = ["PARAMETERS", "Constructor", "case"]
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = ["PARAMETERS", "Constructor", "Settings", "case"]
 
 D = TypeVar("D", bound=Distribution)
 D_co = TypeVar("D_co", bound=Distribution, covariant=True)
+
+
+class Settings(TypedDict, total=False):
+    """The settings of the named cases, for type checkers."""
+
+    gain: SupportsFloat | str | None
+    negative_slope: SupportsFloat
+    mode: Mode
+    layout: Layout | None
+    in_axis: Axes | None
+    out_axis: Axes | None
+    batch_axis: Axes
+    groups: SupportsIndex
+    transposed: bool
+    parts: SupportsIndex
 
 
 class Constructor(Protocol[D_co]):
@@ -29,12 +56,33 @@ class Constructor(Protocol[D_co]):
 
     @overload
     def __call__(
-        self, fan_in: float | Fans, fan_out: float | None = None, **settings: Any
+        self,
+        fan_in: SupportsFloat | Fans,
+        fan_out: SupportsFloat | None = None,
+        **settings: Unpack[Settings],
     ) -> D_co: ...
     @overload
-    def __call__(self, *, fan_out: float, **settings: Any) -> D_co: ...
+    def __call__(self, *, fan_out: SupportsFloat, **settings: Unpack[Settings]) -> D_co: ...
     @overload
-    def __call__(self, **settings: Any) -> VarianceScaling: ...
+    def __call__(self, **settings: Unpack[Settings]) -> VarianceScaling: ...
+
+
+class GeneralConstructor(Protocol):
+    """What `variance_scaling` is: the same with the scale, the mode and the distribution."""
+
+    __name__: str
+
+    def __call__(
+        self,
+        scale: SupportsFloat,
+        mode: Mode,
+        distribution: Family,
+        fan_in: SupportsFloat | Fans | None = None,
+        fan_out: SupportsFloat | None = None,
+        *,
+        gain: SupportsFloat | str = 1.0,
+        **axes: Any,
+    ) -> Any: ...
 
 
 PARAMETERS = {
@@ -102,10 +150,14 @@ Examples
 PROMPT = ">" * 3 + " "
 
 
-def case(source: str, drawn: type[D]) -> Callable[[Callable[..., Any]], Constructor[D]]:
+@overload
+def case(source: str) -> Callable[[Callable[..., Any]], GeneralConstructor]: ...
+@overload
+def case(source: str, drawn: type[D]) -> Callable[[Callable[..., Any]], Constructor[D]]: ...
+def case(source: str, drawn: Any = None) -> Any:
     """Complete a named case: the shared parts of its docstring, the axes in its signature."""
 
-    def complete(function: Callable[..., Any]) -> Constructor[D]:
+    def complete(function: Callable[..., Any]) -> Callable[..., Any]:
         own = inspect.signature(function)
         named_here = [one for one in own.parameters.values() if one.kind is not one.VAR_KEYWORD]
         axes = [

@@ -140,7 +140,7 @@ def integer(
         wanted += f" {otherwise}"
     given, value = value, _scalar(value)
     try:
-        if type(value).__name__ in ("bool", "bool_"):  # NumPy's truth values are no bool
+        if type(value).__name__ in ("bool", "bool_"):  # NumPy's truth values are not bool
             raise TypeError
         found = operator.index(value)
     except TypeError:

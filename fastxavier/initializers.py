@@ -118,7 +118,7 @@ NeurIPS 2017."""
 # ---- the named cases -----------------------------------------------------------------------------
 
 
-@case(_GLOROT_2010 + "12.", Distribution)
+@case(_GLOROT_2010 + "12.")
 def variance_scaling(
     scale: Scale,
     mode: Mode,

@@ -53,7 +53,7 @@ def field(buffer, dtype, a, b):
 
 
 def odd_rows(buffer, dtype, a, b):
-    """Rows whose distance is no multiple of the itemsize."""
+    """Rows whose distance is not a multiple of the itemsize."""
     itemsize = np.dtype(dtype).itemsize
     rows = buffer[: a * (b * itemsize + 1)].reshape(a, b * itemsize + 1)[:, : b * itemsize]
     return rows.view(dtype)

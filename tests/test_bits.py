@@ -304,7 +304,7 @@ KERNEL_LAWS = ["uniform", "uniform_tiny", "normal", "truncated_2", "truncated_as
 
 
 def check_large(isa, distribution, dtype, size, alignments, first):
-    """`size` bytes at each alignment, so many that stores bypass the cache, against small shards.
+    """`size` bytes at each alignment, enough that stores bypass the cache, against small shards.
 
     The shards are left to the first implementation, which is the fastest.
     """

@@ -92,7 +92,7 @@ def test_read_only_file_system(tmp_path):
 @posix
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EINVAL, errno.EIO])
 def test_folder_that_cannot_be_synchronized(tmp_path, monkeypatch, number):
-    """The file is complete: what the system cannot do is no error, a failing disk is."""
+    """The file is complete: what the system cannot do is not an error, a failing disk is."""
     opened, fsync = os.open, os.fsync
 
     def open_folder(path, flags, *rest):

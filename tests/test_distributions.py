@@ -138,7 +138,7 @@ def test_immutable(distribution):
 
 
 def test_classes():
-    """The three are Distributions; the base itself is no distribution that could be drawn from."""
+    """The three are Distributions; the base itself cannot be drawn from."""
     assert all(isinstance(distribution, fx.Distribution) for distribution in EXAMPLES)
     w = np.ones(4)
     with pytest.raises(TypeError):

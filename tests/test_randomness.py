@@ -121,7 +121,7 @@ def test_what_all_tensors_share_is_found():
 
 
 def test_tensors_that_avoid_each_other_are_found():
-    """Correlations that are too small are no chance either."""
+    """Correlations that are too small are not chance either."""
     with pytest.raises(AssertionError):
         check_largest(0.8 * correlations(drawn("names"))[0])
 

@@ -320,7 +320,7 @@ def test_what_is_written_is_within_the_tolerance(initializer, shape, dtype):
 @every_example
 @every_dtype
 def test_other_values_are_seen(initializer, shape, dtype):
-    """Normal weights; a wrong value; one that is no number."""
+    """Normal weights; a wrong value; one that is not a number."""
     array = written(initializer, shape, dtype)
     for value in (math.nan, math.inf, -math.inf):
         spoilt = array.copy()

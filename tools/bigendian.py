@@ -41,7 +41,7 @@ ML_DTYPES = "ml_dtypes-0.5.3"
 LEFT_OUT = {
     "test_accuracy.py": "ten minutes more, of values whose hashes test_golden.py compares",
     "test_arrays.py::test_no_copy_is_made": "the memory measured would be the emulator's",
-    "test_bench.py": "it races for speed",
+    "test_bench.py": "it measures speed",
     "test_cli.py": "ten minutes more, mostly of starting interpreters",
     "test_docs.py": "the documentation's examples tell of this machine",
     "test_examples.py": "scikit-learn and matplotlib are not fetched",

@@ -235,7 +235,7 @@ static void refusals(void)
     REFUSED(FX_ERROR_DISTRIBUTION, fx_rescaled(&uniform, 0, 1));
     for (int s = FX_OK; s <= FX_ERROR_DISTRIBUTION; s++)
         expect(strlen(fx_message((fx_status)s)) > 5, "no message", "");
-    expect(strlen(fx_message((fx_status)99)) > 5, "no message", "for what is no status");
+    expect(strlen(fx_message((fx_status)99)) > 5, "no message", "for a number that is not a status");
 }
 
 /* A truncation whose end is finite, but too far away to matter, is the same as one without that end. */

@@ -1,4 +1,4 @@
-"""The properties of tests/test_shards.py over random bytes, for so many seconds.
+"""The properties of tests/test_shards.py over random bytes, for a number of seconds.
 
 python tests/fuzz/shards.py SECONDS
 """
