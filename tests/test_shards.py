@@ -75,7 +75,7 @@ def test_parts_make_the_whole(ndim, dtype, distribution, isa):
     same_bits(assembled, whole)
 
 
-def test_parts_of_schemes():
+def test_parts_of_initializers():
     """The Glorot fills take the same keywords."""
     for fill in (fx.uniform_, fx.normal_, fx.truncated_normal_):
         whole = fill(np.empty((20, 30), np.float32), 30, 20, seed=1, stream=2)
