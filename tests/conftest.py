@@ -3,7 +3,11 @@
 pytest puts tests/support on sys.path, for `import cases`.
 """
 
+import os
 import pathlib
+import shutil
+import subprocess
+import sysconfig
 from fnmatch import fnmatchcase
 
 import pytest
@@ -20,6 +24,19 @@ def isa(request):
     _core.force_isa(request.param)
     yield request.param
     _core.force_isa(None)
+
+
+@pytest.fixture(scope="session")
+def helper(tmp_path_factory):
+    """The library of tests/c/helper.c."""
+    library = tmp_path_factory.mktemp("helper") / "helper.so"
+    compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
+    compiler = os.environ.get("CC") or shutil.which(compiler) or "cc"
+    flags = ["-fopenmp"] if _core.openmp_version() else []
+    source = pathlib.Path(__file__).parent / "c" / "helper.c"
+    command = [*compiler.split(), "-O1", "-shared", "-fPIC", *flags, source, "-o", library, "-lm"]
+    subprocess.run(command, check=True, timeout=120)
+    return library
 
 
 @pytest.fixture
