@@ -106,7 +106,7 @@ def check_alike(here, there):
     off = standard_errors_off(here, mean, variance, float(np.mean((there - mean) ** 4)))
     assert max(off) < 5 * math.sqrt(2)
     assert stats.ks_2samp(here, there).pvalue > LEVEL
-    # Where the density does not vanish at a bound, both come as close to it as this number of values
+    # Where the density does not vanish at a bound, both come as close to it as this many values
     # does.
     uniform = float(np.mean((there - mean) ** 4)) / variance**2 < 2
     if uniform:
