@@ -311,7 +311,7 @@ def test_page(folder, capsys):
     files = re.findall(r"^cat > (\S+) <<'END'\n(.*?)^END$", block, re.S | re.M)
     for name, content in files:
         (folder / name).write_text(content)
-    commands = re.findall(r"^\.venv/bin/fastxavier (.*)$", block, re.M)
+    commands = re.findall(r"^fastxavier (.*)$", block, re.M)
     assert [len(files), len(commands)] == [2, 4]
     for command in commands:
         assert call(capsys, *shlex.split(command))[::2] == (0, [])

@@ -16,6 +16,8 @@ import reference
 
 import fastxavier as fx
 from fastxavier import cli
+from fastxavier.checkpoints import tensors_like
+from fastxavier.initializers import INITIALIZERS
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 STREAM = (ROOT / "docs" / "stream.md").read_text()
@@ -144,6 +146,14 @@ def test_links(path):
     assert [link for link in links if not (path.parent / link).exists()] == []
 
 
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_have_a_text(path):
+    """A plain Markdown viewer shows nothing of a link without one, nor knows Sphinx's roles."""
+    text = path.read_text()
+    assert re.findall(r"\[\]\([^)]*\)|\{(?:ref|doc)\}", text) == []
+    assert path.name == "index.md" or "{toctree}" not in text
+
+
 def test_seeded_examples_name_their_streams():
     """So that nobody copies a line that gives two tensors the same values."""
     calls = re.compile(r"fx\.(?:fill_|draw|[a-z_]+_)\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)")
@@ -175,14 +185,188 @@ def test_every_page_is_in_the_contents():
     assert pages | {"api", "auto_examples"} == contents
 
 
-C_PAGE = (ROOT / "docs" / "c.md").read_text()
-C_OUTPUT = re.search(r"```text\n(.*?)```", C_PAGE, re.S)[1]
+# ---- plans, models on a GPU, shards, checkpoints -------------------------------------------------
+
+
+def page(name):
+    """The text of a page."""
+    return (ROOT / "docs" / name).read_text()
+
+
+def python_blocks(name, word):
+    """The Python blocks of a page, without prompts, that contain a word."""
+    blocks = re.findall(r"^```python\n(.*?)^```", page(name), re.S | re.M)
+    return [block for block in blocks if word in block and ">>>" not in block]
+
+
+def test_plan_file():
+    """The TOML file of docs/plans.md is a plan, and gives what its rules say."""
+    text = re.search(r"<!-- plan -->\n```toml\n(.*?)```", page("plans.md"), re.S)[1]
+    plan = fx.Plan.from_toml(text)
+    assert plan.layout == "keras"
+    assert plan.distribution("norm.beta", (8,)) == fx.Constant(0.1)
+    assert plan.distribution("embedding.table", (50, 8)) == fx.Normal(0.0, 0.02)
+    assert plan.distribution("fc.kernel", (16, 8)) == fx.lecun_normal(16, 8, gain="gelu")
+
+
+def test_plan_initializers():
+    """The table of docs/plans.md has every initializer, with its settings."""
+    table = page("plans.md").partition("<!-- initializers -->\n")[2].partition("\n\n")[0]
+    found = {}
+    for line in table.splitlines()[2:]:
+        names, settings = (re.findall(r"`(\w+)`", cell) for cell in line.split("|")[1:3])
+        found |= {name: set(settings) for name in names}
+    (axes,) = re.findall(r"settings of `fans`: (.*?)\.", page("plans.md"), re.S)[-1:]
+    axes = set(re.findall(r"`(\w+)`", axes))
+    expected = {name: set(row.settings) for name, row in INITIALIZERS.items()}
+    for name, settings in found.items():
+        if "mode" in settings:
+            settings |= axes
+        assert settings == expected[name], name
+    assert found.keys() == expected.keys()
+
+
+def test_gpu_recipes():
+    """Both recipes of docs/arrays.md give what a module on the CPU gets; here without a GPU."""
+    torch = pytest.importorskip("torch")
+
+    def build_model():
+        return torch.nn.Sequential(torch.nn.Linear(6, 5), torch.nn.BatchNorm1d(5))
+
+    expected = fx.init_(reference_model := dict(build_model().named_parameters()), seed=7)
+    assert len(expected.tensors) == 4
+    moved, loaded = python_blocks("arrays.md", "fx.init_(")
+    names = {"fx": fx, "build_model": build_model}
+    exec(moved.replace('"cuda"', '"cpu"'), names)
+    model = build_model()
+    exec(loaded, {"fx": fx, "torch": torch, "model": model})
+    for name, weight in reference_model.items():
+        for filled in (names["model"], model):
+            assert torch.equal(filled.get_parameter(name), weight)
+
+
+def test_own_model(tmp_path, monkeypatch):
+    """docs/checkpoint.md: the tensors of a module, for Python and as a list in a file."""
+    torch = pytest.importorskip("torch")
+    model = torch.nn.Linear(6, 5, device="meta", dtype=torch.bfloat16)
+    names = {"model": model}
+    monkeypatch.chdir(tmp_path)
+    for block in python_blocks("checkpoint.md", "tensors"):
+        exec(block, names)
+    assert names["tensors"] == {
+        "weight": ("torch.bfloat16", (5, 6)),
+        "bias": ("torch.bfloat16", (5,)),
+    }
+    assert tensors_like("tensors.toml") == {"weight": ("BF16", (5, 6)), "bias": ("BF16", (5,))}
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3, 4, 7])
+def test_place_is_torch_chunk(parts):
+    """`place` of docs/shards.md cuts as torch.chunk does; parts that it does not make are empty."""
+    torch = pytest.importorskip("torch")
+    examples = doctest.DocTestParser().get_examples(page("shards.md"))
+    (source,) = [one.source for one in examples if one.source.startswith("def place(")]
+    names = {}
+    exec(source, names)
+    for n in range(1, 30):
+        chunks = [len(chunk) for chunk in torch.arange(n).chunk(parts)]
+        start = 0
+        for rank, length in enumerate(chunks + [0] * (parts - len(chunks))):
+            assert names["place"]((n, 2), rank, parts) == ((length, 2), (start, 0))
+            start += length
+
+
+def dtensor_rank(rank, mesh_shape, placements, whole):
+    """A module whose parameter is the DTensor that a rank holds, and the rank's part of `whole`.
+
+    The part is cut with torch.chunk, one axis of the mesh after the other.
+    """
+    import torch
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.tensor import DTensor
+    from torch.distributed.tensor.debug import _clear_sharding_prop_cache
+
+    # One process is all ranks in turn here, and torch's cache holds what is true of the last one.
+    _clear_sharding_prop_cache()
+    mesh = init_device_mesh("cpu", mesh_shape)
+    part = whole
+    for axis, placement in enumerate(placements):
+        if placement.is_shard():
+            chunks = part.chunk(mesh.size(axis), placement.dim)
+            index = mesh.get_local_rank(axis)
+            part = chunks[index] if index < len(chunks) else part.narrow(placement.dim, 0, 0)
+    module = torch.nn.Module()
+    tensor = DTensor.from_local(
+        torch.zeros_like(part),
+        mesh,
+        placements,
+        run_check=False,
+        shape=whole.shape,
+        stride=whole.stride(),
+    )
+    module.weight = torch.nn.Parameter(tensor)
+    module.bias = torch.nn.Parameter(torch.ones(3))
+    return module, part
+
+
+@pytest.mark.parametrize(
+    ("mesh_shape", "cut"), [((3,), (0,)), ((7,), (0,)), ((2, 2), (0, 1)), ((2, 2), (None, 1))]
+)
+def test_dtensors(mesh_shape, cut):
+    """`init_dtensors` of docs/shards.md gives each rank its part, without any communication."""
+    torch = pytest.importorskip("torch")
+    distributed = pytest.importorskip("torch.distributed.tensor")
+    fake = pytest.importorskip("torch.testing._internal.distributed.fake_pg")
+    names = {}
+    exec(*python_blocks("shards.md", "init_dtensors"), names)
+    whole = torch.from_numpy(fx.draw((10, 5), "glorot_uniform", seed=7, stream="weight"))
+    placements = [distributed.Replicate() if dim is None else distributed.Shard(dim) for dim in cut]
+    size = int(np.prod(mesh_shape))
+    for rank in range(size):
+        torch.distributed.init_process_group(
+            "fake", store=fake.FakeStore(), rank=rank, world_size=size
+        )
+        try:
+            module, part = dtensor_rank(rank, mesh_shape, placements, whole)
+            names["init_dtensors"](module, "default", seed=7)
+            assert torch.equal(module.weight.detach().to_local(), part)
+            assert not module.bias.any()
+        finally:
+            torch.distributed.destroy_process_group()
+
+
+def test_strided_shards_are_refused():
+    """By the same function, because such a part is not one block."""
+    torch = pytest.importorskip("torch")
+    types = pytest.importorskip("torch.distributed.tensor.placement_types")
+    fake = pytest.importorskip("torch.testing._internal.distributed.fake_pg")
+    names = {}
+    exec(*python_blocks("shards.md", "init_dtensors"), names)
+    placements = [types._StridedShard(0, split_factor=2), types.Shard(0)]
+    torch.distributed.init_process_group("fake", store=fake.FakeStore(), rank=0, world_size=4)
+    try:
+        whole = torch.zeros(8, 5)
+        module, _ = dtensor_rank(0, (2, 2), placements, whole)
+        with pytest.raises(ValueError, match=r"weight: no offset for .*StridedShard"):
+            names["init_dtensors"](module, "default", seed=7)
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+# ---- C -------------------------------------------------------------------------------------------
+
+C_PAGE = page("c.md")
+C_PROGRAMS = re.findall(r"```c\n(.*?)```", C_PAGE, re.S)
+C_OUTPUTS = re.findall(r"```text\n(.*?)```", C_PAGE, re.S)
 
 
 def test_c_values():
-    """The output that docs/c.md shows is what Python draws."""
+    """The outputs that docs/c.md shows are what Python draws."""
     drawn = fx.draw(8, fx.Uniform(-1, 1), seed=7, stream=3)
-    assert [f"{value:.9g}" for value in drawn] == C_OUTPUT.split()
+    assert [f"{value:.9g}" for value in drawn] == C_OUTPUTS[0].split()
+    drawn = fx.draw((4, 3), fx.Normal(0, 0.02), seed=7, stream=3, dtype=np.float64)
+    assert [f"{value:.17g}" for value in drawn[2:].ravel()] == C_OUTPUTS[1].split()
+    assert len(C_PROGRAMS) == len(C_OUTPUTS) == 2
 
 
 def test_c_library():
@@ -193,23 +377,31 @@ def test_c_library():
 
 
 def test_c_program(tmp_path):
-    """The program of docs/c.md, by its own compile line, prints what the page shows.
+    """The programs of docs/c.md, by its own compile line, print what the page shows.
 
-    Without optimization, which takes longer to compile and changes no bit.
+    Without optimization, which takes longer to compile and changes no bit; the core is compiled
+    once for both.
     """
     line = re.search(r"^cc .*", C_PAGE, re.M)[0]
+    core = "src_c/*.c src_c/simd/*.c"
+    assert core in line
     compiler = os.environ.get("CC", "cc").split()
     if not shutil.which(compiler[0]):
         pytest.skip(f"there is no C compiler {compiler[0]}")
     (tmp_path / "src_c").symlink_to(ROOT / "src_c")
-    (tmp_path / "program.c").write_text(re.search(r"```c\n(.*?)```", C_PAGE, re.S)[1])
     line = line.replace("cc ", " ".join(compiler) + " ", 1).replace("-O3", "-O0 -Wall -Werror")
-    subprocess.run(line, shell=True, check=True, cwd=tmp_path)
-    printed = subprocess.run(
-        [tmp_path / "program"], check=True, capture_output=True, text=True
-    ).stdout
-    assert printed == C_OUTPUT
+    flags = line.partition(" program.c ")[0]
+    subprocess.run(f"{flags} -c {core}", shell=True, check=True, cwd=tmp_path)
+    for program, output in zip(C_PROGRAMS, C_OUTPUTS, strict=True):
+        (tmp_path / "program.c").write_text(program)
+        subprocess.run(line.replace(core, "*.o"), shell=True, check=True, cwd=tmp_path)
+        printed = subprocess.run(
+            [tmp_path / "program"], check=True, capture_output=True, text=True
+        ).stdout
+        assert printed == output
 
+
+# ---- the stream ----------------------------------------------------------------------------------
 
 MINUS = "\N{MINUS SIGN}"
 
