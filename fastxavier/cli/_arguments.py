@@ -5,17 +5,25 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Iterable, Mapping
+from typing import get_args
 
+from fastxavier._fans import Layout
 from fastxavier.initializers import Resolved
 from fastxavier.plans import PRESETS, Plan, PlanError, gpt2_plan, plan_named
 
 
 def add_plan_to(parser: argparse.ArgumentParser) -> None:
-    """Add the positional argument for the plan, of which `plan_from` makes a Plan."""
+    """Add the arguments for the plan and its layout, of which `plan_from` makes a Plan."""
     parser.add_argument(
         "plan",
         metavar="PLAN",
         help=f"a plan's file (.toml or .json), or a preset: {', '.join(PRESETS)}",
+    )
+    parser.add_argument(
+        "--layout",
+        choices=get_args(Layout),
+        help="where weights have inputs and outputs, if the plan does not say (default: by name, a "
+        "kernel as in Flax and Keras, a weight as in torch)",
     )
 
 
@@ -37,12 +45,12 @@ def seed(text: str) -> int:
     return int(text)
 
 
-def plan_from(name: str, tensor_names: Iterable[str]) -> Plan:
+def plan_from(name: str, tensor_names: Iterable[str], layout: Layout | None = None) -> Plan:
     """The plan of a file or a preset; the preset gpt2 for as many blocks as the names have."""
     if name == "gpt2":
         blocks = (re.match(r"(?:transformer\.)?h\.([0-9]+)\.", tensor) for tensor in tensor_names)
         return gpt2_plan(len({block[1] for block in blocks if block}) or 12)
-    return plan_named(name)
+    return plan_named(name, layout)
 
 
 def distributions_of(plan: Plan, tensors: Mapping[str, tuple[int, ...]]) -> dict[str, Resolved]:

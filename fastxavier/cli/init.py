@@ -104,7 +104,7 @@ def sigterm_as_exit() -> Iterator[None]:
 def run(options: argparse.Namespace) -> int:
     """Write the file, and print what is in it."""
     tensors = without(tensors_like(options.like), options.skip)
-    plan = plan_from(options.plan, tensors)
+    plan = plan_from(options.plan, tensors, options.layout)
     distributions = distributions_of(plan, {name: shape for name, (_, shape) in tensors.items()})
     # Below 2**53, which JSON readers that have only doubles keep.
     chosen = secrets.randbits(53) if options.seed is None else options.seed

@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
         listed = without(tensors_like(options.like), options.skip)
         wrong = mismatches({name: one[:2] for name, one in held.items()}, listed)
     tensors = {name: one for name, one in held.items() if name not in wrong}
-    plan = plan_from(options.plan, held)
+    plan = plan_from(options.plan, held, options.layout)
     distributions = distributions_of(plan, {name: one.shape for name, one in tensors.items()})
     for name, tensor in tensors.items():
         check_fillable(name, tensor.dtype, tensor.shape, distributions[name])

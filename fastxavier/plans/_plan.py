@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
 from fastxavier._fans import Layout
-from fastxavier._validation import choice
+from fastxavier._validation import choice, shown
 from fastxavier.initializers import Resolved
 from fastxavier.plans import _text
+from fastxavier.plans._layout import layout_of
 from fastxavier.plans._rule import PlanError, Rule, _data, pattern
 
 __all__ = ["Plan"]
+
+# What a tensor of one axis may be, by the last part of its name.
+_SCALE = "; it may be the scale of a norm, 1 at first, or LayerScale's, a constant of the model"
+_UNKNOWN = {
+    "weight": "; it may be the scale of a norm, 1 at first, or the slopes of PReLU, 0.25",
+    "gamma": _SCALE,
+    "scale": _SCALE,
+}
 
 
 @dataclass(frozen=True, init=False)
@@ -28,8 +37,10 @@ class Plan:
     ----------
     rules : iterable of Rule
         The rules, in order.
-    layout : {"torch", "jax", "keras", "embedding"}
-        Where shapes have their inputs and outputs, for initializers that do not say: see `fans`.
+    layout : {"torch", "jax", "keras", "embedding"}, optional
+        Where shapes have their inputs and outputs, for initializers that do not say: see `fans`. If
+        it is not given, names decide: a tensor whose name ends in ``kernel`` is Flax's or Keras',
+        (\\*kernel, in, out), any other torch's, (out, in, \\*kernel).
 
     Raises
     ------
@@ -42,9 +53,9 @@ class Plan:
     >>> plan = Plan([Rule("*.bias", "zeros"), Rule("*", "he_normal", ndim="2+")])
     >>> plan.distribution("encoder.weight", (64, 200))
     Normal(mean=0.0, std=0.1)
+    >>> plan.distribution("encoder.kernel", (200, 64))
+    Normal(mean=0.0, std=0.1)
     >>> print(plan.to_toml())
-    layout = "torch"
-    <BLANKLINE>
     [[rule]]
     names = "*.bias"
     initializer = "zeros"
@@ -57,30 +68,33 @@ class Plan:
     """
 
     rules: tuple[Rule, ...]
-    layout: Layout
+    layout: Layout | None
     # Models repeat their shapes, layer after layer, and are initialized more than once.
     _of_ndim: dict[int, list[tuple[Any, int]]] = field(init=False, repr=False, compare=False)
-    _resolved: dict[tuple[int, tuple[int, ...]], Resolved] = field(
+    _resolved: dict[tuple[int, Layout, tuple[int, ...]], Resolved] = field(
         init=False, repr=False, compare=False
     )
 
-    def __init__(self, rules: Iterable[Rule], layout: Layout = "torch") -> None:
+    def __init__(self, rules: Iterable[Rule], layout: Layout | None = None) -> None:
         object.__setattr__(self, "rules", tuple(rules))
         object.__setattr__(self, "layout", layout)
         object.__setattr__(self, "_of_ndim", {})
         object.__setattr__(self, "_resolved", {})
-        _check_layout(layout)
+        if layout is not None:
+            _check_layout(layout)
         for number, rule in enumerate(self.rules, 1):
             if not isinstance(rule, Rule):
-                raise PlanError(f"rules has {rule!r} as rule {number}; it must be a Rule", "rules")
+                raise PlanError(
+                    f"rules has {shown(rule)} as rule {number}; it must be a Rule", "rules"
+                )
             try:
-                rule.check(layout)
+                rule.check(layout or "torch")
             except PlanError as error:
                 raise PlanError(
                     f"{_text.rule_called(number, rule.names)}: {error}", *_data(error)
                 ) from None
 
-    def rule_for(self, name: str, ndim: int) -> Rule | None:
+    def rule_for(self, name: str, ndim: int, names: Container[str] | None = None) -> Rule | None:
         """The first rule that matches a tensor.
 
         Parameters
@@ -89,16 +103,18 @@ class Plan:
             The tensor's whole name.
         ndim : int
             Its number of axes.
+        names : container of str, optional
+            The names of all tensors of the model, for rules that ask what is beside a tensor.
 
         Returns
         -------
         Rule or None
             None if no rule matches.
         """
-        number = self._number(name, ndim)
+        number = self._number(name, ndim, names)
         return None if number is None else self.rules[number]
 
-    def _number(self, name: str, ndim: int) -> int | None:
+    def _number(self, name: str, ndim: int, names: Container[str] | None) -> int | None:
         patterns = self._of_ndim.get(ndim)
         if patterns is None:
             patterns = self._of_ndim[ndim] = [
@@ -107,11 +123,13 @@ class Plan:
                 if rule.has_ndim(ndim)
             ]
         for matches, number in patterns:
-            if matches(name):
+            if matches(name) and self.rules[number].has_neighbour(name, names):
                 return number
         return None
 
-    def distribution(self, name: str, shape: Iterable[int]) -> Resolved:
+    def distribution(
+        self, name: str, shape: Iterable[int], names: Container[str] | None = None
+    ) -> Resolved:
         """What a tensor is filled with.
 
         Parameters
@@ -121,6 +139,8 @@ class Plan:
         shape : sequence of int
             The whole tensor's shape. A tensor without elements has a distribution too, as if each
             extent of 0 were 1: nothing is drawn.
+        names : container of str, optional
+            The names of all tensors of the model, for rules that ask what is beside a tensor.
 
         Returns
         -------
@@ -130,18 +150,20 @@ class Plan:
         Raises
         ------
         PlanError
-            If no rule matches, or the initializer of the one that does is not for this shape.
+            If no rule matches, if the initializer of the one that does is not for this shape, or if
+            the plan has a layout and the tensor the name of another.
         """
         shape = tuple(shape)
-        number = self._number(name, len(shape))
+        number = self._number(name, len(shape), names)
         if number is None:
             raise PlanError(self._unmatched(name, shape), "name", name)
-        resolved = self._resolved.get((number, shape))
-        if resolved is not None:
-            return resolved
         rule = self.rules[number]
         try:
-            resolved = self._resolved[number, shape] = rule.distribution(shape, self.layout)
+            layout = layout_of(name, self.layout, rule.initializer)
+            resolved = self._resolved.get((number, layout, shape))
+            if resolved is None:
+                resolved = rule.distribution(shape, layout)
+                self._resolved[number, layout, shape] = resolved
         except (TypeError, ValueError) as error:
             raise PlanError(
                 f"tensor {name!r} of shape {shape}, by {rule}: {error}", *_data(error)
@@ -151,7 +173,15 @@ class Plan:
     def _unmatched(self, name: str, shape: tuple[int, ...]) -> str:
         glob = re.sub(r"\d+", "*", re.sub(r"[\[?*]", r"[\g<0>]", name))
         near = [rule for rule in self.rules if rule.has_name(name)]
-        hint = f"; {near[0]} has the name but not this number of axes" if near else ""
+        alone = [rule for rule in near if rule.has_ndim(len(shape))]
+        hint = ""
+        if alone:
+            beside = " or ".join(map(repr, alone[0].beside))
+            hint = f"; {alone[0]} is for one with {beside} beside it"
+        elif near:
+            hint = f"; {near[0]} has the name but not this number of axes"
+        if len(shape) == 1:
+            hint += _UNKNOWN.get(re.split("[._/]", name)[-1], "")
         return (
             f"no rule of the plan matches tensor {name!r} of shape {shape}{hint}. "
             f"A rule with names = {_text.quoted(glob)} and ndim = {len(shape)} would match it"
@@ -213,7 +243,7 @@ class Plan:
         Parameters
         ----------
         text : str
-            A key `layout`, if it is not "torch", and a table ``[[rule]]`` for each rule, whose keys
+            A key `layout`, if the plan has one, and a table ``[[rule]]`` for each rule, whose keys
             are the parameters of `Rule`.
         source : str
             What errors call the text.
@@ -258,9 +288,11 @@ class Plan:
     @classmethod
     def _from_document(cls, document: Any, source: str) -> Plan:
         rules: list[Rule] = []
-        layout, entries = _text.layout_and_entries(document, source)
+        entries = _text.entries(document, source)
+        layout = document.get("layout")
         try:
-            _check_layout(layout)
+            if "layout" in document:
+                _check_layout(layout)
         except PlanError as error:
             raise PlanError(f"{source}: {error}", *_data(error)) from None
         for number, entry in enumerate(entries, 1):
