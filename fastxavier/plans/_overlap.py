@@ -120,11 +120,8 @@ def _projected(cluster: Sequence[_Area]) -> list[_Area] | None:
         area._replace(axes=area.axes[1:]) if area.axes and area.axes[0][0] == row else area
         for area in cluster
     ]
-    lengths = [part.last - part.first for part in parts]
-    if max(lengths) > row:
-        return None
     # Where rows begin is not known: at an address that no part goes across.
-    spans = sorted((part.first % row, length) for part, length in zip(parts, lengths, strict=True))
+    spans = sorted((part.first % row, part.last - part.first) for part in parts)
     reach = max(begin + length for begin, length in spans) - row  # of what goes on in the next row
     for begin, length in spans:
         if reach <= begin:
