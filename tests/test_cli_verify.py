@@ -288,7 +288,7 @@ REFUSED = [
     (["verify", "defualt", "out.safetensors"], "did you mean 'default'"),
     (["verify", "vit", "out.safetensors"], "no rule of the plan matches"),
     (["verify", "default", "out.safetensors", "--like", "no.toml"], "no.toml: No such file"),
-    (["verify", "default", "out.safetensors", "--like", "plan.toml"], "plan.toml: it has layout"),
+    (["verify", "default", "out.safetensors", "--like", "plan.toml"], "plan.toml: it has rule"),
     (
         ["verify", "drawn.json", "out.safetensors"],
         "'bn.num_.*' has dtype I64",

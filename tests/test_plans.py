@@ -211,14 +211,26 @@ def test_beside():
     for names, expected in [
         (None, 1),
         (["1.weight", "1.bias"], 1),
-        (["1.weight", "1.mean"], 1),
+        (iter(["1.weight", "1.mean"]), 1),
         (["1.weight", "2.bias", "bias", "1.bias2"], 0),
     ]:
-        assert plan.distribution("1.weight", (3,), names) == Constant(expected)
-        assert plan.rule_for("1.weight", 1, names) == plan.rules[1 - expected]
-    error = refusal(lambda: plan.distribution("a/b.weight", (3,), ["a/b.weight", "a/bias"]))
+        known = plan if names is None else plan.of_model(names)
+        assert known == plan
+        assert known.knows_model == (names is not None)
+        assert known.distribution("1.weight", (3,)) == Constant(expected)
+        assert known.rule_for("1.weight", 1) == plan.rules[1 - expected]
+    known = plan.of_model(["a/b.weight", "a/bias"])
+    error = refusal(lambda: known.distribution("a/b.weight", (3,)))
     assert f"{plan.rules[0]} is for one with 'bias' or 'mean' beside it" in str(error)
-    assert plan.distribution("a/b.weight", (3,), {"a/b.bias"}) == Constant(1)
+    for again in (pickle.loads(pickle.dumps(known)), copy.deepcopy(known)):
+        assert refusal(lambda again=again: again.distribution("a/b.weight", (3,)))
+    assert plan.distribution("a/b.weight", (3,)) == Constant(1)
+    assert plan.of_model(["a/b.bias"]).distribution("a/b.weight", (3,)) == Constant(1)
+    array = np.empty(3)
+    fx.init_({"1.weight": array}, plan, seed=1)
+    assert (array == 0).all()
+    fx.init_({"1.weight": array}, plan.of_model(["1.weight", "1.bias"]), seed=1)
+    assert (array == 1).all()
     assert Rule("w", "ones", beside="bias") == Rule("w", "ones", beside=["bias"])
     assert Plan.from_toml(plan.to_toml()) == Plan.from_json(plan.to_json()) == plan
     assert eval(repr(plan), vars(plans)) == plan

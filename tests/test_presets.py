@@ -8,6 +8,7 @@ import re
 import pytest
 
 import fastxavier as fx
+from fastxavier.checkpoints import init_checkpoint
 from fastxavier.cli import main
 from fastxavier.cli._arguments import add_plan_to, plan_from
 from fastxavier.distributions import Constant, Normal, TruncatedNormal, Uniform
@@ -179,12 +180,25 @@ def test_default_plan_leaves(name, shape):
 def test_weight_of_one_axis():
     """That of a norm has a bias or a running mean beside it, that of PReLU is alone."""
     plan = default_plan()
-    for names in (None, ["1.weight", "1.bias"], {"1.weight": 0, "1.running_mean": 0}):
-        assert plan.distribution("1.weight", (8,), names) == ONES
+    assert plan.distribution("1.weight", (8,)) == ONES
+    for names in (["1.weight", "1.bias"], {"1.weight": 0, "1.running_mean": 0}):
+        assert plan.of_model(names).distribution("1.weight", (8,)) == ONES
     for names in (["1.weight"], ["1.weight", "bias", "0.bias", "1.x.bias"]):
         with pytest.raises(PlanError, match=r"tensor '1.weight' of shape \(8,\).* PReLU") as raised:
-            plan.distribution("1.weight", (8,), names)
+            plan.of_model(names).distribution("1.weight", (8,))
         assert 'names = "*.weight" and ndim = 1 would match' in str(raised.value)
+
+
+def test_weight_of_one_axis_in_a_checkpoint(tmp_path):
+    """What is beside it counts although it is left out, and nothing is written without it."""
+    path = tmp_path / "m.safetensors"
+    norm = {"1.weight": ("F32", (8,)), "1.bias": ("F32", (8,))}
+    (tensor,) = init_checkpoint(path, "default", norm, seed=1, skip="*.bias").tensors
+    assert tensor.distribution == ONES
+    path.unlink()
+    with pytest.raises(PlanError, match=r"tensor '1.weight' of shape \(8,\).* PReLU"):
+        init_checkpoint(path, "default", {"1.weight": ("F32", (8,))}, seed=1)
+    assert not list(tmp_path.iterdir())
 
 
 def test_torch_modules():

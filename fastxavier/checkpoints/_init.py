@@ -115,8 +115,10 @@ def init_checkpoint(
     >>> fx.Plan.from_toml(header.metadata["fastxavier.plan"]) == default_plan()
     True
     """
-    plan = plan_named(plan)
     kinds, metadata = (like, {}) if isinstance(like, Mapping) else tensors_and_metadata(like)
+    plan = plan_named(plan)
+    if not plan.knows_model:
+        plan = plan.of_model(kinds)
     tensors = laid_out(without(kinds, skip))
     distributions = {name: plan.distribution(name, tensors[name].shape) for name in tensors}
     for name, tensor in tensors.items():

@@ -50,7 +50,7 @@ def plan_from(name: str, tensor_names: Iterable[str], layout: Layout | None = No
     if name == "gpt2":
         blocks = (re.match(r"(?:transformer\.)?h\.([0-9]+)\.", tensor) for tensor in tensor_names)
         return gpt2_plan(len({block[1] for block in blocks if block}) or 12)
-    return plan_named(name, layout)
+    return plan_named(name, layout).of_model(tensor_names)
 
 
 def distributions_of(plan: Plan, tensors: Mapping[str, tuple[int, ...]]) -> dict[str, Resolved]:

@@ -105,6 +105,8 @@ def init_(
     """
     plan = default_plan() if plan is None else plan_named(plan)
     _check_arguments(arrays, progress, places)
+    if not plan.knows_model:
+        plan = plan.of_model(arrays)
     names = list(arrays)
     streams = [stream_number(_name(name)) for name in names]
     targets = [_target(name, arrays[name]) for name in names]
@@ -113,7 +115,7 @@ def init_(
             if name in places:
                 _put(name, target, places[name])
     tensors: tuple[Tensor, ...] = tuple(
-        (name, target, plan.distribution(name, _whole_shape(target), arrays), stream)
+        (name, target, plan.distribution(name, _whole_shape(target)), stream)
         for name, target, stream in zip(names, targets, streams, strict=True)
     )
     drawn: list[Tensor] = []

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import re
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
@@ -75,11 +76,14 @@ class Plan:
         init=False, repr=False, compare=False
     )
 
+    _names: frozenset[str] | None = field(init=False, repr=False, compare=False)
+
     def __init__(self, rules: Iterable[Rule], layout: Layout | None = None) -> None:
         object.__setattr__(self, "rules", tuple(rules))
         object.__setattr__(self, "layout", layout)
         object.__setattr__(self, "_of_ndim", {})
         object.__setattr__(self, "_resolved", {})
+        object.__setattr__(self, "_names", None)
         if layout is not None:
             _check_layout(layout)
         for number, rule in enumerate(self.rules, 1):
@@ -94,7 +98,30 @@ class Plan:
                     f"{_text.rule_called(number, rule.names)}: {error}", *_data(error)
                 ) from None
 
-    def rule_for(self, name: str, ndim: int, names: Container[str] | None = None) -> Rule | None:
+    def of_model(self, names: Iterable[str]) -> Plan:
+        """The same plan for one model, for rules that ask what is beside a tensor.
+
+        Parameters
+        ----------
+        names : iterable of str
+            The names of all tensors of the model, also of those that are not initialized.
+
+        Returns
+        -------
+        Plan
+            Equal to this one. `init_`, `verify` and `init_checkpoint` use it as it is; of a plan
+            that knows no model they take the names that they are given.
+        """
+        plan = copy.copy(self)
+        object.__setattr__(plan, "_names", frozenset(names))
+        return plan
+
+    @property
+    def knows_model(self) -> bool:
+        """Whether `of_model` has told it the names of a model."""
+        return self._names is not None
+
+    def rule_for(self, name: str, ndim: int) -> Rule | None:
         """The first rule that matches a tensor.
 
         Parameters
@@ -103,18 +130,16 @@ class Plan:
             The tensor's whole name.
         ndim : int
             Its number of axes.
-        names : container of str, optional
-            The names of all tensors of the model, for rules that ask what is beside a tensor.
 
         Returns
         -------
         Rule or None
             None if no rule matches.
         """
-        number = self._number(name, ndim, names)
+        number = self._number(name, ndim)
         return None if number is None else self.rules[number]
 
-    def _number(self, name: str, ndim: int, names: Container[str] | None) -> int | None:
+    def _number(self, name: str, ndim: int) -> int | None:
         patterns = self._of_ndim.get(ndim)
         if patterns is None:
             patterns = self._of_ndim[ndim] = [
@@ -123,13 +148,11 @@ class Plan:
                 if rule.has_ndim(ndim)
             ]
         for matches, number in patterns:
-            if matches(name) and self.rules[number].has_neighbour(name, names):
+            if matches(name) and self.rules[number].has_neighbour(name, self._names):
                 return number
         return None
 
-    def distribution(
-        self, name: str, shape: Iterable[int], names: Container[str] | None = None
-    ) -> Resolved:
+    def distribution(self, name: str, shape: Iterable[int]) -> Resolved:
         """What a tensor is filled with.
 
         Parameters
@@ -139,8 +162,6 @@ class Plan:
         shape : sequence of int
             The whole tensor's shape. A tensor without elements has a distribution too, as if each
             extent of 0 were 1: nothing is drawn.
-        names : container of str, optional
-            The names of all tensors of the model, for rules that ask what is beside a tensor.
 
         Returns
         -------
@@ -154,7 +175,7 @@ class Plan:
             the plan has a layout and the tensor the name of another.
         """
         shape = tuple(shape)
-        number = self._number(name, len(shape), names)
+        number = self._number(name, len(shape))
         if number is None:
             raise PlanError(self._unmatched(name, shape), "name", name)
         rule = self.rules[number]
