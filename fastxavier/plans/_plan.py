@@ -71,7 +71,9 @@ class Plan:
     rules: tuple[Rule, ...]
     layout: Layout | None
     # Models repeat their shapes, layer after layer, and are initialized more than once.
-    _of_ndim: dict[int, list[tuple[Any, int]]] = field(init=False, repr=False, compare=False)
+    _of_ndim: dict[int, list[tuple[tuple[tuple[str, str], ...], Any, int]]] = field(
+        init=False, repr=False, compare=False
+    )
     _resolved: dict[tuple[int, Layout, tuple[int, ...]], Resolved] = field(
         init=False, repr=False, compare=False
     )
@@ -143,11 +145,16 @@ class Plan:
         patterns = self._of_ndim.get(ndim)
         if patterns is None:
             patterns = self._of_ndim[ndim] = [
-                (pattern(rule.names).match, number)
+                (_literals(rule.names), pattern(rule.names).match, number)
                 for number, rule in enumerate(self.rules)
                 if rule.has_ndim(ndim)
             ]
-        for matches, number in patterns:
+        for literals, matches, number in patterns:
+            for one, other in literals:
+                if one in name and other in name:
+                    break
+            else:
+                continue
             if matches(name) and self.rules[number].has_neighbour(name, self._names):
                 return number
         return None
@@ -346,6 +353,13 @@ class Plan:
             The same characters for equal plans. An infinite number is written ``Infinity``.
         """
         return _text.as_json(self.layout, self.rules)
+
+
+def _literals(globs: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """Pairs of texts, one of which a name that matches has: that is found faster than a pattern."""
+    pieces = (re.split(r"\*|\?|\[!?\]?[^]]*\]", glob) for glob in globs)
+    parts = (sorted(filter(None, found), key=len) or [""] for found in pieces)
+    return tuple({(found[0], found[-1]) for found in parts})
 
 
 def _check_layout(layout: Any) -> None:
