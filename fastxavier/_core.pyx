@@ -11,6 +11,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from fastxavier cimport c_fastxavier as c
 
 import os
+import sys
 
 import numpy as np
 
@@ -283,60 +284,79 @@ def fill(array, distribution_, key, global_shape, offset, threads):
         target.written()
 
 
-cdef int64_t span(Target target, int64_t *last) noexcept:
-    """The address of the first byte of an array; *last is one past the last, or the first if empty."""
-    cdef int64_t first = <int64_t>target.array.data, reach, extent
-    cdef int64_t itemsize = c.fx_itemsize(target.array.dtype), bytes_ = itemsize
-    cdef int i
-    last[0] = first + itemsize
-    for i in reversed(range(target.array.ndim)):
-        extent = target.extents[i]
-        if extent == 0:
-            last[0] = first = <int64_t>target.array.data
-            break
-        reach = (extent - 1) * (bytes_ if target.array.strides == NULL else target.strides[i])
-        bytes_ *= extent
-        if reach < 0:
-            first += reach
+def check_unmasked(array):
+    """TypeError for a masked array of NumPy: its memory has values that the mask hides."""
+    masked = sys.modules.get("numpy.ma")  # which most programs never import
+    if masked is not None and isinstance(array, masked.MaskedArray):
+        raise ArgumentTypeError(
+            f"array is a {type(array).__name__}, whose mask would be ignored: every value in its memory "
+            "counts, masked or not; give array.data",
+            "array",
+        )
+
+
+def spans(arrays):
+    """The addresses of the first byte of each array, and of the one past its last; equal if empty.
+
+    The arrays are of NumPy, of any dtype, or Targets.
+    """
+    cdef int64_t number, count = len(arrays), itemsize, low, high, extent, step, reach
+    cdef int64_t *first
+    cdef int64_t *last
+    cdef Target target
+    cdef cnp.ndarray array
+    cdef int i, ndim
+    firsts, lasts = np.empty(count, np.int64), np.empty(count, np.int64)
+    first, last = <int64_t *>cnp.PyArray_DATA(firsts), <int64_t *>cnp.PyArray_DATA(lasts)
+    for number in range(count):
+        one = arrays[number]
+        if isinstance(one, Target):
+            target, array = one, None
+            low, ndim = <int64_t>target.array.data, target.array.ndim
+            itemsize = c.fx_itemsize(target.array.dtype)
         else:
-            last[0] += reach
-    return first
+            target, array = None, one
+            low, ndim = <int64_t>cnp.PyArray_DATA(array), cnp.PyArray_NDIM(array)
+            itemsize = cnp.PyArray_ITEMSIZE(array)
+        first[number], last[number] = low, low + itemsize
+        step = itemsize  # that of C order
+        for i in reversed(range(ndim)):
+            extent = target.extents[i] if target is not None else cnp.PyArray_DIM(array, i)
+            if extent == 0:
+                first[number] = last[number] = low
+                break
+            if target is None:
+                reach = (extent - 1) * cnp.PyArray_STRIDE(array, i)
+            elif target.array.strides != NULL:
+                reach = (extent - 1) * target.strides[i]
+            else:
+                reach = (extent - 1) * step
+            step *= extent
+            if reach < 0:
+                first[number] += reach
+            else:
+                last[number] += reach
+    return firsts, lasts
 
 
-cdef bint share_memory(Target one, Target other) except -1:
-    return np.shares_memory(np.asarray(one), np.asarray(other))
-
-
-def check_disjoint(tensors):
-    """ValueError, naming them, if two tensors, each (name, target, ...), share memory."""
-    cdef int64_t i, count = len(tensors)
-    firsts = np.empty(count, np.int64)
-    lasts = np.empty(count, np.int64)
-    cdef int64_t *first = <int64_t *>cnp.PyArray_DATA(firsts)
-    cdef int64_t *last = <int64_t *>cnp.PyArray_DATA(lasts)
-    for i in range(count):
-        first[i] = span(tensors[i][1], &last[i])
-    order = np.flatnonzero(firsts < lasts)  # without those that are empty
-    order = order[np.argsort(firsts[order], kind="stable")]
-    reached = np.maximum.accumulate(lasts[order])
-    if (reached[: max(len(order), 1) - 1] > firsts[order[1:]]).any():
-        check_pairs(tensors, firsts.tolist(), lasts.tolist(), order.tolist())
-
-
-cdef int check_pairs(tensors, firsts, lasts, order) except -1:
-    """As check_disjoint, where spans meet: strided arrays may lie in each other's gaps."""
-    reaching = []
-    for i in order:
-        reaching = [j for j in reaching if lasts[j] > firsts[i]]
-        for j in reaching:
-            one, other = tensors[j], tensors[i]
-            if share_memory(one[1], other[1]):
-                raise ArgumentValueError(
-                    f"tensors {one[0]!r} and {other[0]!r} share memory: give one of them, or each "
-                    "its own"
-                )
-        reaching.append(i)
-    return 0
+def overlaps_itself(cnp.ndarray array):
+    """Whether two elements of an array of integers or truth values share memory."""
+    cdef Target target = Target.__new__(Target)
+    cdef DistributionBase zero = make_constant(DistributionBase, 0.0)
+    cdef c.fx_options options
+    # As for a float of this size; bytes as if all distances were twice as long.
+    cdef int64_t itemsize = cnp.PyArray_ITEMSIZE(array), scale = 2 if itemsize == 1 else 1
+    cdef int i
+    target.array.dtype = {2: c.FX_FLOAT16, 4: c.FX_FLOAT32, 8: c.FX_FLOAT64}[itemsize * scale]
+    target.array.data = cnp.PyArray_DATA(array)
+    target.have_axes(cnp.PyArray_NDIM(array))
+    for i in range(target.array.ndim):
+        target.extents[i] = cnp.PyArray_DIM(array, i)
+        target.strides[i] = scale * cnp.PyArray_STRIDE(array, i)
+    target.array.strides = target.strides
+    options.threads = 0
+    options.poll = NULL
+    return c.fx_check(&target.array, &zero.distribution, &options) == c.FX_ERROR_OVERLAP
 
 
 def fill_all(tensors, seed, threads, progress):

@@ -264,6 +264,8 @@ cpdef Target target_of(array):
         return array
     cdef Target target = Target.__new__(Target)
     if isinstance(array, cnp.ndarray):
+        if type(array) is not np.ndarray:
+            check_unmasked(array)
         from_numpy(target, array)
     elif isinstance(array, np.generic):
         raise ArgumentTypeError(

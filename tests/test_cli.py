@@ -63,7 +63,7 @@ def initialised(capsys, *arguments, plan="default", out="out.safetensors"):
 def test_init(folder, capsys):
     """The file is the library's, for seed and plan; a row for each rule that was used."""
     lines = initialised(capsys, "--seed", 7, "--threads", 2)
-    assert re.fullmatch(r"out.safetensors: 5 tensors, 0.2 MB, in .* s, seed 7", lines[0])
+    assert re.fullmatch(r"out.safetensors: 5 tensors, 0.3 MB, in .* s, seed 7", lines[0])
     assert [line.split() for line in lines[1:5]] == [
         ["names", "ndim", "initializer", "tensors", "values"],
         ["*[._/]bias", "1", "zeros", "1", "300"],
@@ -222,7 +222,7 @@ REFUSED = [
     ),
     (
         ["init", "default", "--like", "plan.toml", "-o", "new.safetensors"],
-        "plan.toml: it has layout, rule; it must have",
+        "plan.toml: it has rule; it must have",
     ),
     (["init", "default", "--like", "like.toml", "-o", "no/new.safetensors"], "no: No such file"),
     (["init", "default", "--like", "like.toml", "-o", "folder.safetensors"], "Is a directory"),

@@ -1,12 +1,10 @@
 """Whole models: every tensor is what `fill_` would have drawn for its name, or none is touched."""
 
 import itertools
-import json
 import math
 import re
 
 import cases
-import ml_dtypes
 import numpy as np
 import pytest
 
@@ -377,94 +375,3 @@ def test_threads(threads):
     with pytest.raises((TypeError, ValueError), match="threads"):
         fx.init_(arrays, seed=1, threads=threads)
     assert untouched(arrays)
-
-
-# ---- progress and report -------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("threads", [1, 2])
-def test_progress_is_told(threads):
-    """Parts of the work, growing, from 0 to 1."""
-    told = []
-    distribution = Plan([Rule("*", "truncated_normal", low=-3.0, high=4.0)])
-    big = {"a": np.empty(1 << 25), "b": np.empty(1 << 24)}
-    fx.init_(big, distribution, seed=1, threads=threads, progress=told.append)
-    assert told
-    assert told == sorted(told)
-    assert 0 < told[0] <= told[-1] <= 1
-
-
-def test_progress_counts_structured_initializers():
-    """By bytes, as they are done."""
-    told = []
-    plan = Plan([Rule("a", "orthogonal"), Rule("*", "identity")])
-    fx.init_({"a": np.empty((6, 4)), "b": np.empty((6, 12))}, plan, seed=1, progress=told.append)
-    assert told == [0.25, 1.0]
-
-
-def test_progress_counts_everything():
-    """Whatever is last, the last part told is the whole; nothing is told of nothing."""
-    told = []
-    plan = Plan([Rule("count", "ones"), Rule("*", "orthogonal")])
-    arrays = {"a": np.empty((6, 4), np.float32), "count": np.empty(96, np.int8)}
-    fx.init_(arrays, plan, seed=1, progress=told.append)
-    assert told == [1.0]
-    told.clear()
-    fx.init_({"a": np.empty((0, 4))}, plan, seed=1, progress=told.append)
-    assert told == []
-
-
-def test_an_error_of_the_listener_stops_the_work():
-    def listener(done):
-        raise KeyError("enough")
-
-    with pytest.raises(KeyError, match="enough"):
-        fx.init_({"a.weight": np.empty((1 << 13, 1 << 12))}, seed=1, threads=1, progress=listener)
-
-
-def test_report():
-    """What is expected beside what is measured; printable, and plain data for machines."""
-    arrays = {"a.weight": np.empty((400, 500), ml_dtypes.bfloat16), "a.bias": np.empty(400, "f2")}
-    report = fx.init_(arrays, seed=9)
-    weight, bias = report.tensors
-    assert weight.shape == (400, 500)
-    assert weight.dtype == "bfloat16"
-    assert weight.distribution == fx.glorot_uniform(500, 400)
-    assert weight.expected_std == weight.distribution.std
-    exact = arrays["a.weight"].astype(np.float64).std()
-    assert math.isclose(weight.measured_std, exact, rel_tol=1e-9)
-    # The variance of a uniform's square is 4/5 of its own, squared; 5 standard errors.
-    assert (
-        abs(weight.measured_std / weight.expected_std - 1) < 5 * math.sqrt(0.8 / weight_count) / 2
-    )
-    assert (bias.expected_std, bias.measured_std) == (0, 0)
-    assert report.nbytes == 400 * 500 * 2 + 400 * 2
-    assert report.seconds > 0
-    data = json.loads(json.dumps(report.asdict()))
-    assert [tensor["name"] for tensor in data["tensors"]] == ["a.weight", "a.bias"]
-    assert data["seed"] == 9
-    lines = str(report).splitlines()
-    assert len(lines) == 1 + 2 + 2
-    assert "expected std" in lines[0]
-    assert "measured std" in lines[0]
-    assert "a.weight" in lines[1]
-    assert "bfloat16" in lines[1]
-
-
-weight_count = 400 * 500
-
-
-def test_detached_report():
-    """What is said of memory that will not stay."""
-    arrays = model()
-    report = fx.init_(arrays, seed=9).detached()
-    assert [tensor.name for tensor in report.tensors] == list(SIZES)
-    assert [tensor.measured_std for tensor in report.tensors] == [None] * len(SIZES)
-    assert len(str(report).splitlines()) == len(SIZES) + 3
-    assert json.dumps(report.asdict())
-
-
-def test_nothing_to_do():
-    report = fx.init_({}, seed=1)
-    assert report.tensors == ()
-    assert "0 tensors" in str(report)

@@ -235,7 +235,7 @@ def refuse(path):
 def test_rule_that_the_layout_forbids():
     """Found when the whole plan is known; named like any other."""
     rules = [Rule("a", "zeros"), Rule("b", "he_normal", ndim=3)]
-    text = Plan(rules).to_toml().replace('"torch"', '"embedding"', 1)
+    text = 'layout = "embedding"\n' + Plan(rules).to_toml()
     error = refusal(lambda: Plan.from_toml(text, source="the plan"))
     assert str(error).startswith("the plan, rule 2 (names 'b'): ")
 
@@ -319,11 +319,12 @@ def rules(draw):
     names = draw(
         st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1, max_size=3)
     )
-    rule = Rule(names, initializer, ndim=ndim, **chosen)
-    return rule if draw(st.booleans()) else Rule(names, rule.initializer, ndim=ndim)
+    beside = draw(st.sampled_from([(), ("bias",), ("bias", "ä[*]")]))
+    rule = Rule(names, initializer, ndim=ndim, beside=beside, **chosen)
+    return rule if draw(st.booleans()) else Rule(names, rule.initializer, ndim=ndim, beside=beside)
 
 
-any_plan = st.builds(Plan, st.lists(rules(), max_size=5), layouts)
+any_plan = st.builds(Plan, st.lists(rules(), max_size=5), st.none() | layouts)
 
 
 @settings(max_examples=150, deadline=None)
@@ -358,6 +359,34 @@ def test_rule_of_a_fault(all_rules, data):
     error = refusal(lambda: Plan.from_json(json.dumps(document)))
     assert str(error).startswith(f"JSON plan, rule {at + 1} (names ")
     assert (error.argument, error.value) == ("wrong_key", "\n{[]}")
+
+
+MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
+
+
+@pytest.mark.parametrize("ending", ["toml", "json"])
+def test_byte_order_mark(ending, tmp_path):
+    """Editors of Windows put one before UTF-8; in the middle of a text it is a fault like any."""
+    plan = Plan([Rule("w", Normal(0, 0.02))], "keras")
+    path = tmp_path / f"plan.{ending}"
+    plan.save(path)
+    text = path.read_text(encoding="utf-8")
+    path.write_text(MARK + text, encoding="utf-8")
+    assert Plan.load(path) == plan
+    read = Plan.from_toml if ending == "toml" else Plan.from_json
+    assert read(MARK + text) == plan
+    for wrong in (MARK + MARK + text, text + MARK):
+        assert refusal(lambda wrong=wrong: read(wrong))
+
+
+@pytest.mark.parametrize("layout", [None, "torch", "jax"])
+def test_layout_in_a_text(layout):
+    """A plan that has no layout writes none, and a text without one gives such a plan."""
+    plan = Plan([Rule("*", "he_normal", ndim=2)], layout)
+    for text in (plan.to_toml(), plan.to_json()):
+        assert ("layout" in text) == (layout is not None)
+    assert Plan.from_toml(plan.to_toml()).layout == layout
+    assert Plan.from_json(plan.to_json()).layout == layout
 
 
 def test_files(tmp_path):

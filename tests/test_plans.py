@@ -5,6 +5,7 @@ import dataclasses
 import inspect
 import math
 import pickle
+import re
 from fnmatch import fnmatchcase
 
 import numpy as np
@@ -133,6 +134,107 @@ def test_layout_of_the_plan():
     assert plan.distribution("dirac", (3, 2, 2)) == Dirac(layout="jax")
     assert plan.distribution("bare_dirac", (3, 2, 2)) == Dirac(layout="jax")
     assert plan.distribution("torch_dirac", (2, 2, 3)) == Dirac(layout="torch")
+
+
+KERNELS = ["kernel", "Conv_0.kernel", "params/Conv_0/kernel", "conv_kernel"]
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_kernel_has_the_axes_of_jax_and_keras(name):
+    """With any rule of a plan that has no layout: 3 * 3 * 64 inputs, 3 * 3 * 128 outputs."""
+    plan = Plan([Rule("*", "glorot_uniform")])
+    shape = (3, 3, 64, 128)
+    assert plan.distribution(name, shape).bounds[1] == pytest.approx(0.0589256, rel=1e-6)
+    assert plan.distribution(name, shape) == fx.glorot_uniform(9 * 64, 9 * 128)
+    other = name.replace("kernel", "weight")
+    assert plan.distribution(other, (128, 64, 3, 3)) == fx.glorot_uniform(9 * 64, 9 * 128)
+    assert plan.distribution(name, shape) != plan.distribution(other, shape)
+    assert plan.distribution(name + "_", shape) == plan.distribution(other, shape)
+    for layout in ("jax", "keras"):
+        assert plan.distribution(name, shape) == Plan(plan.rules, layout).distribution(name, shape)
+
+
+def test_structured_initializer_of_a_kernel():
+    """It has a layout, too: Dirac's ones are where the outputs are the last axis."""
+    plan = Plan([Rule("*", "dirac")])
+    assert plan.distribution("conv.kernel", (3, 2, 2)) == Dirac(layout="jax")
+    assert plan.distribution("conv.weight", (2, 2, 3)) == Dirac(layout="torch")
+
+
+@pytest.mark.parametrize(
+    ("name", "layout"),
+    [
+        ("a.kernel", "torch"),
+        ("a.kernel", "embedding"),
+        ("a/weight", "jax"),
+        ("weight", "keras"),
+    ],
+)
+def test_name_and_layout_contradict_each_other(name, layout):
+    """An error for what reads axes, which a layout of the rule's own resolves; nothing else."""
+    last = re.split("[./]", name)[-1]
+    for initializer in ("he_normal", Orthogonal()):
+        plan = Plan([Rule("*", initializer)], layout)
+        error = refusal(lambda plan=plan: plan.distribution(name, (3, 5)))
+        assert error.argument == "layout"
+        message = f"the layout is {layout!r}, but a tensor named {last!r} has the axes ("
+        assert f"tensor {name!r} of shape (3, 5), by Rule(" in str(error)
+        assert message in str(error)
+        assert "a layout of its own" in str(error)
+    for rule in (
+        Rule("*", "he_normal", layout=layout),
+        Rule("*", "he_normal", in_axis=0, out_axis=1),
+        Rule("*", "he_normal", in_axis=(), out_axis=1),
+        Rule("*", "normal"),
+        Rule("*", "identity"),
+    ):
+        assert Plan([rule], layout).distribution(name, (3, 5))
+
+
+def test_transposed_kernel():
+    """Flax and Keras differ there, so the name is not enough."""
+    plan = Plan([Rule("*", "he_normal", transposed=True)])
+    error = refusal(lambda: plan.distribution("up.kernel", (3, 4, 5)))
+    assert "Flax" in str(error)
+    assert "Keras" in str(error)
+    stds = [Plan(plan.rules, one).distribution("up.kernel", (3, 4, 5)).std for one in JAX_KERAS]
+    assert stds == [math.sqrt(2 / 12), math.sqrt(2 / 15)]
+    assert plan.distribution("up.weight", (4, 5, 3)).std == math.sqrt(2 / 12)
+
+
+JAX_KERAS = ("jax", "keras")
+
+
+def test_beside():
+    """A rule may ask what else its module has; if the names are not known, it holds."""
+    plan = Plan([Rule("*.weight", "ones", beside=("bias", "mean")), Rule("1.*", "zeros")])
+    for names, expected in [
+        (None, 1),
+        (["1.weight", "1.bias"], 1),
+        (iter(["1.weight", "1.mean"]), 1),
+        (["1.weight", "2.bias", "bias", "1.bias2"], 0),
+    ]:
+        known = plan if names is None else plan.of_model(names)
+        assert known == plan
+        assert known.knows_model == (names is not None)
+        assert known.distribution("1.weight", (3,)) == Constant(expected)
+        assert known.rule_for("1.weight", 1) == plan.rules[1 - expected]
+    known = plan.of_model(["a/b.weight", "a/bias"])
+    error = refusal(lambda: known.distribution("a/b.weight", (3,)))
+    assert f"{plan.rules[0]} is for one with 'bias' or 'mean' beside it" in str(error)
+    for again in (pickle.loads(pickle.dumps(known)), copy.deepcopy(known)):
+        assert refusal(lambda again=again: again.distribution("a/b.weight", (3,)))
+    assert plan.distribution("a/b.weight", (3,)) == Constant(1)
+    assert plan.of_model(["a/b.bias"]).distribution("a/b.weight", (3,)) == Constant(1)
+    array = np.empty(3)
+    fx.init_({"1.weight": array}, plan, seed=1)
+    assert (array == 0).all()
+    fx.init_({"1.weight": array}, plan.of_model(["1.weight", "1.bias"]), seed=1)
+    assert (array == 1).all()
+    assert Rule("w", "ones", beside="bias") == Rule("w", "ones", beside=["bias"])
+    assert Plan.from_toml(plan.to_toml()) == Plan.from_json(plan.to_json()) == plan
+    assert eval(repr(plan), vars(plans)) == plan
+    assert dataclasses.replace(plan.rules[0], ndim=2).beside == ("bias", "mean")
 
 
 def test_activation_as_gain():
@@ -431,7 +533,7 @@ def test_data_of_an_error():
 def test_faults_of_a_plan():
     """What is not a rule or a layout, and a rule that the plan's layout forbids."""
     assert "it must be a Rule" in str(refusal(lambda: Plan(["zeros"])))
-    for layout in ("tosch", None, 3):
+    for layout in ("tosch", "", 3):
         error = refusal(lambda layout=layout: Plan([], layout))
         assert (error.argument, error.value) == ("layout", layout)
         assert "'keras'" in str(error)

@@ -1,11 +1,16 @@
 """Presets: which initializer each tensor of well-known models gets, and how a preset is named."""
 
+import argparse
+import json
 import math
 import re
 
 import pytest
 
 import fastxavier as fx
+from fastxavier.checkpoints import init_checkpoint
+from fastxavier.cli import main
+from fastxavier.cli._arguments import add_plan_to, plan_from
 from fastxavier.distributions import Constant, Normal, TruncatedNormal, Uniform
 from fastxavier.plans import (
     PRESETS,
@@ -46,7 +51,48 @@ def close(distribution, expected):
     )
 
 
+SLOPES = Constant(0.25)
 DEFAULT = [
+    (None, "0.weight", (30, 20), glorot(20, 30)),
+    (None, "Conv_0.kernel", (3, 3, 64, 128), glorot(9 * 64, 9 * 128)),
+    (None, "params/Conv_0/kernel", (3, 3, 4, 8), glorot(36, 72)),
+    (None, "conv2d/kernel", (3, 3, 4, 8), glorot(36, 72)),
+    (None, "conv.weight", (8, 4, 3, 3), glorot(36, 72)),
+    (None, "lstm/recurrent_kernel", (20, 80), glorot(20, 80)),
+    (None, "separable_conv2d/depthwise_kernel", (3, 3, 64, 2), glorot(9, 18)),
+    (None, "separable_conv2d/pointwise_kernel", (1, 1, 128, 32), glorot(128, 32)),
+    (None, "params/attention/query/kernel", (96, 8, 5), glorot(96, 40)),
+    (None, "params/attention/out/kernel", (8, 5, 96), glorot(40, 96)),
+    (None, "attention/attention_output/kernel", (8, 5, 96), glorot(40, 96)),
+    (None, "params/attention/query/bias", (4, 8), ZEROS),
+    (None, "params/Embed_0/embedding", (100, 8), glorot(1, 8)),
+    *[
+        (None, f"{module}{last}", (8,), ONES)
+        for module in (
+            "norm.",
+            "blocks.3.norm1.",
+            "norm_pre.",
+            "post_attention_layernorm.",
+            "h.11.ln_2.",
+            "ln_f.",
+            "bn12.",
+            "layer1.0.bn1.",
+            "params/LayerNorm_0/",
+            "batch_normalization_12/",
+            "gn_root/",
+        )
+        for last in ("weight", "scale", "gamma")
+    ],
+    (None, "norm.weight", (4, 8, 8), ONES),
+    (None, "decoder.norm2.bias", (4, 8, 8), ZEROS),
+    *[
+        (None, name, (width,), SLOPES)
+        for name in ("prelu.weight", "layer1.PReLU_2.weight", "act.weight", "net.act1.weight")
+        for width in (1, 64)
+    ],
+    # The sum over 5 * 6 products of the inputs, and what one product feeds.
+    (None, "bilinear.weight", (7, 5, 6), glorot(30, 7)),
+    (None, "pair.Bilinear_0.weight", (7, 5, 6), glorot(30, 7)),
     ("torch", "0.weight", (30, 20), glorot(20, 30)),
     ("torch", "encoder.layers.0.self_attn.in_proj_weight", (60, 20), glorot(20, 60)),
     ("torch", "encoder.layers.0.self_attn.in_proj_bias", (60,), ZEROS),
@@ -90,8 +136,32 @@ def test_default_plan(layout, name, shape, distribution):
 
 
 @pytest.mark.parametrize(
+    ("layout", "name", "shape"),
+    [
+        ("torch", "Conv_0.kernel", (3, 3, 4, 8)),
+        ("torch", "attention/query/kernel", (96, 8, 5)),
+        ("jax", "conv.weight", (8, 4, 3, 3)),
+        ("keras", "0.weight", (8, 4)),
+    ],
+)
+def test_default_plan_of_another_layout(layout, name, shape):
+    """An error, rather than the wrong fans."""
+    plan = default_plan(layout)
+    with pytest.raises(PlanError, match=f"layout is {layout!r}, but a tensor named") as raised:
+        plan.distribution(name, shape)
+    assert raised.value.argument == "layout"
+
+
+@pytest.mark.parametrize(
     ("name", "shape"),
     [
+        ("blocks.0.ls1.gamma", (8,)),
+        ("stages.0.blocks.1.gamma", (8,)),
+        ("block_0_layer_scale/gamma", (8,)),
+        ("features.1.0.layer_scale", (8, 1, 1)),
+        ("x.scale", (8,)),
+        ("pixel_mean", (3,)),
+        ("params/PReLU_0/negative_slope", ()),
         ("attn.bias", (1, 1, 8, 8)),
         ("attn.bias", (8, 8)),
         ("logit_scale_", ()),
@@ -99,8 +169,59 @@ def test_default_plan(layout, name, shape, distribution):
     ],
 )
 def test_default_plan_leaves(name, shape):
-    """Masks, counters and scalars are not guessed at."""
+    """Masks, counters, scalars and what may be LayerScale's are not guessed at."""
     assert default_plan().rule_for(name, len(shape)) is None
+    with pytest.raises(PlanError, match=re.escape(f"tensor {name!r} of shape {shape}")) as raised:
+        default_plan().distribution(name, shape)
+    assert re.search(rf'A rule with names = ".*" and ndim = {len(shape)} ', str(raised.value))
+    assert ("LayerScale" in str(raised.value)) == name.endswith(("gamma", "x.scale"))
+
+
+def test_weight_of_one_axis():
+    """That of a norm has a bias or a running mean beside it, that of PReLU is alone."""
+    plan = default_plan()
+    assert plan.distribution("1.weight", (8,)) == ONES
+    for names in (["1.weight", "1.bias"], {"1.weight": 0, "1.running_mean": 0}):
+        assert plan.of_model(names).distribution("1.weight", (8,)) == ONES
+    for names in (["1.weight"], ["1.weight", "bias", "0.bias", "1.x.bias"]):
+        with pytest.raises(PlanError, match=r"tensor '1.weight' of shape \(8,\).* PReLU") as raised:
+            plan.of_model(names).distribution("1.weight", (8,))
+        assert 'names = "*.weight" and ndim = 1 would match' in str(raised.value)
+
+
+def test_weight_of_one_axis_in_a_checkpoint(tmp_path):
+    """What is beside it counts although it is left out, and nothing is written without it."""
+    path = tmp_path / "m.safetensors"
+    norm = {"1.weight": ("F32", (8,)), "1.bias": ("F32", (8,))}
+    (tensor,) = init_checkpoint(path, "default", norm, seed=1, skip="*.bias").tensors
+    assert tensor.distribution == ONES
+    path.unlink()
+    with pytest.raises(PlanError, match=r"tensor '1.weight' of shape \(8,\).* PReLU"):
+        init_checkpoint(path, "default", {"1.weight": ("F32", (8,))}, seed=1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_torch_modules():
+    """Norms, PReLU and Bilinear as torch names them in a Sequential, or by attributes."""
+    torch = pytest.importorskip("torch")
+    nn = torch.nn
+
+    def parameters(module):
+        fx.init_(dict(module.named_parameters()), seed=1)
+        return dict(module.named_parameters())
+
+    for norm in (nn.BatchNorm1d(6), nn.LayerNorm(6), nn.GroupNorm(2, 6)):
+        found = parameters(nn.Sequential(nn.Linear(4, 6), norm))
+        assert (found["1.weight"] == 1).all()
+        assert (found["1.bias"] == 0).all()
+    for slopes in (1, 6):
+        with pytest.raises(PlanError, match=r"'1.weight' of shape .*PReLU"):
+            parameters(nn.Sequential(nn.Linear(4, 6), nn.PReLU(slopes)))
+        named = nn.ModuleDict({"act": nn.PReLU(slopes)})
+        nn.init.constant_(named["act"].weight, 9)
+        assert (parameters(named)["act.weight"] == 0.25).all()
+    found = parameters(nn.ModuleDict({"bilinear": nn.Bilinear(50, 60, 70)}))["bilinear.weight"]
+    assert float(found.detach().std()) == pytest.approx(math.sqrt(2 / (50 * 60 + 70)), rel=0.02)
 
 
 def gpt2(layers, width=768, prefix=""):
@@ -222,6 +343,94 @@ def test_vit():
     )
 
 
+TRUNCATED = TruncatedNormal(0, 0.02, -100, 100)
+TINY = Normal(0, 1e-6)
+
+
+def timm_vit(jax):
+    """What timm's init_weights leaves in each tensor, with weight_init="jax" or ""."""
+    linear = None if jax else TRUNCATED
+    patch = 1 / math.sqrt(3 * 16 * 16)
+    expected = {
+        "cls_token": TINY,
+        "reg_token": TINY,
+        "pos_embed": TRUNCATED,
+        "patch_embed.proj.bias": ZEROS if jax else Uniform(-patch, patch),
+        "norm.weight": ONES,
+        "norm.bias": ZEROS,
+        "fc_norm.weight": ONES,
+        "fc_norm.bias": ZEROS,
+        "norm_pre.weight": ONES,
+        "norm_pre.bias": ZEROS,
+        "head.weight": ZEROS if jax else TRUNCATED,
+        "head.bias": ZEROS,
+    }
+    for i in range(12):
+        block = f"blocks.{i}."
+        mlp_bias = TINY if jax else ZEROS
+        expected |= {
+            **{f"{block}norm{n}.{kind}": one for n in "12" for kind, one in NORM.items()},
+            **{f"{block}attn.{n}_norm.{kind}": one for n in "qk" for kind, one in NORM.items()},
+            block + "attn.qkv.weight": linear or glorot(768, 3 * 768),
+            block + "attn.qkv.bias": ZEROS,
+            block + "attn.proj.weight": linear or glorot(768, 768),
+            block + "attn.proj.bias": ZEROS,
+            block + "mlp.fc1.weight": linear or glorot(768, 3072),
+            block + "mlp.fc1.bias": mlp_bias,
+            block + "mlp.fc2.weight": linear or glorot(3072, 768),
+            block + "mlp.fc2.bias": mlp_bias,
+        }
+    return expected
+
+
+NORM = {"weight": ONES, "bias": ZEROS}
+
+
+@pytest.mark.parametrize("jax", [False, True])
+def test_vit_of_timm(jax):
+    """timm's default and its weight_init="jax", as its source has them."""
+    plan = vit_plan("timm_jax") if jax else vit_plan("timm", patch=16)
+    assert plan == plan_named("vit_timm_jax" if jax else "vit_timm_patch16")
+    shapes = {**vit(), "reg_token": (1, 4, 768)}
+    for name, distribution in timm_vit(jax).items():
+        assert close(plan.distribution(name, shapes.get(name, (768,))), distribution), name
+    found = plan.distribution("patch_embed.proj.weight", (768, 3, 16, 16))
+    if jax:
+        assert isinstance(found, TruncatedNormal)
+        assert math.isclose(found.std, 1 / math.sqrt(3 * 16 * 16), rel_tol=1e-12)
+    else:
+        assert close(found, Uniform(-1 / math.sqrt(768), 1 / math.sqrt(768)))
+    assert TRUNCATED.std == 0.02
+    assert plan.rule_for("blocks.0.ls1.gamma", 1) is None
+
+
+def test_vit_timm_without_patch():
+    """The bias of the patches does not show its fan: no rule, rather than a wrong one."""
+    with pytest.raises(PlanError, match=r"'patch_embed.proj.bias'"):
+        vit_plan("timm").distribution("patch_embed.proj.bias", (768,))
+    small = vit_plan("timm", 14).distribution("patch_embed.proj.bias", (768,))
+    assert small.bounds[1] == 1 / math.sqrt(3 * 14 * 14)
+
+
+@pytest.mark.parametrize("init", ["vit_jax", "timm", "timm_jax"])
+def test_norms_of_vit(init):
+    """Just what is a norm by name: one character more or less is not."""
+    plan = vit_plan(init)
+    for name in ("norm_pre.weight", "norm.weight", "norm1.weight", "fc_norm.weight"):
+        assert plan.distribution(name, (8,)) == ONES
+    for name in ("norm_pre", "norm_pre_.weight", "norm_post.weight", "norm12.weight", "x.weight"):
+        assert plan.rule_for(name, 1) is None
+    assert plan.rule_for("norm_pre.weight", 2) is None
+
+
+def test_vit_arguments():
+    with pytest.raises(ValueError, match=r"init is 'tim'; did you mean 'timm'\?") as raised:
+        vit_plan("tim")
+    assert raised.value.choices == ("vit_jax", "timm", "timm_jax")
+    with pytest.raises(ValueError, match="patch is 0; it must be an integer from 1 up"):
+        vit_plan("timm", 0)
+
+
 def resnet(bottleneck):
     """Names and shapes of torchvision's resnet50 or resnet18."""
     tensors = {}
@@ -288,7 +497,7 @@ def test_resnet_block():
     assert raised.value.choices == ("bottleneck", "basic")
 
 
-@pytest.mark.parametrize("layout", ["torhc", None, 3])
+@pytest.mark.parametrize("layout", ["torhc", "", 3])
 def test_default_plan_layout(layout):
     with pytest.raises(PlanError, match=rf"layout is {layout!r}; .*'torch', 'jax', 'keras'"):
         default_plan(layout)
@@ -317,6 +526,67 @@ def test_unknown_preset(name, suggestion):
 def test_no_preset_and_no_file_of_a_plan(name):
     with pytest.raises(PlanError, match=r"it must be one of 'default', .*\.toml or \.json"):
         plan_named(name)
+
+
+def test_layout_of_a_named_plan(tmp_path):
+    """For a plan that says none; another one is an error."""
+    assert plan_named("default", "keras") == default_plan("keras")
+    assert plan_named("resnet", "torch") == resnet_plan()
+    with pytest.raises(PlanError, match="layout is 'jax', but that of plan 'vit' is 'torch'"):
+        plan_named("vit", "jax")
+    rules = [fx.Rule("*", "he_normal")]
+    Plan(rules).save(tmp_path / "open.toml")
+    Plan(rules, "keras").save(tmp_path / "keras.toml")
+    for layout in ("torch", "jax", None):
+        assert plan_named(str(tmp_path / "open.toml"), layout) == Plan(rules, layout)
+    assert plan_named(str(tmp_path / "keras.toml"), "keras") == Plan(rules, "keras")
+    for plan in (Plan(rules, "keras"), str(tmp_path / "keras.toml")):
+        with pytest.raises(PlanError, match=r"'jax', but that of .*plan.* is 'keras'") as raised:
+            plan_named(plan, "jax")
+        assert (raised.value.argument, raised.value.value) == ("layout", "jax")
+    with pytest.raises(PlanError, match="layout is 'x'"):
+        plan_named(Plan(rules), "x")
+
+
+def test_layout_on_the_command_line():
+    """--layout is of both commands that take a plan."""
+    parser = argparse.ArgumentParser()
+    add_plan_to(parser)
+    for arguments, expected in [
+        (["default"], default_plan()),
+        (["default", "--layout", "jax"], default_plan("jax")),
+        (["resnet", "--layout", "torch"], resnet_plan()),
+    ]:
+        options = parser.parse_args(arguments)
+        assert plan_from(options.plan, [], options.layout) == expected
+    with pytest.raises(SystemExit):
+        parser.parse_args(["default", "--layout", "x"])
+
+
+def test_layout_of_a_checkpoint(tmp_path, capsys, monkeypatch):
+    """The case of a user: a kernel of Flax or Keras, initialized and verified by the commands."""
+    monkeypatch.chdir(tmp_path)
+    like = '[tensors]\n"conv.kernel" = { shape = [3, 3, 64, 128], dtype = "F32" }\n'
+    (tmp_path / "like.toml").write_text(like)
+
+    def run(*arguments):
+        status = main([*arguments])
+        return status, capsys.readouterr()
+
+    for layout in ([], ["--layout", "jax"]):
+        init = ["init", "default", *layout, "--like", "like.toml", "-o", "m.safetensors"]
+        assert run(*init)[0] == 0
+        status, printed = run("verify", "default", *layout, "m.safetensors", "--json")
+        assert status == 0
+        found = json.loads(printed.out)["tensors"]["conv.kernel"]["distribution"]
+        assert found == repr(glorot(9 * 64, 9 * 128))
+    for command in (
+        [*init[:2], "--layout", "torch", *init[4:]],
+        ["verify", "default", "--layout", "torch", "m.safetensors"],
+    ):
+        status, printed = run(*command)
+        assert status == 2
+        assert "layout is 'torch', but a tensor named 'kernel'" in printed.err
 
 
 def test_missing_file():

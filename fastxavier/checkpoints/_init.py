@@ -123,6 +123,8 @@ def init_checkpoint(
         kinds: Mapping[str, Any] = like
     else:
         kinds, metadata = tensors_and_metadata(like)
+    if not plan.knows_model:
+        plan = plan.of_model(kinds)
     check_skip(skip, kinds)
     tensors = laid_out(without(kinds, skip))
     distributions = {name: plan.distribution(name, tensors[name].shape) for name in tensors}

@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Collection, Mapping
+from typing import get_args
 
+from fastxavier._fans import Layout
 from fastxavier.checkpoints import check_skip
 from fastxavier.initializers import Resolved
 from fastxavier.plans import PRESETS, Plan, PlanError
 
 
 def add_plan_to(parser: argparse.ArgumentParser) -> None:
-    """Add the positional argument for the plan, and the option that the preset gpt2 needs."""
+    """Add the positional argument for the plan, and the options that presets need."""
     parser.add_argument(
         "plan",
         metavar="PLAN",
@@ -24,6 +26,12 @@ def add_plan_to(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="blocks of the whole model, for the preset gpt2 (default: those that the names of the "
         "tensors show, also of the ones that --skip leaves out)",
+    )
+    parser.add_argument(
+        "--layout",
+        choices=get_args(Layout),
+        help="where weights have inputs and outputs, if the plan does not say (default: by name, a "
+        "kernel as in Flax and Keras, a weight as in torch)",
     )
 
 

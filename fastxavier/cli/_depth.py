@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from argparse import Namespace
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,25 +40,24 @@ class Chosen:
 
 
 def plan_from(
-    name: str,
-    layers: int | None,
+    options: Namespace,
     names: Iterable[str],
     files: Iterable[str],
     metadata: Iterable[Mapping[str, str]],
 ) -> Chosen:
     """The plan of a file or a preset; the preset gpt2 for as many blocks as the model has.
 
-    `layers` is that number, if the user says it. If not, `names` are all names of tensors that are
-    known, also of those that are skipped; `files` those that they come from, beside which there may
-    be an index of the whole model; and `metadata` what the checkpoints among them say.
+    `options` are the command's: `plan`, `layers` and `layout`. `names` are all names of tensors
+    that are known, also of those that are skipped; `files` those that they come from, beside which
+    there may be an index of the whole model; `metadata` is what the checkpoints among them say.
     """
-    if name != "gpt2":
-        if layers is not None:
-            raise ValueError(f"--layers is for the preset gpt2; the plan is {name!r}")
-        return Chosen(plan_named(name))
-    if layers is not None:
-        return Chosen(gpt2_plan(layers))
     every, part, whole = set(names), "", False
+    if options.plan != "gpt2":
+        if options.layers is not None:
+            raise ValueError(f"--layers is for the preset gpt2; the plan is {options.plan!r}")
+        return Chosen(plan_named(options.plan, options.layout).of_model(every))
+    if options.layers is not None:
+        return Chosen(gpt2_plan(options.layers))
     for file in files:
         found = names_of_model(file)
         if found is None:

@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
     listed, metadata = tensors_and_metadata(options.like)
     tensors = without(listed, options.skip)
     check_left(tensors, listed, options.skip)
-    chosen = plan_from(options.plan, options.layers, listed, [options.like], [metadata])
+    chosen = plan_from(options, listed, [options.like], [metadata])
     plan = chosen.plan
     for name, (_, shape) in tensors.items():
         if chosen.by_depth(name, shape):

@@ -89,8 +89,7 @@ def run(options: argparse.Namespace) -> int:
             },
         )
     chosen = plan_from(
-        options.plan,
-        options.layers,
+        options,
         {**every, **listed},
         filter(None, (options.file, options.like)),
         (header.metadata for header in files.values()),

@@ -12,8 +12,9 @@ import numpy as np
 from fastxavier import _core
 from fastxavier._console import progress_bar
 from fastxavier._streams import MODULE_DEFAULT, Seed, model_seed, stream_number
-from fastxavier._torch import is_tensor
+from fastxavier._torch import increment_version, is_tensor
 from fastxavier._validation import (
+    ArgumentError,
     ArgumentTypeError,
     ArgumentValueError,
     of_tensor,
@@ -21,6 +22,7 @@ from fastxavier._validation import (
 )
 from fastxavier.distributions import Constant, Distribution
 from fastxavier.initializers import Resolved
+from fastxavier.plans._overlap import check_disjoint
 from fastxavier.plans._plan import Plan
 from fastxavier.plans._report import Filled, Report, Tensor
 from fastxavier.plans.presets import default_plan, plan_named
@@ -54,8 +56,8 @@ def init_(
     ----------
     arrays : mapping of str to array_like
         Names and arrays, each as `fill_` takes it, or of integers or truth values if the plan has a
-        whole constant for it, as for torch's ``num_batches_tracked``. No two may share memory. Of a
-        torch module it is ``dict(module.named_parameters())``.
+        whole constant for it, of at most 2**53 - 1, as for torch's ``num_batches_tracked``. No two
+        may share memory. Of a torch module it is ``dict(module.named_parameters())``.
     plan : Plan or str, optional
         Which initializer each tensor gets: a plan, or the name of a preset such as "gpt2"; by
         default `default_plan`'s, for torch's layout of weights.
@@ -64,9 +66,9 @@ def init_(
     threads : int, optional
         At most this many; see `fill_`.
     progress : bool or callable, optional
-        A callable is told the fraction that is done, from 0 to 1, every 20 ms or so; True shows a
-        bar on the terminal, False none. If it is not given, more than 4 GiB shows one. A structured
-        initializer counts when it is done.
+        A callable is told the fraction that is done, every 20 ms or so and after each structured
+        initializer, and at the end 1.0, once; True shows a bar on the terminal, False none. If it
+        is not given, more than 4 GiB shows one.
     places : mapping of str to (global_shape, offset), optional
         For arrays that are parts of larger tensors: the shape of the whole tensor and where the
         array begins in it, as `fill_` takes them. Scales come from the whole shape, and the part
@@ -103,6 +105,8 @@ def init_(
     """
     plan = default_plan() if plan is None else plan_named(plan)
     _check_arguments(arrays, progress, places)
+    if not plan.knows_model:
+        plan = plan.of_model(arrays)
     names = list(arrays)
     streams = [stream_number(_name(name)) for name in names]
     targets = [_target(name, arrays[name]) for name in names]
@@ -128,17 +132,19 @@ def init_(
         _check_counted(name, array, distribution)
     for name, target, initializer, _ in structured:
         _check_structured(name, target, initializer, threads)
-    _core.check_disjoint([*drawn, *structured])
+    check_disjoint(names, targets)
     nbytes = sum([target.nbytes for target in targets])
 
     start = time.perf_counter()
     with _watched(progress, nbytes) as tell:
         done = sum([one[1].nbytes for one in drawn])
         key = _core.fill_all(
-            drawn, model_seed(seed), threads, tell and (lambda part: tell(part * done / nbytes))
+            drawn, model_seed(seed), threads, tell and (lambda part: tell(part * done))
         )
-        for _, array, distribution, _ in counted:
-            array[...] = distribution.mean
+        for name, array, distribution, _ in counted:
+            array[...] = int(distribution.mean)
+            if is_tensor(arrays[name]):
+                increment_version(arrays[name])
             done += array.nbytes
         for _, target, initializer, stream in structured:
             initializer.write(
@@ -146,8 +152,8 @@ def init_(
             )
             target.written()
             done += target.nbytes
-            if tell and nbytes:
-                tell(done / nbytes)
+            if tell:
+                tell(done)
     return Report(key, time.perf_counter() - start, nbytes, tensors)
 
 
@@ -218,41 +224,90 @@ def _name(name: Any) -> str:
 
 
 def _target(name: str, array: Any) -> _core.Target | Array:
-    """Where the tensor's values go; an error names it."""
+    """Where the tensor's values go; an error names it, whatever its exporter raises."""
     try:
-        return _core.target_of(array)
-    except (TypeError, ValueError) as error:
-        integers = _integers(array)
-        if integers is not None:
+        try:
+            return _core.target_of(array)
+        except ArgumentTypeError as error:
+            integers = _integers(array) if error.choices else None  # it is the dtype that is wrong
+            if integers is None:
+                raise
             return integers
-        raise of_tensor(name, error) from None
+    except Exception as error:
+        if isinstance(error, ArgumentError) or type(error) in (TypeError, ValueError):
+            raise of_tensor(name, error) from None
+        raise ArgumentValueError(
+            f"tensor {name!r}: array is a {type(array).__name__} that exports no memory: "
+            f"{type(error).__name__}: {error}",
+            "array",
+        ) from error
 
 
 def _integers(array: Any) -> Array | None:
-    """The array as NumPy's, if it holds integers or truth values and can be written to."""
-    if not isinstance(array, np.ndarray):
-        if not hasattr(array, "__dlpack__"):
+    """The array as NumPy's, if it holds integers or truth values; an error if it cannot be written.
+
+    None if it holds anything else. It is one of which `target_of` has refused only the dtype.
+    """
+    found: Array
+    if is_tensor(array):
+        if array.is_floating_point() or array.is_complex():
             return None
-        try:
-            array = np.from_dlpack(array.detach() if is_tensor(array) else array)
-        except (TypeError, ValueError, BufferError, RuntimeError):
-            return None
-    return array if array.dtype.kind in "biu" and array.flags.writeable else None
+        found = array.detach().numpy()
+    elif isinstance(array, np.ndarray) or not hasattr(array, "__dlpack__"):
+        found = np.asarray(array)
+    else:
+        found = np.from_dlpack(array)
+    if found.dtype.kind not in "biu":
+        return None
+    if not found.flags.writeable:
+        raise ArgumentTypeError(
+            f"array of dtype {found.dtype} is read-only; it must be writable", "array"
+        )
+    if not _has_memory(found, array):
+        raise ArgumentValueError(
+            f"array of shape {found.shape} is a {type(array).__name__} without memory of its own; "
+            "allocate it first",
+            "array",
+        )
+    if _core.overlaps_itself(found):
+        raise ArgumentValueError(
+            f"array of shape {found.shape} has strides {found.strides}: elements of it share "
+            "memory; each must have its own",
+            "array",
+        )
+    return found
+
+
+def _has_memory(found: Array, array: Any) -> bool:
+    """Whether there is memory at the addresses of a view."""
+    (first,), (last,) = _core.spans([found])
+    if first == last:
+        return True
+    if not is_tensor(array):
+        return bool(first)
+    storage = array.untyped_storage()
+    return bool(0 < storage.data_ptr() <= first and last <= storage.data_ptr() + storage.nbytes())
+
+
+# Beyond it a float64, which a constant is, does not hold every integer.
+_MOST_COUNTED = 2**53 - 1
 
 
 def _check_counted(name: str, array: Array, distribution: Resolved) -> None:
     """An array of integers or truth values takes a whole constant that its dtype can hold."""
     least, most = 0, 1
     if array.dtype.kind != "b":
-        least, most = np.iinfo(array.dtype).min, np.iinfo(array.dtype).max
+        limits = np.iinfo(array.dtype)
+        least, most = max(int(limits.min), -_MOST_COUNTED), min(int(limits.max), _MOST_COUNTED)
     if not (
         isinstance(distribution, Constant)
         and distribution.value.is_integer()
         and least <= distribution.value <= most
     ):
+        exact = ", up to which a constant is exact" if most == _MOST_COUNTED else ""
         raise ArgumentTypeError(
             f"tensor {name!r}: array has dtype {array.dtype}, which takes a whole constant from "
-            f"{least} to {most}; the plan has {distribution!r}",
+            f"{least} to {most}{exact}; the plan has {distribution!r}",
             "array",
             array.dtype,
         )
@@ -267,11 +322,21 @@ def _check_structured(name: str, target: _core.Target, initializer: Any, threads
 
 @contextmanager
 def _watched(progress: Progress | bool | None, nbytes: int) -> Iterator[Progress | None]:
-    """Whom to tell the fraction that is done."""
+    """Whom to tell the bytes that are done. That all are is told at the end, once."""
     if callable(progress):
-        yield progress
+        told = progress
     elif progress or (progress is None and nbytes > LONG_WORK):
         with progress_bar("initializing", nbytes) as show:
-            yield lambda done: show(round(done * nbytes))
+            yield lambda done: show(round(done))
+            show(nbytes)
+        return
     else:
         yield None
+        return
+
+    def tell(done: float) -> None:
+        if done < nbytes:
+            told(done / nbytes)
+
+    yield tell
+    told(1.0)

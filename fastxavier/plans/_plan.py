@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 from collections.abc import Iterable
@@ -9,12 +10,21 @@ from dataclasses import dataclass, field
 from typing import Any, get_args
 
 from fastxavier._fans import Layout
-from fastxavier._validation import choice
+from fastxavier._validation import choice, shown
 from fastxavier.initializers import Resolved
 from fastxavier.plans import _text
+from fastxavier.plans._layout import layout_of
 from fastxavier.plans._rule import PlanError, Rule, _data, pattern
 
 __all__ = ["Plan"]
+
+# What a tensor of one axis may be, by the last part of its name.
+_SCALE = "; it may be the scale of a norm, 1 at first, or LayerScale's, a constant of the model"
+_UNKNOWN = {
+    "weight": "; it may be the scale of a norm, 1 at first, or the slopes of PReLU, 0.25",
+    "gamma": _SCALE,
+    "scale": _SCALE,
+}
 
 
 @dataclass(frozen=True, init=False)
@@ -28,8 +38,10 @@ class Plan:
     ----------
     rules : iterable of Rule
         The rules, in order.
-    layout : {"torch", "jax", "keras", "embedding"}
-        Where shapes have their inputs and outputs, for initializers that do not say: see `fans`.
+    layout : {"torch", "jax", "keras", "embedding"}, optional
+        Where shapes have their inputs and outputs, for initializers that do not say: see `fans`. If
+        it is not given, names decide: a tensor whose name ends in ``kernel`` is Flax's or Keras',
+        (\\*kernel, in, out), any other torch's, (out, in, \\*kernel).
 
     Raises
     ------
@@ -42,9 +54,9 @@ class Plan:
     >>> plan = Plan([Rule("*.bias", "zeros"), Rule("*", "he_normal", ndim="2+")])
     >>> plan.distribution("encoder.weight", (64, 200))
     Normal(mean=0.0, std=0.1)
+    >>> plan.distribution("encoder.kernel", (200, 64))
+    Normal(mean=0.0, std=0.1)
     >>> print(plan.to_toml())
-    layout = "torch"
-    <BLANKLINE>
     [[rule]]
     names = "*.bias"
     initializer = "zeros"
@@ -57,28 +69,59 @@ class Plan:
     """
 
     rules: tuple[Rule, ...]
-    layout: Layout
+    layout: Layout | None
     # Models repeat their shapes, layer after layer, and are initialized more than once.
-    _of_ndim: dict[int, list[tuple[Any, int]]] = field(init=False, repr=False, compare=False)
-    _resolved: dict[tuple[int, tuple[int, ...]], Resolved] = field(
+    _of_ndim: dict[int, list[tuple[tuple[tuple[str, str], ...], Any, int]]] = field(
+        init=False, repr=False, compare=False
+    )
+    _resolved: dict[tuple[int, Layout, tuple[int, ...]], Resolved] = field(
         init=False, repr=False, compare=False
     )
 
-    def __init__(self, rules: Iterable[Rule], layout: Layout = "torch") -> None:
+    _names: frozenset[str] | None = field(init=False, repr=False, compare=False)
+
+    def __init__(self, rules: Iterable[Rule], layout: Layout | None = None) -> None:
         object.__setattr__(self, "rules", tuple(rules))
         object.__setattr__(self, "layout", layout)
         object.__setattr__(self, "_of_ndim", {})
         object.__setattr__(self, "_resolved", {})
-        _check_layout(layout)
+        object.__setattr__(self, "_names", None)
+        if layout is not None:
+            _check_layout(layout)
         for number, rule in enumerate(self.rules, 1):
             if not isinstance(rule, Rule):
-                raise PlanError(f"rules has {rule!r} as rule {number}; it must be a Rule", "rules")
+                raise PlanError(
+                    f"rules has {shown(rule)} as rule {number}; it must be a Rule", "rules"
+                )
             try:
-                rule.check(layout)
+                rule.check(layout or "torch")
             except PlanError as error:
                 raise PlanError(
                     f"{_text.rule_called(number, rule.names)}: {error}", *_data(error)
                 ) from None
+
+    def of_model(self, names: Iterable[str]) -> Plan:
+        """The same plan for one model, for rules that ask what is beside a tensor.
+
+        Parameters
+        ----------
+        names : iterable of str
+            The names of all tensors of the model, also of those that are not initialized.
+
+        Returns
+        -------
+        Plan
+            Equal to this one. `init_`, `verify` and `init_checkpoint` use it as it is; of a plan
+            that knows no model they take the names that they are given.
+        """
+        plan = copy.copy(self)
+        object.__setattr__(plan, "_names", frozenset(names))
+        return plan
+
+    @property
+    def knows_model(self) -> bool:
+        """Whether `of_model` has told it the names of a model."""
+        return self._names is not None
 
     def rule_for(self, name: str, ndim: int) -> Rule | None:
         """The first rule that matches a tensor.
@@ -102,12 +145,17 @@ class Plan:
         patterns = self._of_ndim.get(ndim)
         if patterns is None:
             patterns = self._of_ndim[ndim] = [
-                (pattern(rule.names).match, number)
+                (_literals(rule.names), pattern(rule.names).match, number)
                 for number, rule in enumerate(self.rules)
                 if rule.has_ndim(ndim)
             ]
-        for matches, number in patterns:
-            if matches(name):
+        for literals, matches, number in patterns:
+            for one, other in literals:
+                if one in name and other in name:
+                    break
+            else:
+                continue
+            if matches(name) and self.rules[number].has_neighbour(name, self._names):
                 return number
         return None
 
@@ -130,18 +178,20 @@ class Plan:
         Raises
         ------
         PlanError
-            If no rule matches, or the initializer of the one that does is not for this shape.
+            If no rule matches, if the initializer of the one that does is not for this shape, or if
+            the plan has a layout and the tensor the name of another.
         """
         shape = tuple(shape)
         number = self._number(name, len(shape))
         if number is None:
             raise PlanError(self._unmatched(name, shape), "name", name)
-        resolved = self._resolved.get((number, shape))
-        if resolved is not None:
-            return resolved
         rule = self.rules[number]
         try:
-            resolved = self._resolved[number, shape] = rule.distribution(shape, self.layout)
+            layout = layout_of(name, self.layout, rule.initializer)
+            resolved = self._resolved.get((number, layout, shape))
+            if resolved is None:
+                resolved = rule.distribution(shape, layout)
+                self._resolved[number, layout, shape] = resolved
         except (TypeError, ValueError) as error:
             raise PlanError(
                 f"tensor {name!r} of shape {shape}, by {rule}: {error}", *_data(error)
@@ -151,7 +201,15 @@ class Plan:
     def _unmatched(self, name: str, shape: tuple[int, ...]) -> str:
         glob = re.sub(r"\d+", "*", re.sub(r"[\[?*]", r"[\g<0>]", name))
         near = [rule for rule in self.rules if rule.has_name(name)]
-        hint = f"; {near[0]} has the name but not this number of axes" if near else ""
+        alone = [rule for rule in near if rule.has_ndim(len(shape))]
+        hint = ""
+        if alone:
+            beside = " or ".join(map(repr, alone[0].beside))
+            hint = f"; {alone[0]} is for one with {beside} beside it"
+        elif near:
+            hint = f"; {near[0]} has the name but not this number of axes"
+        if len(shape) == 1:
+            hint += _UNKNOWN.get(re.split("[._/]", name)[-1], "")
         return (
             f"no rule of the plan matches tensor {name!r} of shape {shape}{hint}. "
             f"A rule with names = {_text.quoted(glob)} and ndim = {len(shape)} would match it"
@@ -213,7 +271,7 @@ class Plan:
         Parameters
         ----------
         text : str
-            A key `layout`, if it is not "torch", and a table ``[[rule]]`` for each rule, whose keys
+            A key `layout`, if the plan has one, and a table ``[[rule]]`` for each rule, whose keys
             are the parameters of `Rule`.
         source : str
             What errors call the text.
@@ -258,9 +316,11 @@ class Plan:
     @classmethod
     def _from_document(cls, document: Any, source: str) -> Plan:
         rules: list[Rule] = []
-        layout, entries = _text.layout_and_entries(document, source)
+        entries = _text.entries(document, source)
+        layout = document.get("layout")
         try:
-            _check_layout(layout)
+            if "layout" in document:
+                _check_layout(layout)
         except PlanError as error:
             raise PlanError(f"{source}: {error}", *_data(error)) from None
         for number, entry in enumerate(entries, 1):
@@ -293,6 +353,13 @@ class Plan:
             The same characters for equal plans. An infinite number is written ``Infinity``.
         """
         return _text.as_json(self.layout, self.rules)
+
+
+def _literals(globs: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """Pairs of texts, one of which a name that matches has: that is found faster than a pattern."""
+    pieces = (re.split(r"\*|\?|\[!?\]?[^]]*\]", glob) for glob in globs)
+    parts = (sorted(filter(None, found), key=len) or [""] for found in pieces)
+    return tuple({(found[0], found[-1]) for found in parts})
 
 
 def _check_layout(layout: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -25,13 +26,17 @@ LEGEND = "expected std: of the distribution; measured std: of the values in the 
 
 @dataclass(frozen=True)
 class Filled:
-    """One tensor of a `Report`: `name`, `shape`, `dtype`, `distribution`, and its values' std."""
+    """One tensor of a `Report`: `name`, `shape`, `dtype`, `distribution`, and its values' std.
+
+    A deep copy, and what pickle restores, has the measured std instead of the array.
+    """
 
     name: str
     shape: tuple[int, ...]
     dtype: str
     distribution: Resolved
-    _view: Array | None = field(default=None, repr=False, compare=False)
+    _values: Array | float | None = field(default=None, repr=False, compare=False)
+    """The array that is to be measured, or the std that has been, or None for neither."""
 
     @property
     def expected_std(self) -> float | None:
@@ -40,38 +45,49 @@ class Filled:
 
     @cached_property
     def measured_std(self) -> float | None:
-        """That of the values, measured when it is first asked for; None in a detached report."""
-        return None if self._view is None else moments(self._view).std
+        """That of the values, measured when it is first asked for.
+
+        None for a tensor without elements, and in a detached report.
+        """
+        if not isinstance(self._values, np.ndarray):
+            return self._values
+        return moments(self._values).std if self._values.size else None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Filled, (self.name, self.shape, self.dtype, self.distribution, self.measured_std)
 
 
 @dataclass(frozen=True)
 class Report:
     """What `init_` did: `tensors`, each a `Filled`, the `seed`, `seconds` and `nbytes`.
 
-    Prints as a table. It keeps the arrays alive, and measures them when it is printed or a
-    `measured_std` is asked for, not before: that takes far longer than filling them.
+    Prints as a table. It keeps the arrays alive, and measures them when it is printed, pickled or
+    deeply copied, or a `measured_std` is asked for, not before: that takes far longer than filling
+    them. A deep copy, and what pickle restores, has what was measured and no arrays.
     """
 
     seed: int
     seconds: float
     nbytes: int
-    _tensors: tuple[Tensor, ...] = field(repr=False, compare=False)
+    _tensors: tuple[Tensor | Filled, ...] = field(repr=False, compare=False)
+    """What the tensors are made of when they are asked for, or the tensors."""
 
     @cached_property
     def tensors(self) -> tuple[Filled, ...]:
         """The tensors, in the order of the mapping."""
         return tuple(
-            [_filled(name, target, distribution) for name, target, distribution, _ in self._tensors]
+            [one if isinstance(one, Filled) else _filled(*one[:3]) for one in self._tensors]
         )
 
     def detached(self) -> Report:
         """The same without the arrays: for memory that will not stay, such as a file's."""
-        report = replace(self, _tensors=())
-        report.__dict__["tensors"] = tuple([replace(one, _view=None) for one in self.tensors])
-        return report
+        return replace(self, _tensors=tuple([replace(one, _values=None) for one in self.tensors]))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Report, (self.seed, self.seconds, self.nbytes, self.tensors)
 
     def asdict(self) -> dict[str, Any]:
-        """The same as a dictionary of plain values."""
+        """The same as a dictionary of plain values; what is not a finite number is None."""
         return {
             "seed": self.seed,
             "seconds": self.seconds,
@@ -82,8 +98,8 @@ class Report:
                     "shape": list(tensor.shape),
                     "dtype": tensor.dtype,
                     "distribution": repr(tensor.distribution),
-                    "expected_std": tensor.expected_std,
-                    "measured_std": tensor.measured_std,
+                    "expected_std": _finite(tensor.expected_std),
+                    "measured_std": _finite(tensor.measured_std),
                 }
                 for tensor in self.tensors
             ],
@@ -122,6 +138,11 @@ def _shown(distribution: Resolved) -> str:
         return repr(distribution)
     arguments = ", ".join(f"{value:.6g}" for value in distribution._arguments().values())
     return f"{type(distribution).__name__}({arguments})"
+
+
+def _finite(std: float | None) -> float | None:
+    """A std as JSON can hold it."""
+    return std if std is not None and math.isfinite(std) else None
 
 
 def _filled(name: str, target: Any, distribution: Resolved) -> Filled:

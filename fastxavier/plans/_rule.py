@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from fnmatch import translate
 from functools import lru_cache
@@ -49,6 +49,10 @@ class Rule:
     ndim : int, str or None
         How many axes the tensor must have: that many, or that many and more as in "2+". None
         leaves it open.
+    beside : str or sequence of str, optional
+        Last parts of names, one of which another tensor of the same module must have: with "bias",
+        the rule is for ``bn.weight`` only if the model has ``bn.bias``. Where the names of the
+        model are not known, it is for both.
     **settings
         With a name, the initializer's own parameters, such as `gain`, `mode` or `std`; with an
         initializer that takes fans also those of `fans`: `layout` (instead of the plan's),
@@ -76,6 +80,7 @@ class Rule:
     names: tuple[str, ...]
     initializer: Initializer
     ndim: int | str | None
+    beside: tuple[str, ...]
 
     def __init__(
         self,
@@ -84,15 +89,19 @@ class Rule:
         initializer: str | Initializer,
         *,
         ndim: int | str | None = None,
+        beside: str | Sequence[str] = (),
         **settings: Any,
     ) -> None:
         object.__setattr__(self, "names", _checked_names(names))
         object.__setattr__(self, "initializer", _value(initializer, settings))
         object.__setattr__(self, "ndim", _checked_ndim(ndim))
+        object.__setattr__(self, "beside", _checked_beside(beside))
         self.check("torch")
 
     def __repr__(self) -> str:
         ndim = [] if self.ndim is None else [f"ndim={self.ndim!r}"]
+        if self.beside:
+            ndim.append(f"beside={self.beside!r}")
         settings: list[str] = []
         try:
             name, given = named(self.initializer)
@@ -129,6 +138,13 @@ class Rule:
         if isinstance(self.ndim, str):
             return ndim >= int(self.ndim[:-1])
         return self.ndim is None or ndim == self.ndim
+
+    def has_neighbour(self, name: str, names: Container[str] | None) -> bool:
+        """Whether the model, of whose names these are all, has what must be beside the tensor."""
+        if not self.beside or names is None:
+            return True
+        module = re.sub(r"[^./]*$", "", name)
+        return any(f"{module}{last}" in names for last in self.beside)
 
     def distribution(self, shape: tuple[int, ...], layout: str) -> Resolved:
         """What a tensor of this shape is filled with, in a plan of this layout."""
@@ -209,9 +225,23 @@ def _checked_names(names: Any) -> tuple[str, ...]:
             glob.encode()
         except UnicodeEncodeError:
             raise PlanError(
-                f"names has {glob!r}, which UTF-8 cannot write", "names", glob
+                f"names has {shown(glob)}, which UTF-8 cannot write", "names", glob
             ) from None
     return tuple(globs)
+
+
+def _checked_beside(beside: Any) -> tuple[str, ...]:
+    parts = (beside,) if isinstance(beside, str) else beside
+    if isinstance(parts, (list, tuple)) and all(
+        isinstance(part, str) and re.fullmatch(r"[^./]+", part) for part in parts
+    ):
+        return tuple(parts)
+    raise PlanError(
+        f"beside is {shown(beside)}; it must be the last part of a name, such as 'bias', or a list "
+        "of them",
+        "beside",
+        beside,
+    )
 
 
 def _checked_ndim(ndim: Any) -> int | str | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from fastxavier._validation import choose_from, shown
 from fastxavier.plans._names import named
 from fastxavier.plans._rule import PlanError
-from fastxavier.plans._toml import parse_toml
+from fastxavier.plans._toml import BYTE_ORDER_MARK, parse_toml
 
 if TYPE_CHECKING:
     from fastxavier.plans._rule import Rule
@@ -41,7 +41,7 @@ def read(path: str | os.PathLike[str]) -> tuple[str, str]:
     kind = kind_of(path)
     data = Path(path).read_bytes()
     try:
-        return data.decode(), kind
+        return data.decode(), kind  # a byte-order mark is left to the parsers
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise PlanError(f"{path}, line {line}: not UTF-8", "path", path) from None
@@ -71,7 +71,7 @@ def json_document(text: str, source: str) -> Any:
         return found
 
     try:
-        return json.loads(text, object_pairs_hook=members)
+        return json.loads(text.removeprefix(BYTE_ORDER_MARK), object_pairs_hook=members)
     except json.JSONDecodeError as error:
         raise PlanError(f"{source}, line {error.lineno}: {error.msg}") from None
     except PlanError:
@@ -80,8 +80,8 @@ def json_document(text: str, source: str) -> Any:
         raise PlanError(f"{source}: {error}") from None
 
 
-def layout_and_entries(document: Any, source: str) -> tuple[Any, list[Any]]:
-    """The layout of a document, and its rules as they are written."""
+def entries(document: Any, source: str) -> list[Any]:
+    """The rules of a document as they are written; its keys are checked."""
     if not isinstance(document, Mapping):
         raise PlanError(
             f"{source}: the plan is {shown(document)}; it must have the key rule", "rule"
@@ -94,16 +94,16 @@ def layout_and_entries(document: Any, source: str) -> tuple[Any, list[Any]]:
                 document[key],
                 KEYS,
             )
-    entries = document.get("rule", [])
-    if isinstance(entries, Mapping):
+    found = document.get("rule", [])
+    if isinstance(found, Mapping):
         raise PlanError(
             f"{source}: rule is one table; it must be a list of rules: in TOML each begins with "
             "[[rule]], in two brackets",
             "rule",
         )
-    if not isinstance(entries, list):
-        raise PlanError(f"{source}: rule is {shown(entries)}; it must be a list of rules", "rule")
-    return document.get("layout", "torch"), entries
+    if not isinstance(found, list):
+        raise PlanError(f"{source}: rule is {shown(found)}; it must be a list of rules", "rule")
+    return found
 
 
 def rule_arguments(entry: Any) -> dict[str, Any]:
@@ -146,22 +146,24 @@ def _entry(rule: Rule) -> dict[str, Any]:
     """A rule as the keys and values of a document."""
     names: Any = rule.names[0] if len(rule.names) == 1 else list(rule.names)
     ndim = {} if rule.ndim is None else {"ndim": rule.ndim}
+    beside = {"beside": list(rule.beside)} if rule.beside else {}
     initializer, settings = named(rule.initializer)
-    return {"names": names, **ndim, "initializer": initializer, **settings}
+    return {"names": names, **ndim, **beside, "initializer": initializer, **settings}
 
 
-def as_toml(layout: str, rules: Iterable[Rule]) -> str:
+def as_toml(layout: str | None, rules: Iterable[Rule]) -> str:
     """A plan as TOML."""
-    blocks = [f"layout = {_toml(layout)}\n"]
+    blocks = [] if layout is None else [f"layout = {_toml(layout)}\n"]
     for rule in rules:
         pairs = "".join(f"{key} = {_toml(value)}\n" for key, value in _entry(rule).items())
         blocks.append(f"[[rule]]\n{pairs}")
     return "\n".join(blocks)
 
 
-def as_json(layout: str, rules: Iterable[Rule]) -> str:
+def as_json(layout: str | None, rules: Iterable[Rule]) -> str:
     """A plan as JSON."""
-    document = {"layout": layout, "rule": [_entry(rule) for rule in rules]}
+    document: dict[str, Any] = {} if layout is None else {"layout": layout}
+    document["rule"] = [_entry(rule) for rule in rules]
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 

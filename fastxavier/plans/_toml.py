@@ -5,7 +5,10 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-__all__ = ["parse_toml"]
+__all__ = ["BYTE_ORDER_MARK", "parse_toml"]
+
+BYTE_ORDER_MARK = "\ufeff"
+"""What editors of Windows put before a text in UTF-8."""
 
 
 def parse_toml(text: str, source: str, error_class: type[ValueError]) -> dict[str, Any]:
@@ -14,7 +17,7 @@ def parse_toml(text: str, source: str, error_class: type[ValueError]) -> dict[st
     Parameters
     ----------
     text : str
-        The document.
+        The document; a byte-order mark before it is left out.
     source : str
         Where it comes from, such as its file; the error's message begins with it.
     error_class : type of ValueError
@@ -42,7 +45,7 @@ def parse_toml(text: str, source: str, error_class: type[ValueError]) -> dict[st
                 'reading TOML needs Python 3.11 or tomli: pip install "fastxavier[cli]"'
             ) from None
     try:
-        return tomllib.loads(text)
+        return tomllib.loads(text.removeprefix(BYTE_ORDER_MARK))
     except tomllib.TOMLDecodeError as error:
         raise error_class(f"{source}: {error}") from None
     except RecursionError:
