@@ -51,13 +51,11 @@ def plan_from(
     that are known, also of those that are skipped; `files` those that they come from, beside which
     there may be an index of the whole model; `metadata` is what the checkpoints among them say.
     """
-    every, part, whole = set(names), "", False
-    if options.plan != "gpt2":
-        if options.layers is not None:
-            raise ValueError(f"--layers is for the preset gpt2; the plan is {options.plan!r}")
-        return Chosen(plan_named(options.plan, options.layout).of_model(every))
-    if options.layers is not None:
+    if options.plan == "gpt2" and options.layers is not None:
         return Chosen(gpt2_plan(options.layers))
+    if options.layers is not None:
+        raise ValueError(f"--layers is for the preset gpt2; the plan is {options.plan!r}")
+    every, part, whole = set(names), "", False
     for file in files:
         found = names_of_model(file)
         if found is None:
@@ -65,6 +63,9 @@ def plan_from(
         else:
             every |= found
             whole = True
+    if options.plan != "gpt2":
+        plan = plan_named(options.plan, options.layout)
+        return Chosen(plan.of_model(every) if whole else plan)
     blocks = {int(found[1]) for found in map(BLOCK.match, every) if found}
     if not whole:
         return Chosen(gpt2_plan(), part)
