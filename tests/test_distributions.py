@@ -148,6 +148,24 @@ def test_classes():
 
 # ---- moments -------------------------------------------------------------------------------------
 
+
+@pytest.mark.parametrize("scale", [1e200, 1e308, 5e-324, 1e-170])
+def test_a_variance_that_no_double_holds(scale):
+    """Infinite or 0, for each distribution alike, and no OverflowError; the std is right."""
+    variance = inf if scale > 1 else 0.0
+    uniform = fx.Uniform(-scale, scale)
+    assert uniform.variance == fx.Normal(0, scale).variance == variance
+    cut = fx.TruncatedNormal(0, scale)
+    assert cut.variance == fx.TruncatedNormal(0, scale, 0, inf).variance == variance
+    assert fx.Normal(0, scale).std == scale
+    if scale != 5e-324:
+        assert cut.std == pytest.approx(0.8796256610342398 * scale, rel=1e-12)
+    # An interval of 1e-150 scales: their product is a number again.
+    assert fx.TruncatedNormal(0, 1e200, -1e-150, 1e-150).variance == pytest.approx(
+        1e100 / 3, rel=1e-9
+    )
+
+
 CUTS = [
     (-2.0, 2.0),
     (-1.0, 3.0),
@@ -182,7 +200,7 @@ def exact_moments(low, high):
 
 @pytest.mark.parametrize(("low", "high"), CUTS)
 def test_truncated_moments(low, high):
-    """Mean, variance and std of the truncated distribution, not of its parent; far cuts included."""
+    """Mean, variance and std of the truncated distribution, not of its parent; also far out."""
     mean, variance = exact_moments(low, high)
     distribution = fx.TruncatedNormal(0.0, 1.0, low, high)
     assert distribution.mean == pytest.approx(float(mean), rel=1e-13, abs=1e-15)
@@ -243,7 +261,7 @@ def test_normal_attributes():
 
 
 def test_truncated_attributes():
-    """Parent, cut, and bounds in the parent's units; `mean` and `std` are the distribution's own."""
+    """Parent, cut, bounds in the parent's units; `mean` and `std` are the distribution's own."""
     distribution = fx.TruncatedNormal(1.0, 0.5, -1.0, 3.0)
     assert (distribution.low, distribution.high, distribution.bounds) == (-1, 3, (0.5, 2.5))
     assert distribution.parent == fx.Normal(1.0, 0.5)
