@@ -50,7 +50,7 @@ def test_lengths_that_are_certainly_met(log_count, certain):
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.uint32, np.uint64])
 def test_one_place_in_32_is_an_anchor(dtype):
-    """Chosen by its middle two values, in either order; of equal ones no more than four times it."""
+    """Chosen by its middle two values, in either order; of equal ones no more than four in 32."""
     count = 1 << 17
     blocks = repeats._Blocks([np.zeros(2, dtype)], 1 << 21, 16)
     g = np.random.default_rng(20100513)
