@@ -117,10 +117,10 @@ def verify(
     - The minimum and the maximum, whose distributions for n draws are 1 - (1 - F)**n and F**n: an
       outlier fails, and so does a tail that is cut off. A missing tail of probability 2**-22
       passes, since generators that begin with 23 or 24 random bits cannot draw it.
-    - Equal values, among fewer than 65,536: how often the most frequent number occurs, m. p is the
-      expected number of sets of m equal values, n! / m! / (n - m)! times the sum of p_i**m, where
-      p_i are the probabilities of the numbers; for float32 and float64 none is taken to be less
-      than 2**-22.
+    - Equal values, among fewer than 65,536: how often the most frequent number occurs, m. p is a
+      bound on the expected number of sets of m equal values: n! / m! / (n - m)! times q**(m - 2)
+      times the sum of p_i**2, where p_i are the probabilities of the numbers and q is the largest.
+      For float32 and float64 the sum is q, which is not taken to be less than 2**-22.
     - The correlation of values that are next to each other in C order, and of those that are next
       to each other along the first axis (if at most 131,072 values lie between them), with standard
       error 1 / sqrt(n): sorted values fail, and rows that resemble the one above. They are judged

@@ -250,14 +250,16 @@ def _tails(
 def _tails_of_numbers(value: float, outward: float, expected: Expected) -> tuple[float, float]:
     """The same, from the probabilities of numbers."""
     assert expected.numbers is not None
-    numbers, probabilities = expected.numbers, expected.probabilities
-    if outward < 0:
-        numbers, probabilities = -numbers[::-1], probabilities[::-1]
-        value = -value
-    beyond = np.minimum(np.cumsum(probabilities[::-1])[::-1], 1.0)  # of a number or a larger one
-    beyond = np.append(beyond, 0.0)
-    near, far = (int(np.searchsorted(numbers, value, side)) for side in ("left", "right"))
-    return float(beyond[near]), float(beyond[far])
+    probabilities = expected.probabilities
+    left, right = (
+        int(np.searchsorted(expected.numbers, value, side)) for side in ("left", "right")
+    )
+    near, far = (
+        (probabilities[:right], probabilities[:left])
+        if outward < 0
+        else (probabilities[left:], probabilities[right:])
+    )
+    return min(1.0, float(near.sum())), min(1.0, float(far.sum()))
 
 
 def _rounded_to(value: float, dtype: np.dtype[Any], outward: float) -> tuple[float, float]:
@@ -276,15 +278,17 @@ def _rounded_to(value: float, dtype: np.dtype[Any], outward: float) -> tuple[flo
 def equal_values_of(most: int, count: int, expected: Expected) -> Finding:
     """Whether `most` of the values, all of which are equal, are too many.
 
-    p is a bound: the expected number of sets of `most` values that are equal.
+    p is a bound: the expected number of sets of `most` values that are equal is no larger.
     """
-    if expected.numbers is None:
+    if most < 2:
+        log_share = 0.0
+    elif expected.numbers is None:
         # A generator that begins with 23 bits may repeat a value as often as that.
         log_share = (most - 1) * math.log(max(expected.commonest, 2.0**-UNIFORM_BITS))
     else:
         largest = float(expected.probabilities.max())
-        terms = (expected.probabilities / largest) ** most
-        log_share = most * math.log(largest) + math.log(float(terms.sum()))
+        pairs = float(np.square(expected.probabilities).sum())
+        log_share = (most - 2) * math.log(largest) + math.log(pairs)
     log_sets = math.lgamma(count + 1) - math.lgamma(most + 1) - math.lgamma(count - most + 1)
     p = math.exp(min(0.0, log_sets + log_share))
     return Finding("equal_values", 1, most, p=p, note="of one number")
