@@ -35,7 +35,8 @@ class Distribution(_core.DistributionBase):
     @property
     def variance(self) -> float:
         """The expected squared distance from the mean."""
-        return self._parameters[1] ** 2 * self._moments[1]
+        scale = self._parameters[1]
+        return scale * self._moments[1] * scale
 
     @property
     def std(self) -> float:

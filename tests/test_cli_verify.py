@@ -289,7 +289,7 @@ REFUSED = [
     (["verify", "defualt", "out.safetensors"], "did you mean 'default'"),
     (["verify", "vit", "out.safetensors"], "no rule of the plan matches"),
     (["verify", "default", "out.safetensors", "--like", "no.toml"], "no.toml: No such file"),
-    (["verify", "default", "out.safetensors", "--like", "plan.toml"], "plan.toml: it has layout"),
+    (["verify", "default", "out.safetensors", "--like", "plan.toml"], "plan.toml: it has rule"),
     ([*VERIFY, "--skip", "*"], "--skip leaves no tensor"),
     ([*VERIFY, "--skip", "0.wieght"], "skip has '0.wieght', which matches the name of no tensor"),
     (["verify", "default", "none.safetensors"], "there is no tensor in the file"),

@@ -148,6 +148,24 @@ def test_classes():
 
 # ---- moments -------------------------------------------------------------------------------------
 
+
+@pytest.mark.parametrize("scale", [1e200, 1e308, 5e-324, 1e-170])
+def test_a_variance_that_no_double_holds(scale):
+    """Infinite or 0, for each distribution alike, and no OverflowError; the std is right."""
+    variance = inf if scale > 1 else 0.0
+    uniform = fx.Uniform(-scale, scale)
+    assert uniform.variance == fx.Normal(0, scale).variance == variance
+    truncated = fx.TruncatedNormal(0, scale)
+    assert truncated.variance == fx.TruncatedNormal(0, scale, 0, inf).variance == variance
+    assert fx.Normal(0, scale).std == scale
+    if scale != 5e-324:
+        assert truncated.std == pytest.approx(0.8796256610342398 * scale, rel=1e-12)
+    # An interval of 1e-150 scales: their product is a number again.
+    assert fx.TruncatedNormal(0, 1e200, -1e-150, 1e-150).variance == pytest.approx(
+        1e100 / 3, rel=1e-9
+    )
+
+
 TRUNCATIONS = [
     (-2.0, 2.0),
     (-1.0, 3.0),

@@ -10,7 +10,8 @@ import pytest
 import fastxavier as fx
 from fastxavier.checkpoints import init_checkpoint
 from fastxavier.cli import main
-from fastxavier.cli._arguments import add_plan_to, plan_from
+from fastxavier.cli._arguments import add_plan_to
+from fastxavier.cli._depth import plan_from
 from fastxavier.distributions import Constant, Normal, TruncatedNormal, Uniform
 from fastxavier.plans import (
     PRESETS,
@@ -558,7 +559,7 @@ def test_layout_on_the_command_line():
         (["resnet", "--layout", "torch"], resnet_plan()),
     ]:
         options = parser.parse_args(arguments)
-        assert plan_from(options.plan, [], options.layout) == expected
+        assert plan_from(options, [], [], []).plan == expected
     with pytest.raises(SystemExit):
         parser.parse_args(["default", "--layout", "x"])
 

@@ -106,6 +106,7 @@ def test_probabilities_of_true_draws_are_uniform(distribution, dtype, count):
         verify(filled(distribution, count, dtype, seed), distribution) for seed in range(250)
     ]
     names = ["mean", "variance", "minimum", "maximum"] + ["fit"] * (dtype == "bfloat16")
+    names += ["serial_correlation"] * (count > 2000)
     for name in names:
         p = [getattr(report, name).p for report in reports]
         assert stats.kstest(p, "uniform").pvalue > 1e-5, name
@@ -409,7 +410,8 @@ def test_a_few_values_have_moments_that_are_not_judged():
     report = verify(filled(NORMAL, 100), NORMAL)
     assert report.mean.p is None
     assert report.variance.p is None
-    assert report.level == 1e-6 / 3
+    assert report.serial_correlation.p is None
+    assert report.level == 1e-6 / 4  # fit, minimum, maximum and equal values
 
 
 @pytest.mark.parametrize(("distribution", "_"), DISTRIBUTIONS, ids=repr)
@@ -595,7 +597,10 @@ def test_layouts(layout, dtype):
     values = filled(NORMAL, (700, 301), dtype)
     plain, other = verify(values, NORMAL), verify(LAYOUTS[layout](values), NORMAL)
     assert other.ok
-    for one, two in zip(plain.findings, other.findings, strict=True):
+    findings = [
+        one for one in plain.findings if layout != "one axis" or one.name != "row_correlation"
+    ]
+    for one, two in zip(findings, other.findings, strict=True):
         assert (one.name, one.expected, one.note) == (two.name, two.expected, two.note)
         assert math.isclose(one.measured, two.measured, rel_tol=1e-9, abs_tol=1e-12)
 
@@ -997,7 +1002,7 @@ def test_report_prints_as_a_table():
     assert verdict == "FAILED: nans"
     assert "  FAILED" in rows[0]
     assert legend.startswith("std errors off: ")
-    assert more.endswith("A test fails where p is below 2e-07.")
+    assert more.endswith("A test fails where p is below 1.4e-07.")
     (fit,) = (row for row in rows if row.startswith("chi²"))
     spread = round(report.fit.spread)
     assert fit.split()[1:5] == [
@@ -1036,8 +1041,8 @@ def test_report_as_json(name):
 
 def test_level_is_bonferronis():
     report = verify(filled(NORMAL), NORMAL, false_alarm=0.01)
-    assert report.level == 0.01 / 5
-    assert report.ok == all(one.p is None or one.p >= 0.002 for one in report.findings)
+    assert report.level == 0.01 / 7
+    assert report.ok == all(one.p is None or one.p >= 0.01 / 7 for one in report.findings)
 
 
 # ---- errors --------------------------------------------------------------------------------------
@@ -1066,7 +1071,7 @@ ONES, TWOS, HALVES, HUGE = (
         ((np.ones(3), Uniform), {}, TypeError, "distribution is <class"),
         ((np.ones(3), "he_nromal"), {}, ValueError, "did you mean 'he_normal'"),
         ((np.ones(3), fx.default_plan()), {}, TypeError, "is a Plan, but array is not a mapping"),
-        (({}, NORMAL), {}, TypeError, r"plan is Normal\(.*; it must be one of .* or a Plan"),
+        (({}, NORMAL), {}, TypeError, r"plan is Normal\(.*, or a Plan"),
         (({3: np.ones(3)}, "default"), {}, TypeError, "arrays has the key 3; .* a str"),
         (({"a.bias": np.ones(3, complex)}, ONES), {}, TypeError, ONE + "complex128, which"),
         (({"a.bias": np.ones(3, bool)}, TWOS), {}, TypeError, "whole constant from 0 to 1; the"),

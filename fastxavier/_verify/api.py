@@ -117,14 +117,31 @@ def verify(
     - The minimum and the maximum, whose distributions for n draws are 1 - (1 - F)**n and F**n: an
       outlier fails, and so does a tail that is cut off. A missing tail of probability 2**-22
       passes, since generators that begin with 23 or 24 random bits cannot draw it.
+    - Equal values, among fewer than 65,536: how often the most frequent number occurs, m. p is a
+      bound on the expected number of sets of m equal values: n! / m! / (n - m)! times q**(m - 2)
+      times the sum of p_i**2, where p_i are the probabilities of the numbers and q is the largest.
+      For float32 and float64 the sum is q, which is not taken to be less than 2**-22.
+    - The correlation of values that are next to each other in C order, and of those that are next
+      to each other along the first axis (if at most 131,072 values lie between them), with standard
+      error 1 / sqrt(n): sorted values fail, and rows that resemble the one above. They are judged
+      from some 2,100 values of a normal distribution on. Neighbours along other axes are not
+      compared, nor is anything but a linear dependence seen.
     - Repeated blocks, at any offset, counted along the last axis (C order) or the first one
-      (Fortran order): a row that is repeated as a column is found, too. Of at most 2**20 values,
-      every repeat of 16 consecutive ones is found. Of more, one place in s is looked at, chosen by
-      the values there; s is 32, and beyond 2**26 values n / 2**21 rounded up to a power of two. A
-      repeat of 15 + 14 s different values is then missed with a probability of 1e-6. For 16-bit
-      dtypes, the 16 become as many as chance does not repeat; where a distribution has too few
-      different numbers for that, or an array fewer values than two such blocks, repeats are not
-      looked for.
+      (Fortran order): a row that is repeated as a column is found, too, and a block that is
+      repeated in reverse or with other signs. Of at most 2**20 values, every repeat of 16
+      consecutive ones is found. Of more, one place in s is looked at, chosen by the values there; s
+      is 32, and beyond 2**26 values n / 2**21 rounded up to a power of two. A repeat of 15 + 14 s
+      different values is then missed with a probability of 1e-6. For 16-bit dtypes, the 16 become
+      as many as chance does not repeat; where a distribution has too few different numbers for
+      that, or an array fewer values than two such blocks, repeats are not looked for. Copies that
+      are scaled or rounded, or reflected about another number than 0, are not found.
+
+    Where a distribution is so narrow that it reaches at most 16,384 numbers of the dtype in which a
+    fill computes (float32 for 16-bit dtypes), each of them is counted, and all of the above follows
+    from their exact probabilities. Of fewer than 64 numbers, the fit is the least probable of their
+    counts, each of which has a binomial distribution, or the Kolmogorov-Smirnov distance. Since it
+    then matters whether parameters are rounded before drawing, as in a fill, or values after it, an
+    array passes if it does by one of the two.
 
     An array passes if each of the k probabilities is at least ``false_alarm / k`` and each count is
     0. By Bonferroni's inequality, draws of the distribution then fail with a probability of at most

@@ -1,12 +1,10 @@
 """What the values of a distribution are expected to be, as a dtype holds them.
 
-Called by `judge` and `one_array`. The only module here that needs SciPy, which it imports when it
-is first used.
+Called by `judge` and `one_array`.
 """
 
 from __future__ import annotations
 
-import importlib
 import math
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -15,19 +13,21 @@ import numpy as np
 
 from fastxavier._dtypes import FLOATS
 from fastxavier._validation import ArgumentValueError
+from fastxavier._verify.lattice import (
+    is_flat,
+    lattice,
+    readings,
+    rounded_again,
+    scipy_stats,
+    shares,
+    support,
+)
 from fastxavier._verify.read import Doubles
-from fastxavier._verify.tally import CELLS, Cells, grid_of
+from fastxavier._verify.tally import CELLS, Cells, Numbers, grid_of
 from fastxavier.distributions import Distribution, Normal, TruncatedNormal, Uniform
 
 ULPS = 4  # by which rounding, of parameters and within a fill, may move a value
-
-
-def scipy_stats() -> Any:
-    """`scipy.stats`, or an ImportError that says how to install it."""
-    try:
-        return importlib.import_module("scipy.stats")
-    except ImportError:
-        raise ImportError('verify needs SciPy: pip install "fastxavier[verify]"') from None
+NEVER = 2.0**-100  # a number that is less probable is not met in 2**62 draws
 
 
 # ---- as a dtype holds it -------------------------------------------------------------------------
@@ -83,12 +83,9 @@ class Standardized(NamedTuple):
 def standardized(distribution: Distribution) -> Standardized:
     """What all distributions that differ only in location and scale have in common."""
     if isinstance(distribution, TruncatedNormal):
-        low, high = distribution.low, distribution.high
-        # An interval as narrow as this has a flat density to eight digits; differences of erf would
-        # keep fewer.
-        if (high - low) * max(1.0, abs(low), abs(high)) < 1e-8:
+        if is_flat(distribution):
             return _standardized(Uniform(-1.0, 1.0))
-        return _standardized(TruncatedNormal(0.0, 1.0, low, high))
+        return _standardized(TruncatedNormal(0.0, 1.0, distribution.low, distribution.high))
     if isinstance(distribution, Uniform):
         return _standardized(Uniform(-1.0, 1.0))
     return _standardized(Normal(0.0, 1.0))
@@ -147,40 +144,105 @@ def _summand(values: Doubles, weights: Doubles) -> Summand:
 
 
 class Expected(NamedTuple):
-    """What is expected of values of a distribution in a dtype, all in units of (x - mean) / std."""
+    """What is expected of values of a distribution in a dtype, in units of (x - center) / scale."""
 
+    center: float
+    scale: float
     value: Summand
     square: Summand  # about the expected value
+    cells: Cells | Numbers
     probabilities: Doubles  # of each cell; for a 16-bit dtype, of each representable number
     below: Doubles  # their running sum, without the last
-    continuous: bool
-    peak: float
+    numbers: Doubles | None  # that the cells are; None if cells are intervals
+    peak: float  # largest density
     slack: float  # how far the rounding of parameters and of a draw may move a value
-    commonest: float  # probability of the most probable number
+    commonest: float  # probability of the most probable number, whatever its sign
+
+    @property
+    def continuous(self) -> bool:
+        """Whether numbers are too many to be counted one by one."""
+        return self.numbers is None
 
 
 @lru_cache(maxsize=16)
-def expected_in(distribution: Distribution, dtype: np.dtype[Any]) -> Expected:
-    """What is expected of values that `fill_` draws; `distribution` is as `as_stored` gives it."""
-    standard = standardized(distribution)
-    continuous = dtype.itemsize > 2
+def expected_in(
+    given: Distribution, stored: Distribution, dtype: np.dtype[Any]
+) -> tuple[Expected, ...]:
+    """What is expected of draws; `stored` is as `as_stored` gives it, and not a constant.
+
+    There is more than one answer, with the same cells, center and scale, where the dtype holds so
+    few numbers of the distribution that it matters how a generator rounds.
+    """
+    native = dtype.newbyteorder("=")
     computed_in = np.dtype(FLOATS[dtype.name].computed_in).type
-    ulp = float(np.spacing(computed_in(abs(distribution.mean) + distribution.std)))
-    slack = ULPS * ulp / distribution.std
-    points, weights, below = standard.points, standard.weights, standard.below
-    if not continuous:
-        numbers = grid_of(dtype.newbyteorder("=")).numbers
-        midpoints = numbers[:-1] / 2 + numbers[1:] / 2
-        points = (numbers - distribution.mean) / distribution.std
-        below = standard.distribution.cdf((midpoints - distribution.mean) / distribution.std)
-    probabilities = np.clip(np.diff(below, prepend=0.0, append=1.0), 0.0, 1.0)
-    commonest = min(1.0, standard.peak * slack)
-    if not continuous:
-        weights = probabilities
-        commonest = float(probabilities.max())
-    points, weights = points[weights > 0], weights[weights > 0]
+    few = lattice([support(given), support(stored)], computed_in)
+    if few is None:
+        largest = float(np.finfo(computed_in).max)
+        reach = min(abs(stored.mean) + stored.std, largest)
+        slack = ULPS * float(np.spacing(computed_in(reach))) / stored.std
+        standard = standardized(stored)
+        if native.itemsize > 2:
+            return (_of_intervals(stored, standard, slack),)
+        numbers = grid_of(native).numbers
+        ends = (numbers[:-1] / 2 + numbers[1:] / 2 - stored.mean) / stored.std
+        probabilities = shares(standard.distribution, ends)
+        return (_of_numbers(stored, dtype, standard.cells, numbers, probabilities, slack),)
+    found = readings(given, stored, computed_in)
+    each = [one.probabilities(few.values) for one in found]
+    numbers = few.values
+    if native.itemsize == 2:
+        numbers = grid_of(native).numbers
+        as_filled = rounded_again(few.values, each[0], native)
+        each = [as_filled, *(one.probabilities(numbers) for one in found)]
+    return tuple(_of_numbers(stored, dtype, few, numbers, one, 0.0) for one in each)
+
+
+def _of_intervals(stored: Distribution, standard: Standardized, slack: float) -> Expected:
+    value = _summand(standard.points, standard.weights)
+    square = _summand((standard.points - value.mean) ** 2, standard.weights)
+    return Expected(
+        stored.mean,
+        stored.std,
+        value,
+        square,
+        standard.cells,
+        np.clip(np.diff(standard.below, prepend=0.0, append=1.0), 0.0, 1.0),
+        standard.below,
+        None,
+        standard.peak,
+        slack,
+        min(1.0, 2 * standard.peak * slack),
+    )
+
+
+def _of_numbers(
+    stored: Distribution,
+    dtype: np.dtype[Any],
+    cells: Cells | Numbers,
+    numbers: Doubles,
+    probabilities: Doubles,
+    slack: float,
+) -> Expected:
+    row = FLOATS[dtype.name]
+    # Not less than the distance of the numbers, so that powers of a deviation can be held.
+    scale = max(stored.std, row.epsilon * abs(stored.mean), row.smallest)
+    met = probabilities > NEVER
+    points, weights = (numbers[met] - stored.mean) / scale, probabilities[met]
     value = _summand(points, weights)
     square = _summand((points - value.mean) ** 2, weights)
+    opposite = np.minimum(np.searchsorted(numbers, -numbers[met]), len(numbers) - 1)
+    twice = (numbers[opposite] == -numbers[met]) & (numbers[met] != 0)
+    commonest = float((weights + np.where(twice, probabilities[opposite], 0.0)).max())
     return Expected(
-        value, square, probabilities, below, continuous, standard.peak, slack, commonest
+        stored.mean,
+        scale,
+        value,
+        square,
+        cells,
+        probabilities,
+        np.cumsum(probabilities)[:-1],
+        numbers,
+        0.0,
+        slack,
+        min(1.0, commonest),
     )

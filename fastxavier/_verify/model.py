@@ -28,6 +28,8 @@ def verify_mapping(
 ) -> ModelVerification:
     """The report on arrays in memory; names, shapes and dtypes are checked before any values."""
     plan = plan_named(plan)
+    if not plan.knows_model:
+        plan = plan.of_model(arrays)
     values, distributions = {}, {}
     for name, array in arrays.items():
         if not isinstance(name, str):

@@ -9,7 +9,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from fastxavier import _core
 from fastxavier._dtypes import FLOATS, dtype_named
+from fastxavier._torch import is_tensor, strided_memory
 from fastxavier._validation import ArgumentTypeError, ArgumentValueError, choose_from
 
 Array: TypeAlias = NDArray[Any]
@@ -22,6 +24,7 @@ def viewed(array: Any) -> Array:
     """The array's memory as a NumPy array of any dtype, without a copy where that is possible."""
     if str(getattr(array, "dtype", None)).startswith("torch."):
         return _torch_tensor(array)
+    _core.check_unmasked(array)
     if hasattr(array, "__dlpack__") and not hasattr(array, "__array__"):
         return np.from_dlpack(array)
     return np.asarray(array)
@@ -35,11 +38,21 @@ def _torch_tensor(tensor: Any) -> Array:
             "array",
             tensor,
         )
-    tensor = tensor.detach().resolve_conj().resolve_neg()
-    if str(tensor.dtype) != "torch.bfloat16":
+    if is_tensor(tensor):
+        if tensor.is_conj() or tensor.is_neg():
+            tensor = tensor.detach().resolve_conj().resolve_neg()
+        tensor = strided_memory(tensor)
+    tensor = tensor.detach()
+    if str(tensor.dtype) == "torch.bfloat16":  # which NumPy cannot take, but 16-bit integers
+        torch = importlib.import_module("torch")
+        return np.asarray(tensor.view(torch.int16).numpy().view(dtype_named("bfloat16")))
+    try:
         return np.asarray(tensor.numpy())
-    torch = importlib.import_module("torch")  # NumPy cannot take its bfloat16, but 16-bit integers
-    return np.asarray(tensor.view(torch.int16).numpy().view(dtype_named("bfloat16")))
+    except TypeError:  # a dtype that NumPy does not have
+        name = str(tensor.dtype)
+        raise ArgumentTypeError(
+            f"array has dtype {name}; {choose_from(name, FLOATS)}", "array", tensor.dtype, FLOATS
+        ) from None
 
 
 def check_drawn(values: Array) -> None:

@@ -1,11 +1,13 @@
 """Blocks of values that an array holds twice, at any offset, along its first or last axis.
 
-Called by `one_array`.
+A block counts as the same if it is reversed, and whatever the signs of its values. Called by
+`one_array`.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,17 +23,21 @@ ANCHORS = 1 << 21  # and at no more places than this
 
 
 def window_of(commonest: float, count: int) -> int:
-    """How many consecutive values repeat by chance with a probability of at most 2**-60.
+    """How many consecutive values repeat by chance with a probability of at most 2**-60; even.
 
-    `commonest` is the probability of the most probable number.
+    `commonest` is the probability of the most probable number, whatever its sign. There are
+    2 count**2 pairs of windows in two orders, and two directions.
     """
-    bits = -math.log2(commonest)  # of information in each value, at least
-    wanted = 2 * math.log2(count) + 61
-    return max(WINDOW, math.ceil(wanted / bits)) if bits * LONGEST_WINDOW >= wanted else 1 << 62
+    bits = -math.log2(min(commonest, 1.0))  # of information in each value, at least
+    wanted = 2 * math.log2(count) + 62
+    if bits * LONGEST_WINDOW < wanted:
+        return 1 << 62
+    length = math.ceil(wanted / bits)
+    return max(WINDOW, length + length % 2)
 
 
 def repeats_of(values: Array, window: int) -> Finding:
-    """Whether a block of `window` values or more occurs twice."""
+    """Whether a block of `window` values or more occurs twice, perhaps reversed or negated."""
     bits = values.view(f"u{values.dtype.itemsize}")
     flat = max(values.shape) == values.size
     blocks = _Blocks([bits] if flat else [bits, bits.T], values.size, window)
@@ -54,6 +60,8 @@ class _Blocks:
 
     def __init__(self, orders: list[Array], size: int, window: int) -> None:
         self.orders, self.size, self.window = orders, size, window
+        dtype = orders[0].dtype
+        self.magnitude = dtype.type((1 << 8 * dtype.itemsize - 1) - 1)  # all bits but the sign
         self.rate = 0  # bits of a hash that must be 0 where a window begins
         if size > EXHAUSTIVE:
             self.rate = max(SPARSE, math.ceil(math.log2(size / ANCHORS)))
@@ -76,24 +84,36 @@ class _Blocks:
         found = found[np.argsort(keys[found], kind="stable")]
         again = np.flatnonzero(keys[found[1:]] == keys[found[:-1]])[:MOST_PAIRS]
         first, second = places[found[again]], places[found[again + 1]]
-        equal = np.ones(len(again), bool)
+        forward = np.ones(len(again), bool)
+        # A palindrome is its own reverse by half as many coincidences.
+        backward = (first // self.size != second // self.size) | (second - first >= self.window)
         for i in range(self.window):
-            equal &= self._at(first + i) == self._at(second + i)
+            here = self._at(first + i) & self.magnitude
+            forward &= here == self._at(second + i) & self.magnitude
+            backward &= here == self._at(second + self.window - 1 - i) & self.magnitude
+        equal = forward | backward
         return sorted(zip(first[equal].tolist(), second[equal].tolist(), strict=True))
 
     def _keys(self, order: Array) -> tuple[NDArray[np.uint64], NDArray[np.intp]]:
-        """A hash of the window at each anchor, and the places of the anchors."""
+        """A hash of the window at each anchor, and the places of the anchors.
+
+        It is that of the window reversed, and of one with other signs.
+        """
         keys, places = [], []
         first, rest = 0, np.empty(0, order.dtype)
         for chunk in chunks(order):
             joined = np.concatenate([rest, chunk])
+            joined &= self.magnitude
             count = max(0, len(joined) - self.window + 1)
             anchors = self._anchors(joined, count)
             place = np.arange(first, first + count)[anchors]
             key = np.zeros(len(place), np.uint64)
-            for i in range(self.window):
+            for i in range(self.window // 2):
+                j = self.window - 1 - i
+                outer = joined[i : i + count][anchors] + ODD_64
+                outer *= joined[j : j + count][anchors] + ODD_64
                 key *= ODD_64
-                key += joined[i : i + count][anchors]
+                key += outer
             keys.append(key)
             places.append(place)
             rest = joined[max(0, len(joined) - self.window + 1) :]
@@ -101,12 +121,14 @@ class _Blocks:
         return np.concatenate(keys), np.concatenate(places)
 
     def _anchors(self, elements: Array, count: int) -> NDArray[np.intp] | slice:
-        """The places, among the first `count`, where a window begins: the elements decide."""
+        """The places, among the first `count`, where a window begins: its middle decides."""
         if self.rate == 0:
             return slice(None)
-        words = elements[:count]
-        if words.itemsize == 2:  # one element would be too few bits to choose by
-            words = words.astype(np.uint32) << np.uint32(16) | elements[1 : count + 1]
+        middle = self.window // 2
+        one, other = elements[middle - 1 :][:count], elements[middle:][:count]
+        words = one + other
+        if words.itemsize == 2:  # their sum would be too few bits to choose by
+            words = (one ^ other).astype(np.uint32) << np.uint32(16) | words
         marks = words * (ODD_32 if words.itemsize == 4 else ODD_64)
         chosen = np.flatnonzero(marks < marks.dtype.type(1 << 8 * marks.itemsize - self.rate))
         return chosen[: 64 + 4 * (count >> self.rate)]  # if all values are equal, not all places
@@ -120,21 +142,40 @@ class _Blocks:
         return elements
 
     def described(self, first: int, second: int) -> str:
-        """The block around a pair of places: its length and where it begins."""
-        ahead = self._reach(first, second, ahead=True)
-        back = self._reach(first, second, ahead=False)
-        length = f"{ahead + back:,}" if ahead + back < REACH else f"{REACH:,} or more"
-        where = " and ".join(self._named(place - back) for place in (first, second))
-        return f"{length} equal values from {where} on"
+        """The block around a pair of places: its length, where it begins, and how it repeats."""
+        steps = np.arange(self.window)
+        here, there = self._at(first + steps), self._at(second + steps)
+        step, how = 1, []
+        if np.any((here ^ there) & self.magnitude):
+            step, how, there = -1, ["reversed"], there[::-1]
+            second += self.window - 1
+        differing = np.unique(here ^ there)
+        mask = ~differing.dtype.type(0)
+        if len(differing) > 1:
+            mask, how = self.magnitude, [*how, "with other signs"]
+        elif differing[0]:
+            how = [*how, "negated"]
+        flip = differing[0] & mask
+        ahead = self._reach((first, 1), (second, step), mask, flip)
+        back = self._reach((first, -1), (second, -step), mask, flip)
+        length = f"{ahead + back - 1:,}" if ahead + back <= REACH else f"{REACH:,} or more"
+        begins = first - back + 1, second - (back if step == 1 else ahead) + 1
+        where = " and ".join(map(self._named, begins))
+        return ", ".join([f"{length} equal values from {where} on", *how])
 
-    def _reach(self, first: int, second: int, *, ahead: bool) -> int:
-        """How many elements are equal from the two places on, or before them."""
-        inside = sorted((first % self.size, second % self.size))
-        limit = min(REACH, self.size - inside[1] if ahead else inside[0])
+    def _reach(self, one: tuple[int, int], other: tuple[int, int], mask: Any, flip: Any) -> int:
+        """How many elements are equal from two places on, each with its direction."""
+        limit = REACH
+        for place, step in (one, other):
+            inside = place % self.size
+            limit = min(limit, self.size - inside if step > 0 else inside + 1)
+        (first, step), (second, other_step) = one, other
+        if step > 0 > other_step and first // self.size == second // self.size:
+            limit = min(limit, (second - first + 1) // 2)  # until they meet
         for done in range(0, limit, PIECE):
             steps = np.arange(done, min(limit, done + PIECE))
-            steps = steps if ahead else -1 - steps
-            differs = np.flatnonzero(self._at(first + steps) != self._at(second + steps))
+            here, there = self._at(first + step * steps), self._at(second + other_step * steps)
+            differs = np.flatnonzero((here ^ there ^ flip) & mask)
             if differs.size:
                 return done + int(differs[0])
         return limit

@@ -32,7 +32,7 @@ class Finding:
         The standard deviation of `measured` if the array holds draws of the distribution, for a
         chi-square.
     statistic : str
-        "chi²" or "Kolmogorov-Smirnov" for a fit.
+        "chi²", "Kolmogorov-Smirnov" or "count" for a fit.
     note : str
         How it was measured, or what was found where.
     """
@@ -76,7 +76,8 @@ class Verification:
     dtype, shape, false_alarm, seed, stream
         What was asked about which array.
     expected_std, measured_std : float or None
-        Standard deviations; None where they were not compared.
+        The distribution's standard deviation as the dtype holds it, and that of the values about
+        the distribution's mean; None where they were not compared.
     nans, infinities : Finding or None
         Values that are not finite. All else is about the finite ones.
     out_of_bounds : Finding or None
@@ -86,16 +87,22 @@ class Verification:
         from the distribution's own mean.
     fit : Finding or None
         Whether the values have the distribution's shape: a chi-square, whose expected value is its
-        degrees of freedom, or the Kolmogorov-Smirnov distance, whose expected value is its median.
+        degrees of freedom, the Kolmogorov-Smirnov distance, whose expected value is its median, or
+        the count of one of few numbers.
     minimum, maximum : Finding or None
         The extremes.
     repeats : Finding or None
-        Blocks of values that the array holds twice.
+        Blocks of values that the array holds twice, the second time perhaps reversed or negated.
     deviation : Finding or None
         Of a structured initializer: how far the array is from its property.
     differing_values : Finding or None
         Values that are not the ones that `seed` and `stream` give; of an array of integers, those
         that are not the plan's constant.
+    equal_values : Finding or None
+        How often the most frequent number occurs among few values.
+    serial_correlation, row_correlation : Finding or None
+        The correlation of values that are next to each other in C order, and of those that are next
+        to each other along the first axis.
     """
 
     distribution: Resolved
@@ -115,6 +122,11 @@ class Verification:
     repeats: Finding | None = None
     deviation: Finding | None = None
     differing_values: Finding | None = None
+    equal_values: Finding | None = None
+    serial_correlation: Finding | None = None
+    row_correlation: Finding | None = None
+    expected_std: float | None = None
+    measured_std: float | None = None
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -141,16 +153,6 @@ class Verification:
     def ok(self) -> bool:
         """Whether all findings are consistent with the distribution."""
         return not self._failed
-
-    @property
-    def expected_std(self) -> float | None:
-        """The distribution's standard deviation, as the dtype holds it."""
-        return None if self.variance is None else math.sqrt(self.variance.expected)
-
-    @property
-    def measured_std(self) -> float | None:
-        """The standard deviation of the array's values about the distribution's mean."""
-        return None if self.variance is None else math.sqrt(self.variance.measured)
 
     def asdict(self) -> dict[str, Any]:
         """The same as a dictionary that ``json`` takes; numbers that are not finite are None."""

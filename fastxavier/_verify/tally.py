@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastxavier._verify.neighbours import Neighbours
 from fastxavier._verify.read import CHUNK, Array, Doubles, chunks
 
 CELLS = 1 << 14  # cells of equal width, in which float32 and float64 values are counted
@@ -20,6 +22,32 @@ class Cells(NamedTuple):
 
     first: float
     step: float
+
+    def counts(self, chunk: Array, x: Doubles) -> NDArray[np.intp]:
+        """How many values are in each cell; `x` is the chunk standardized, and is overwritten."""
+        x -= self.first - self.step
+        x /= self.step
+        np.clip(x, 0, CELLS - 1, out=x)
+        return np.bincount(x.astype(np.intp), minlength=CELLS)
+
+
+class Numbers(NamedTuple):
+    """Consecutive numbers of a dtype, each a cell; the first and the last one are unbounded."""
+
+    first: int  # place of the first one among all numbers, as `ordered` counts
+    values: Doubles
+
+    def counts(self, chunk: Array, x: Doubles) -> NDArray[np.intp]:
+        """How many values are in each cell."""
+        last = self.first + len(self.values) - 1
+        places = np.clip(ordered(chunk), self.first, last).astype(np.intp) - self.first
+        return np.bincount(places, minlength=len(self.values))
+
+
+def ordered(values: Array) -> NDArray[Any]:
+    """Integers in the order of the values; those of consecutive numbers differ by 1, 0 is at 0."""
+    bits = values.view(f"i{values.itemsize}")
+    return np.where(bits < 0, np.iinfo(bits.dtype).min - bits, bits)
 
 
 @dataclass
@@ -35,26 +63,40 @@ class Tally:
     total: float = 0.0
     squares: float = 0.0
     counts: Any = 0  # in each cell; for a 16-bit dtype, of each representable number
+    neighbours: tuple[Neighbours, ...] = ()
 
 
 def tally_of(
-    values: Array, bounds: tuple[float, float], center: float, scale: float, cells: Cells
+    values: Array,
+    bounds: tuple[float, float],
+    center: float,
+    scale: float,
+    cells: Cells | Numbers,
+    lags: Iterable[int] = (),
 ) -> Tally:
-    """Count the values of a floating-point array; `bounds` are those of the distribution."""
+    """Count the values of a floating-point array; `bounds` are those of the distribution.
+
+    `lags` are the distances at which neighbours are multiplied; a value that is not finite counts
+    there as `center`.
+    """
     if values.dtype.itemsize == 2:
-        return _tally_patterns(values, bounds, center, scale)
-    tally = Tally()
+        return _tally_patterns(values, bounds, center, scale, lags)
+    tally = Tally(neighbours=tuple(map(Neighbours, lags)))
     buffers = np.empty((2, CHUNK))
     for chunk in chunks(values):
         minimum, maximum = float(chunk.min()), float(chunk.max())
+        whole = True
         if not (math.isfinite(minimum) and math.isfinite(maximum)):  # a NaN makes both NaN
             nans = int(np.isnan(chunk).sum())
             finite = chunk[np.isfinite(chunk)]
             tally.nans += nans
             tally.infinities += chunk.size - nans - finite.size
+            centered = np.where(np.isfinite(chunk), chunk, center)
+            _multiply(tally.neighbours, (centered - center) / scale)
             if not finite.size:
                 continue
             chunk, minimum, maximum = finite, float(finite.min()), float(finite.max())
+            whole = False
         if minimum < bounds[0] or maximum > bounds[1]:
             tally.outside += int(((chunk < bounds[0]) | (chunk > bounds[1])).sum())
         tally.count += chunk.size
@@ -64,27 +106,43 @@ def tally_of(
         x /= scale
         tally.total += float(x.sum())
         tally.squares += float(np.square(x, out=work).sum())
-        x -= cells.first - cells.step
-        x /= cells.step
-        np.clip(x, 0, CELLS - 1, out=x)
-        tally.counts += np.bincount(x.astype(np.intp), minlength=CELLS)
+        if whole:
+            _multiply(tally.neighbours, x)
+        tally.counts += cells.counts(chunk, x)
     return tally
 
 
+def _multiply(neighbours: tuple[Neighbours, ...], x: Doubles) -> None:
+    for one in neighbours:
+        one.add(x)
+
+
 def _tally_patterns(
-    values: Array, bounds: tuple[float, float], center: float, scale: float
+    values: Array,
+    bounds: tuple[float, float],
+    center: float,
+    scale: float,
+    lags: Iterable[int],
 ) -> Tally:
     """Count how often each of the 65,536 bit patterns occurs: the rest follows from the counts."""
     patterns = np.zeros(1 << 16, np.intp)
-    for chunk in chunks(values):
-        patterns += np.bincount(chunk.view(np.uint16), minlength=1 << 16)
     grid = grid_of(values.dtype.newbyteorder("="))
+    x = (grid.numbers - center) / scale
+    neighbours = tuple(map(Neighbours, lags))
+    standardized = np.zeros(1 << 16)
+    standardized[grid.finite] = x[grid.place]
+    buffer = np.empty(CHUNK)
+    for chunk in chunks(values):
+        bits = chunk.view(np.uint16)
+        patterns += np.bincount(bits, minlength=1 << 16)
+        if neighbours:
+            here = np.take(standardized, bits, out=buffer[: bits.size], mode="clip")
+            _multiply(neighbours, here)
     counts = np.zeros(len(grid.numbers), np.intp)
     np.add.at(counts, grid.place, patterns[grid.finite])
     seen = grid.numbers[counts > 0]
     if not seen.size:
         seen = np.array([math.inf, -math.inf])
-    x = (grid.numbers - center) / scale
     return Tally(
         count=int(counts.sum()),
         nans=int(patterns[grid.nan].sum()),
@@ -95,6 +153,7 @@ def _tally_patterns(
         total=_weighted(counts, x),
         squares=_weighted(counts, x * x),
         counts=counts,
+        neighbours=neighbours,
     )
 
 
