@@ -21,23 +21,23 @@ def is_tensor(array: Any) -> bool:
     return torch is not None and isinstance(array, getattr(torch, "Tensor", ()))
 
 
-def strided_memory(tensor: Any) -> Any:
+def strided_memory(tensor: Any, *, floats: bool = True) -> Any:
     """The tensor without autograd, if its values lie in CPU memory as they are.
 
     Raises
     ------
     TypeError
-        If it is a subclass whose values lie elsewhere, sparse, quantized or nested, or of another
-        dtype.
+        If it is a subclass whose values lie elsewhere, sparse, quantized or nested, or with
+        `floats` of a dtype that is not drawn.
     ValueError
         If it is not in CPU memory, has no shape yet or has lost its storage, or is a negated or
         conjugated view.
     """
     with sys.modules["torch"]._C.DisableTorchFunctionSubclass():  # a subclass may refuse to be read
-        return _strided_memory(tensor)
+        return _strided_memory(tensor, floats)
 
 
-def _strided_memory(tensor: Any) -> Any:
+def _strided_memory(tensor: Any, floats: bool) -> Any:
     torch = sys.modules["torch"]
     kind = type(tensor)
     if isinstance(tensor, torch.nn.parameter.UninitializedTensorMixin):
@@ -91,7 +91,7 @@ def _strided_memory(tensor: Any) -> Any:
             "array",
             tensor,
         )
-    if str(tensor.dtype).removeprefix("torch.") not in FLOATS:
+    if floats and str(tensor.dtype).removeprefix("torch.") not in FLOATS:
         raise ArgumentTypeError(
             f"array has dtype {tensor.dtype}; it must be one of {', '.join(FLOATS)}",
             "array",

@@ -52,7 +52,7 @@ def test_a_changed_line_is_found(number):
         ("src_c/fastxavier.h", r"#define FX_STREAM_VERSION (\d+)"),
         ("docs/stream.md", r"# The stream, version (\d+)"),
         ("docs/stream.md", r"\*\*Version (\d+) of the stream does not change"),
-        ("README.md", r"The values of version (\d+) of \[the stream\]"),
+        ("README.md", r"The values are those of version (\d+) of \[the stream\]"),
         ("CHANGELOG.md", r"Stream version (\d+)\."),
         ("tests/data/golden.txt", r"# Golden values of stream version (\d+)"),
     ],

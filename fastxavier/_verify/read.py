@@ -41,7 +41,7 @@ def _torch_tensor(tensor: Any) -> Array:
     if is_tensor(tensor):
         if tensor.is_conj() or tensor.is_neg():
             tensor = tensor.detach().resolve_conj().resolve_neg()
-        tensor = strided_memory(tensor)
+        tensor = strided_memory(tensor, floats=False)
     tensor = tensor.detach()
     if str(tensor.dtype) == "torch.bfloat16":  # which NumPy cannot take, but 16-bit integers
         torch = importlib.import_module("torch")
