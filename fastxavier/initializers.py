@@ -74,9 +74,9 @@ def scaling(
     scale: Scale, mode: Any, distribution: Family, gain: Any, **axes: Any
 ) -> VarianceScaling:
     """VarianceScaling, kept: checking its arguments takes longer than a small fill."""
-    if not axes and type(gain) is float and type(mode) is type(distribution) is str:
-        if type(scale) is int:
-            return _kept_scaling(scale, mode, distribution, gain)
+    kinds = type(scale), type(gain), type(mode), type(distribution)
+    if kinds == (int, float, str, str) and not axes:
+        return _kept_scaling(scale, mode, distribution, gain)
     plain = all(type(one) in _PLAIN for one in (scale, mode, distribution, gain, *axes.values()))
     make = _kept_scaling if plain else VarianceScaling
     return make(scale, mode, distribution, gain, **axes)
