@@ -336,7 +336,7 @@ if __name__ == "__main__":
 # The same as histograms, one above the other as layers are, each scaled to one height. The paper
 # overlays them and says of the heuristic's activations that the "0-peak increases for higher
 # layers" (figure 6, top), and of its gradients that it "decreases for higher layers" (figure 7,
-# top): a narrow histogram is a high one. The flat top of layer 5's gradients is not an error: they are
+# top): a narrow histogram is a high one. The flat top of layer 5's gradients is right: they are
 # but for little the output weights themselves, which are uniform.
 
 

@@ -249,7 +249,9 @@ def main():
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("what", choices=TABLES)
-    parser.add_argument("--skip-missing", action="store_true", help="missing tools are not a failure")
+    parser.add_argument(
+        "--skip-missing", action="store_true", help="missing tools are not a failure"
+    )
     arguments = parser.parse_args()
     BUILD.mkdir(parents=True, exist_ok=True)
     targets = list(TABLES[arguments.what]())
