@@ -164,12 +164,13 @@ def verify(
     Examples
     --------
     >>> import numpy as np, fastxavier as fx
-    >>> w = fx.normal_(np.empty((512, 256), np.float32), fan_in=256, fan_out=512, seed=7)
+    >>> w = fx.normal_(np.empty((512, 256), np.float32), fan_in=256, fan_out=512, seed=7,
+    ...                stream="fc1.weight")
     >>> fx.verify(w, fx.glorot_normal(256, 512)).ok
     True
     >>> fx.verify(w, fx.glorot_normal(256, 512, mode="fan_in")).failures
     ('variance', 'fit')
-    >>> fx.verify(w, fx.glorot_normal(256, 512), seed=7).ok
+    >>> fx.verify(w, fx.glorot_normal(256, 512), seed=7, stream="fc1.weight").ok
     True
     """
     allowed = real("false_alarm", false_alarm)

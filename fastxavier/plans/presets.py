@@ -9,8 +9,8 @@ from functools import partial
 
 from fastxavier._fans import Layout
 from fastxavier._validation import ArgumentTypeError, choice, choose_from, integer, shown
-from fastxavier.distributions import TruncatedNormal, Uniform
-from fastxavier.initializers import he_normal
+from fastxavier.distributions import Distribution, TruncatedNormal, Uniform
+from fastxavier.initializers import VarianceScaling, he_normal
 from fastxavier.plans._plan import Plan
 from fastxavier.plans._rule import PlanError, Rule
 from fastxavier.plans._text import ENDINGS
@@ -399,6 +399,10 @@ def plan_named(plan: Plan | str, layout: Layout | None = None) -> Plan:
     if not isinstance(found, Plan):
         name = getattr(plan, "__name__", "")
         hint = f"; call it: {name}()" if callable(plan) and name else ""
+        if isinstance(plan, (list, tuple)):
+            hint = "; of rules make one with Plan([...])"
+        elif isinstance(plan, (VarianceScaling, Distribution)):
+            hint = f"; for all tensors write Plan([Rule('*', {plan!r})])"
         error = PlanError if isinstance(plan, str) else ArgumentTypeError
         raise error(
             f"plan is {shown(plan)}; {choose_from(plan, PRESETS)}, a file that ends in .toml or "
