@@ -54,7 +54,8 @@ def toml_document(text: str, source: str) -> Any:
     except PlanError as error:
         if re.search(r"^[ \t]*\[[ \t]*rule[ \t]*\]", text, re.M):
             raise PlanError(
-                f"{source}: each rule begins with [[rule]], in two brackets. The parser says: {error}",
+                f"{source}: each rule begins with [[rule]], in two brackets. The parser says: "
+                f"{error}",
                 "rule",
             ) from None
         raise
