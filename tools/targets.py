@@ -20,7 +20,7 @@ KNOWN = ["tests/data/philox4x32_10.txt", "tests/data/golden.txt"]
 TESTS = [f"tests/c/{name}.c" for name in ("check", "layouts", "threads")]
 SOURCES = [*TESTS, *map(str, sorted(pathlib.Path("src_c").rglob("*.c")))]
 FLAGS = ["-Wall", "-Wextra", "-ffp-contract=off", "-Isrc_c"]
-DEADLINE = 450  # seconds, for one build and for one run
+DEADLINE = 900  # seconds, for one build and for one run
 
 SAME_BITS = "same bits"
 OTHER_BITS = "other bits"
