@@ -6,6 +6,7 @@ cimport numpy as cnp
 from cpython.buffer cimport PyObject_CheckBuffer
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_IsValid, PyCapsule_SetName
+from libc.math cimport fma
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from fastxavier cimport c_fastxavier as c
@@ -29,7 +30,29 @@ from fastxavier._validation import (
 cnp.import_array()
 
 
-# ---- distributions ------------------------------------------------------------------------------------
+# ---- floating-point environment --------------------------------------------------------------
+
+
+cdef extern from "fpenv.h" nogil:
+    ctypedef struct fp_state:
+        pass
+    fp_state fp_enter()
+    void fp_leave(fp_state)
+
+
+cdef class round_to_nearest:
+    """While it is entered, Python's floats round as the stream needs, whatever mode is set."""
+
+    cdef fp_state callers
+
+    def __enter__(self):
+        self.callers = fp_enter()
+
+    def __exit__(self, *exception):
+        fp_leave(self.callers)
+
+
+# ---- distributions ---------------------------------------------------------------------------
 
 
 cdef class DistributionBase:
@@ -52,6 +75,18 @@ cdef class DistributionBase:
     def _truncation(self):
         """Bounds in units of the scale."""
         return self.distribution.low, self.distribution.high
+
+    @property
+    def _bounds(self):
+        """Bounds of a normal, truncated or not, rounded once as its drawn values are."""
+        cdef double location = self.distribution.location, scale = self.distribution.scale
+        if scale == 0:
+            return location, location
+        cdef fp_state callers = fp_enter()
+        cdef double low = fma(scale, self.distribution.low, location)
+        cdef double high = fma(scale, self.distribution.high, location)
+        fp_leave(callers)
+        return low, high
 
 
 cdef int made(c.fx_status status) except -1:
@@ -90,28 +125,6 @@ def make_rescaled(cls, DistributionBase distribution, double mean, double std):
     self.distribution = distribution.distribution
     made(c.fx_rescaled(&self.distribution, mean, std))
     return self
-
-
-# ---- floating-point environment --------------------------------------------------------------
-
-
-cdef extern from "fpenv.h" nogil:
-    ctypedef struct fp_state:
-        pass
-    fp_state fp_enter()
-    void fp_leave(fp_state)
-
-
-cdef class round_to_nearest:
-    """While it is entered, Python's floats round as the stream needs, whatever mode is set."""
-
-    cdef fp_state callers
-
-    def __enter__(self):
-        self.callers = fp_enter()
-
-    def __exit__(self, *exception):
-        fp_leave(self.callers)
 
 
 # ---- streams ---------------------------------------------------------------------------------

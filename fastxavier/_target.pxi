@@ -186,6 +186,31 @@ cdef int from_numpy(Target target, cnp.ndarray array) except -1:
     return 0
 
 
+def exported(array):
+    """`np.asarray`, which does not compare the shape in `__array_interface__` with the buffer in it.
+
+    Where that has an address instead of a buffer, nobody can say how much memory lies there.
+    """
+    cdef cnp.ndarray found = np.asarray(array)
+    if isinstance(array, np.ndarray) or PyObject_CheckBuffer(array) or hasattr(array, "__array_struct__"):
+        return found
+    interface = getattr(array, "__array_interface__", None)
+    data = interface.get("data") if isinstance(interface, dict) else None
+    if data is None or isinstance(data, tuple):
+        return found
+    cdef int64_t start = <int64_t>cnp.PyArray_DATA(found) - <int64_t>interface.get("offset", 0)
+    cdef int64_t length = memoryview(data).nbytes
+    (first,), (last,) = spans([found])
+    if first < last and (first < start or last > start + length):
+        raise ArgumentValueError(
+            f"array is a {type(array).__name__} whose __array_interface__ reaches from byte "
+            f"{first - start} to byte {last - start} of a buffer of {length} bytes",
+            "array",
+            array,
+        )
+    return found
+
+
 cdef int from_dl_tensor(Target target, dl_tensor *tensor) except -1:
     cdef int i
     if tensor.device.device_type != DL_CPU:
@@ -275,7 +300,7 @@ cpdef Target target_of(array):
         from_dlpack(target, strided_memory(array))
         target.tensor = array
     elif PyObject_CheckBuffer(array) or hasattr(array, "__array_interface__"):
-        from_numpy(target, np.asarray(array))
+        from_numpy(target, exported(array))
     elif hasattr(array, "__dlpack__"):
         from_dlpack(target, array)
     else:

@@ -20,6 +20,7 @@ cdef extern from "fastxavier.h" nogil:
         FX_ERROR_RANGE
         FX_ERROR_THREADS
         FX_ERROR_DISTRIBUTION
+        FX_ERROR_NULL
     const char *fx_message(fx_status status)
 
     ctypedef enum fx_dtype:

@@ -46,11 +46,7 @@ class Distribution(_core.DistributionBase):
     @property
     def bounds(self) -> tuple[float, float]:
         """The smallest and the largest value, infinite where there is none."""
-        location, scale = self._parameters
-        if scale == 0:
-            return location, location
-        low, high = self._truncation
-        return location + scale * low, location + scale * high
+        return self._bounds
 
     def _arguments(self) -> dict[str, float]:
         """What the class was called with."""
@@ -250,7 +246,7 @@ class TruncatedNormal(Distribution):
     mean, std, variance : float
         Of the truncated distribution: with the default bounds, std is 0.8796 times the parent's.
     bounds : tuple of float
-        (mean + std * low, mean + std * high) of the parent.
+        (mean + std * low, mean + std * high) of the parent, each rounded once.
     parent : Normal
         The normal before truncation.
     low, high : float

@@ -50,7 +50,8 @@ typedef enum {
     FX_ERROR_EMPTY, /* a truncation interval too narrow or too far out to draw from */
     FX_ERROR_RANGE, /* the distribution reaches values that the dtype cannot represent */
     FX_ERROR_THREADS, /* a negative number of threads */
-    FX_ERROR_DISTRIBUTION /* an fx_distribution not made by a function below, or not a normal one */
+    FX_ERROR_DISTRIBUTION, /* an fx_distribution not made by a function below, or not a normal one */
+    FX_ERROR_NULL /* an array with elements whose data is NULL */
 } fx_status;
 
 /* One line in English for a status; never NULL. */
@@ -106,7 +107,7 @@ FX_API fx_status fx_rescaled(fx_distribution *distribution, double mean, double 
 /* Where values are written. Element (j0, j1, ...) of the array is element (offset0 + j0, ...) of a
    tensor of shape global_shape, and gets the value of that element's index in C order. */
 typedef struct {
-    void *data; /* any alignment; may be NULL when an extent is 0 */
+    void *data; /* any alignment; NULL only when an extent is 0, otherwise FX_ERROR_NULL */
     fx_dtype dtype;
     int ndim; /* from 0 (one element) to FX_MAX_DIMS */
     const int64_t *shape; /* ndim extents; may be NULL when ndim is 0 */

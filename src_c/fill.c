@@ -429,6 +429,8 @@ static fx_status prepare(const isa *use, const fx_array *array, const fx_distrib
     fx_status status = fx__layout_of(array, &f->l);
     if (status != FX_OK)
         return status;
+    if (f->l.count && !array->data)
+        return FX_ERROR_NULL;
     int kernel_index;
     const fp_state callers = fp_enter();
     status = fx__prepare_distribution(distribution, array->dtype, &f->job, &kernel_index);

@@ -42,6 +42,8 @@ const char *fx_message(fx_status status)
         return "the number of threads is negative";
     case FX_ERROR_DISTRIBUTION:
         return "not a distribution made by one of the fx_ functions, or not a normal one";
+    case FX_ERROR_NULL:
+        return "the data of an array with elements is NULL";
     }
     return "not an fx_status";
 }

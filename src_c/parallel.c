@@ -204,12 +204,24 @@ static void run_team(work *w, int team, fp_state callers)
     }
 }
 
-int fx_threads(void) { return may_use_threads() ? omp_get_max_threads() : 1; }
+/* The most threads that a region can have. OMP_THREAD_LIMIT and OMP_MAX_ACTIVE_LEVELS shrink regions
+   without a word, and omp_get_max_threads does not look at them. */
+static int largest_region(void)
+{
+    const int limit = omp_get_thread_limit();
+    return may_use_threads() && omp_get_active_level() < omp_get_max_active_levels() ? limit : 1;
+}
+
+int fx_threads(void)
+{
+    const int wanted = omp_get_max_threads(), most = largest_region();
+    return wanted < most ? wanted : most;
+}
 int fx_openmp(void) { return _OPENMP; }
 
 #else
 
-static int may_use_threads(void) { return 0; }
+static int largest_region(void) { return 1; }
 static int grown_team(int team) { return team; }
 static void run_team(work *w, int team, fp_state callers) { (void)w, (void)team, (void)callers; }
 int fx_threads(void) { return 1; }
@@ -262,9 +274,12 @@ fx_status fx__parallel_run(parallel_task *task, void *context, int64_t count, co
     if (options->poll)
         w.next_poll = seconds() + POLL_INTERVAL;
     int team = 1;
-    if (count > 1 && options->threads != 1 && may_use_threads())
+    const int most = largest_region();
+    if (count > 1 && options->threads != 1 && most > 1)
         team = options->threads ? options->threads : run_on_one_thread(&w, fx_threads(), callers);
     const int64_t rest = count - all.next;
+    if (team > most)
+        team = most;
     if (team > rest)
         team = (int)rest;
     if (team > 1)

@@ -274,6 +274,38 @@ def test_truncated_attributes():
     assert fx.TruncatedNormal(0.0, 1.0, -inf, inf).std == pytest.approx(1, rel=1e-15, abs=0)
 
 
+def rounded_once(mean, std, end):
+    """mean + std * end in exact arithmetic, as the nearest double."""
+    return mean if std == 0 else float(Fraction(mean) + Fraction(std) * Fraction(end))
+
+
+def test_bounds_hold_the_values():
+    """Bounds are rounded once, as values are, so that no value of float64 lies beyond them."""
+    random = np.random.default_rng(7)
+    truncations = [
+        (-1.4449160962905057e-49, 1.4800105619087195e-49, 3, 3.0000000000000004),
+        (1.0, 0.0, -1.0, 1.0),
+    ]
+    for _ in range(3000):
+        low = random.uniform(-8, 8)
+        width = 2.0 ** random.integers(-52, 2)
+        std = 2.0 ** random.uniform(-300, 300)
+        mean = std * random.uniform(-5, 5)
+        truncations.append((mean, std, low, max(low + width, math.nextafter(low, inf))))
+    twice = 0
+    for mean, std, low, high in truncations:
+        distribution = fx.TruncatedNormal(mean, std, low, high)
+        least, most = distribution.bounds
+        assert (least, most) == (rounded_once(mean, std, low), rounded_once(mean, std, high))
+        w = fx.fill_(np.empty(64), distribution, seed=3)
+        assert least <= w.min()
+        assert w.max() <= most
+        twice += w.min() < mean + std * low or w.max() > mean + std * high
+    assert twice  # with two roundings some would lie beyond
+    assert fx.TruncatedNormal(1.0, 1e308, -inf, 2.0).bounds == (-inf, inf)
+    assert fx.TruncatedNormal(1.0, 2.0, 0.0, inf).bounds == (1, inf)
+
+
 # ---- refusals ------------------------------------------------------------------------------------
 
 NOT_NUMBERS = ["1", None, 1j, [1.0], True, np.True_, b"1", np.array([1.0, 2.0])]

@@ -90,6 +90,65 @@ def test_array_interface(exporter):
     assert not w[:, 1::3].any()
 
 
+class BufferInterface:
+    """Exports `__array_interface__` whose data is a buffer."""
+
+    def __init__(self, data, shape, typestr="<f4", **others):
+        self.__array_interface__ = {
+            "version": 3,
+            "typestr": np.dtype(typestr).newbyteorder("=").str,
+            "shape": shape,
+            "data": data,
+            **others,
+        }
+
+
+def test_array_interface_of_a_buffer():
+    """Any part of the buffer, to its last byte."""
+    value = fx.Constant(1.0)
+    for shape, others, expected in [
+        ((4,), {}, [1, 1, 1, 1]),
+        ((), {"offset": 12}, [0, 0, 0, 1]),
+        ((2,), {"strides": (8,), "offset": 4}, [0, 1, 0, 1]),
+        ((2,), {"strides": (-12,), "offset": 12}, [1, 0, 0, 1]),
+        ((0, 2**40), {}, [0, 0, 0, 0]),
+    ]:
+        data = bytearray(16)
+        fx.fill_(BufferInterface(data, shape, **others), value)
+        assert np.frombuffer(data, np.float32).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("shape", "others", "reach"),
+    [
+        ((5,), {}, "from byte 0 to byte 20"),
+        ((2**40,), {}, "from byte 0"),
+        ((4,), {"offset": 4}, "from byte 4 to byte 20"),
+        ((2,), {"offset": -4}, "from byte -4 to byte 4"),
+        ((2,), {"strides": (-4,)}, "from byte -4 to byte 4"),
+        ((3,), {"strides": (8,)}, "from byte 0 to byte 20"),
+        ((), {"offset": 13}, "from byte 13 to byte 17"),
+    ],
+)
+def test_array_interface_beyond_its_buffer(shape, others, reach):
+    """NumPy takes it; a fill would write beyond the buffer, or before it."""
+    for make in (bytearray, lambda size: memoryview(bytearray(48))[16 : 16 + size]):
+        data = make(16)
+        held = BufferInterface(data, shape, **others)
+        for call in (
+            lambda held=held: fx.fill_(held, fx.Normal(), seed=1),
+            lambda held=held: fx.init_({"a": held}, fx.Plan([fx.Rule("*", "ones")]), seed=1),
+            lambda held=held: fx.verify(held, fx.Normal()),
+        ):
+            with pytest.raises(ValueError, match=f"{reach}.* of a buffer of 16 bytes") as raised:
+                call()
+            assert raised.value.argument == "array"
+        assert not any(data)
+    whole = BufferInterface(bytearray(16), shape, "<i4", **others)
+    with pytest.raises(ValueError, match="of a buffer of 16 bytes"):
+        fx.init_({"a": whole}, fx.Plan([fx.Rule("*", "ones")]), seed=1)
+
+
 # ---- DLPack --------------------------------------------------------------------------------------
 
 

@@ -268,6 +268,36 @@ def conjugate():
     return torch.ones(4, 3, dtype=torch.complex64).conj()
 
 
+@pytest.fixture
+def group():
+    """A process group of two, of which this is the first."""
+    fake_group = pytest.importorskip("torch.testing._internal.distributed.fake_pg")
+    torch.distributed.init_process_group("fake", store=fake_group.FakeStore(), rank=0, world_size=2)
+    yield
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.usefixtures("group")
+def test_dtensor():
+    """Refused by name, whole or as a Parameter; its local tensor is filled."""
+    distributed = pytest.importorskip("torch.distributed.tensor")
+    mesh = torch.distributed.device_mesh.init_device_mesh("cpu", (2,))
+    local = torch.zeros(4, 3)
+    tensor = distributed.DTensor.from_local(local, mesh, [distributed.Shard(0)], run_check=False)
+    for held in (tensor, torch.nn.Parameter(tensor)):
+        for call in (
+            lambda held=held: fx.fill_(held, fx.Normal(), seed=1),
+            lambda held=held: fx.orthogonal_(held, seed=1),
+            lambda held=held: fx.init_({"a.weight": held}, "default", seed=1),
+            lambda held=held: fx.verify(held, fx.Normal()),
+        ):
+            with pytest.raises(TypeError, match="DTensor, whose values lie elsewhere"):
+                call()
+    assert not local.any()
+    fx.fill_(tensor.to_local(), fx.Normal(), seed=1, global_shape=(8, 3), offset=(0, 0))
+    assert local.all()
+
+
 REFUSED = {
     "meta": (lambda: torch.empty(4, 3, device="meta"), ValueError, "'meta'.*to_empty"),
     "meta Parameter": (

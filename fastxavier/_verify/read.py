@@ -27,7 +27,7 @@ def viewed(array: Any) -> Array:
     _core.check_unmasked(array)
     if hasattr(array, "__dlpack__") and not hasattr(array, "__array__"):
         return np.from_dlpack(array)
-    return np.asarray(array)
+    return _core.exported(array)
 
 
 def _torch_tensor(tensor: Any) -> Array:

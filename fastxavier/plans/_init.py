@@ -254,7 +254,7 @@ def _integers(array: Any) -> Array | None:
             return None
         found = array.detach().numpy()
     elif isinstance(array, np.ndarray) or not hasattr(array, "__dlpack__"):
-        found = np.asarray(array)
+        found = _core.exported(array)
     else:
         found = np.from_dlpack(array)
     if found.dtype.kind not in "biu":

@@ -233,9 +233,36 @@ static void refusals(void)
     array.strides = NULL;
     REFUSED(FX_ERROR_DISTRIBUTION, fx_fill(&array, &distribution, 0, 0, NULL));
     REFUSED(FX_ERROR_DISTRIBUTION, fx_rescaled(&uniform, 0, 1));
-    for (int s = FX_OK; s <= FX_ERROR_DISTRIBUTION; s++)
+    for (int s = FX_OK; s <= FX_ERROR_NULL; s++)
         expect(strlen(fx_message((fx_status)s)) > 5, "no message", "");
     expect(strlen(fx_message((fx_status)99)) > 5, "no message", "for a number that is not a status");
+}
+
+/* Data that is NULL is refused by each function that fills, unless the array has no elements. */
+static void without_memory(void)
+{
+    fx_distribution uniform;
+    float memory[4] = {7, 7, 7, 7};
+    const int64_t shape[2] = {2, 2}, empty[2] = {2, 0};
+    fx_array array = {.dtype = FX_FLOAT32, .ndim = 2, .shape = shape};
+    const fx_array before = {.data = memory, .dtype = FX_FLOAT32, .ndim = 2, .shape = shape};
+    const fx_array scalar = {.dtype = FX_FLOAT64};
+    expect(fx_uniform(&uniform, -1, 1) == FX_OK, "uniform", "");
+    REFUSED(FX_ERROR_NULL, fx_check(&array, &uniform, NULL));
+    REFUSED(FX_ERROR_NULL, fx_fill(&array, &uniform, 0, 0, NULL));
+    REFUSED(FX_ERROR_NULL, fx_fill(&scalar, &uniform, 0, 0, NULL));
+    REFUSED(FX_ERROR_NULL, fx_fill_run(NULL, FX_FLOAT16, 5, 1, &uniform, 0, 0, NULL));
+    fx_request requests[2] = {{&before, &uniform, 0, 0, 0}, {&array, &uniform, 0, 1, 0}};
+    int64_t failed = -1;
+    REFUSED(FX_ERROR_NULL, fx_fill_all(requests, 2, NULL, &failed));
+    expect(failed == 1, "fx_fill_all", "does not say which array has no memory");
+    for (int i = 0; i < 4; i++)
+        expect(memory[i] == 7, "a refused fx_fill_all", "wrote");
+    array.shape = empty;
+    REFUSED(FX_OK, fx_check(&array, &uniform, NULL));
+    REFUSED(FX_OK, fx_fill(&array, &uniform, 0, 0, NULL));
+    REFUSED(FX_OK, fx_fill_run(NULL, FX_FLOAT64, 5, 0, &uniform, 0, 0, NULL));
+    REFUSED(FX_OK, fx_fill_all(requests, 2, NULL, &failed));
 }
 
 /* A truncation whose end is finite, but too far away to matter, is the same as one without that end. */
@@ -356,6 +383,7 @@ int main(int count, char **arguments)
     known_answers(arguments[1]);
     golden_values(arguments[2]);
     refusals();
+    without_memory();
     far_ends();
     ranges();
     check_layouts(brief);
