@@ -45,7 +45,7 @@ pythons:  ## the tests in each supported version of Python found here: VERSIONS=
 freethreaded:  ## the tests of threads and faults in a free-threaded Python
 	$(PYTHON) tools/pythons.py 3.13t 3.14t
 
-docs: $(VENV)/installed  ## the documentation site, its examples run and its pictures drawn: docs/_build/html
+docs: $(VENV)/installed  ## the documentation, with its examples run and its pictures drawn: docs/_build/html
 	$(BIN)/pip install --quiet -e ".[docs]"
 	$(BIN)/sphinx-build -W --keep-going -q $(SPHINX_FLAGS) -b html docs docs/_build/html
 	$(BIN)/sphinx-build -W --keep-going -q $(SPHINX_FLAGS) -b doctest docs docs/_build/doctest
@@ -89,10 +89,10 @@ sanitize: $(VENV)/installed  ## sanitizers and valgrind over C and Python tests:
 	$(BIN)/pip install --quiet "cython>=3.1"
 	$(BIN)/python tools/sanitize.py $(PARTS)
 
-coverage:  ## lines and branches of the C core that its tests do not take: none but those argued
+coverage:  ## lines and branches of the C core that its tests do not take; each needs a comment that says why
 	$(PYTHON) tools/core_coverage.py
 
-# Seconds that each fuzzer is given; what they have found before is kept under build/fuzz.
+# Seconds for each fuzzer; build/fuzz keeps the inputs that they have found.
 FUZZ_SECONDS ?= 60
 FUZZ_CC = clang-19
 FUZZ_FLAGS = -O1 -g -ffp-contract=off -Isrc_c -fno-sanitize-recover=all
@@ -109,13 +109,13 @@ build/fuzz/%.o: src_c/%.c $(CORE)
 build/fuzz/fill: tests/fuzz/fill.c $(FUZZ_OBJECTS)
 	$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer,address,undefined $^ -lm -o $@
 
-fuzz: build/fuzz/fill $(VENV)/installed  ## any bytes as arguments, as shards, as plans and headers: FUZZ_SECONDS=60 each
+fuzz: build/fuzz/fill $(VENV)/installed  ## arbitrary bytes as arguments, shards, plans and headers: FUZZ_SECONDS=60 each
 	build/fuzz/fill -max_total_time=$(FUZZ_SECONDS) -max_len=400 -timeout=60 -verbosity=0 -print_funcs=0 -print_final_stats=1 -artifact_prefix=build/fuzz/ build/fuzz/fills
 	$(BIN)/python tests/fuzz/shards.py $(FUZZ_SECONDS)
 	$(BIN)/pip install --quiet "atheris>=3"
 	$(BIN)/python tests/fuzz/texts.py build/fuzz/texts -max_total_time=$(FUZZ_SECONDS) -max_len=4000 -timeout=60 -verbosity=0 -print_funcs=0 -print_final_stats=1 -artifact_prefix=build/fuzz/
 
-polynomials: $(VENV)/installed  ## derive src_c/shared/polynomials.h anew and compare
+polynomials: $(VENV)/installed  ## derive src_c/shared/polynomials.h again and compare
 	$(BIN)/python tools/polynomials.py --check
 
 build/batteries: tools/randomness/batteries.c tests/c/blake2b.h $(LIBRARY)
@@ -124,15 +124,15 @@ build/batteries: tools/randomness/batteries.c tests/c/blake2b.h $(LIBRARY)
 	$(CC) -O3 -march=native -ffast-math -Wall -Wextra -Isrc_c -c tools/randomness/batteries.c -o build/batteries.o
 	$(CC) -fopenmp build/batteries.o $(LIBRARY) -ltestu01 -ltestu01probdist -ltestu01mylib -lm -o $@
 
-smallcrush: build/batteries  ## TestU01's SmallCrush over all that is drawn; weak generators are found first (a minute)
+smallcrush: build/batteries  ## TestU01's SmallCrush over all generators, after weak ones that it must find (a minute)
 	rm -f build/smallcrush.txt
 	$(PYTHON) tools/randomness/run.py smallcrush --planted
 	$(PYTHON) tools/randomness/run.py smallcrush --results build/smallcrush.txt
 
-crush: build/batteries  ## TestU01's Crush, begun or resumed: docs/randomness/crush.txt (some four core-hours)
+crush: build/batteries  ## TestU01's Crush, started or resumed: docs/randomness/crush.txt (about four core-hours)
 	$(PYTHON) tools/randomness/run.py crush $(CRUSH_FLAGS)
 
-bigcrush: build/batteries  ## TestU01's BigCrush likewise, over the words and the normals (some seven core-hours)
+bigcrush: build/batteries  ## the same with BigCrush, over the words and the normals (about seven core-hours)
 	$(PYTHON) tools/randomness/run.py bigcrush --generators words normal32 normal64 $(CRUSH_FLAGS)
 
 build/cycles: tools/cycles.c tools/cycle.inc.h $(LIBRARY)
@@ -153,7 +153,7 @@ instructions: build/instructions  ## instructions per value under callgrind, com
 speed: $(VENV)/installed  ## compare whatever is installed: docs/speed.svg, and the table of docs/benchmarks.md
 	$(BIN)/fastxavier bench --size 64MiB --repetitions 5 --json docs/benchmark.json --plot docs/speed.svg
 
-smoke: $(VENV)/installed  ## every benchmark once, of asv and of pytest-benchmark: no time is judged
+smoke: $(VENV)/installed  ## every benchmark once, of asv and of pytest-benchmark, without judging times
 	$(BIN)/python -m pytest -q -p no:cacheprovider --benchmark-disable benchmarks
 	$(BIN)/asv machine --yes
 	$(BIN)/asv run --quick --show-stderr HEAD^!

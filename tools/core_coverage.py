@@ -1,10 +1,10 @@
-"""Lines and branches of src_c/ that the C tests do not take: fails unless each is argued there.
+"""Lines and branches of src_c/ that the C tests do not take: fails unless a comment says why.
 
     python tools/core_coverage.py
 
-A header is looked at once for each source that includes it, so the kernels once for each
-instruction set. Nothing is optimised or inlined, so that a branch is counted as one, whoever takes
-it; and counters are atomic, since gcov reckons one branch as what the others leave of a sum.
+A header is examined once for each source that includes it, so the kernels once for each
+instruction set. Nothing is optimised or inlined, so that each branch is counted once; and counters
+are atomic, since gcov computes one of the branches as a sum less the others.
 """
 
 import json
@@ -29,20 +29,19 @@ COUNTED = [
     "-fopenmp",
     INCLUDE,
 ]
-# Not counted: with counters, GCC would have a fork's child forget what led to it. It writes the
-# core's counters itself.
+# Not counted: with counters, GCC would reset those of a forked child. It writes them itself.
 TESTS = ["-O2", "-fopenmp", "-DGCOV", INCLUDE]
 KNOWN = [ROOT / "tests" / "data" / "philox4x32_10.txt", ROOT / "tests" / "data" / "golden.txt"]
 
-# One line, above a line of src_c/, for its branches and for lines indented under it that never run;
-# in a header it may be for one source that includes it. "Perhaps": the machine or chance decides.
+# One line above a line of src_c/, for its branches and for lines indented under it that never run.
+# In a header it may be for one source that includes it. "Perhaps": the machine or chance decides.
 ARGUMENT = re.compile(
     r"\s*/\* Untaken by tests(?P<perhaps>, perhaps)?(?: of (?P<unit>isa_\w+))?: .*\*/$"
 )
 
 
 class Argument(NamedTuple):
-    """Why the tests cannot take all of some lines."""
+    """A comment that says why the tests cannot take some lines or branches."""
 
     file: str
     lines: range
@@ -50,13 +49,13 @@ class Argument(NamedTuple):
     perhaps: bool
 
     def excuses(self, unit, file, number, what):
-        """Whether it is about what is missing there."""
+        """Whether it is about what is missing at that line."""
         here = file == self.file and number in self.lines and self.unit in (None, unit)
         return here and (number == self.lines[0] or what == "line")
 
 
 def build_and_run():
-    """The C tests, with counters, the folder having their counts afterwards: which kernels ran."""
+    """Build and run the C tests with counters, which are left in the folder: which kernels ran."""
     BUILD.mkdir(parents=True, exist_ok=True)
     for stale in BUILD.glob("*.gc*"):
         stale.unlink()

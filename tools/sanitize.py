@@ -1,5 +1,5 @@
 """The C tests under the address, undefined-behaviour and thread sanitizers and, in brief, valgrind;
-Python tests over a binding so built. Each tool first has to report the faults planted for it.
+Python tests with a binding built that way. Each tool must first report deliberate faults.
 
     python tools/sanitize.py [address threads memory python]
 
@@ -56,14 +56,14 @@ core.fx_fill_run(ctypes.c_void_p(w.ctypes.data), 0, ctypes.c_int64(0), ctypes.c_
 
 
 def run(command, **environment):
-    """Show and run; a status that is not 0 ends everything."""
+    """Show and run a command; exit unless its status is 0."""
     words = [*(f"{key}={value}" for key, value in environment.items()), *map(str, command)]
     print(f"+ {' '.join(words)}\n", end="", flush=True)  # at one go: several may run at once
     subprocess.run([*map(str, command)], env={**os.environ, **environment}, check=True)
 
 
 def must_report(report, command, **environment):
-    """Run what has a fault, which is to be found."""
+    """Run a command with a deliberate fault, which must be reported."""
     print("+", *command, "# must report", report, flush=True)
     done = subprocess.run(
         [*map(str, command)],
@@ -73,7 +73,7 @@ def must_report(report, command, **environment):
         text=True,
     )
     if done.returncode == 0 or report not in done.stdout:
-        sys.exit(f"{done.stdout}\nthe planted fault was not found: {report}")
+        sys.exit(f"{done.stdout}\nthe deliberate fault was not reported: {report}")
 
 
 def need(*packages):

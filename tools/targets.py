@@ -1,8 +1,8 @@
 """Build the C tests for many machines, or with many compilers, and run it where that can be:
 python tools/targets.py emulate | compilers [--skip-missing]
 
-Prints a line for each target and exits with 1 unless all came out as its row here says. A target
-whose tools are not installed is a failure too, unless --skip-missing.
+Prints a line for each target and exits with 1 unless all results are those of the tables here. A
+target whose tools are not installed is a failure too, unless --skip-missing.
 """
 
 import argparse
@@ -30,18 +30,18 @@ NOT_RUN = "compiled, not run"
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """What is built, how it is run, and what should come of it."""
+    """What is built, how it is run, and the expected result."""
 
     name: str
     build: list[str]
     run: list[str]
     packages: dict[str, str]  # commands and files it needs, and the Debian packages that have them
     environment: dict[str, str] = dataclasses.field(default_factory=dict)
-    isa: str = ""  # which the dispatcher must choose; where the machine decides, any
+    isa: str = ""  # which the dispatcher must choose; empty: any
     expected: str = SAME_BITS
 
     def missing(self):
-        """The packages to install first."""
+        """The packages that are not installed."""
         return {
             package
             for path, package in self.packages.items()
@@ -119,7 +119,7 @@ RIGHT = [
 WRONG = ["-O3 -ffast-math", "-Ofast", "-O3 -ffinite-math-only"]
 GCC_WRONG = ["-O3 -funsafe-math-optimizations"]  # for which clang has no macro
 
-# What other flags do to the bits these tests see, though no macro tells src_c/exact.h of them.
+# Flags that change bits, which these tests see, although no macro tells src_c/exact.h of them.
 UNSEEN = {"gcc": "-fsingle-precision-constant", "clang-19": "-funsafe-math-optimizations"}
 
 # The systems that can be compiled for from here; what is built for the last runs here too.
@@ -198,7 +198,7 @@ def finished(command, environment):
 
 
 def outcome(target, build_status, build_output):
-    """What came of it, and the output that tells."""
+    """The result, and the output that shows it."""
     if build_status != 0:
         reason = re.search(r'error: (#error )?"fastxavier', build_output)
         return REFUSED if reason else "does not compile", build_output
@@ -211,7 +211,7 @@ def outcome(target, build_status, build_output):
 
 
 def print_line(target, result, output, width):
-    """The target's line, and all its output if that is not as it should be: whether it is."""
+    """Print the target's line, and all its output if the result is not the expected one."""
     match = re.search(r"^in use: (\w+)", output, re.MULTILINE)
     isa = match[1] if match else "-"
     right = result == target.expected and target.isa in ("", isa)
@@ -223,7 +223,7 @@ def print_line(target, result, output, width):
 
 
 def report(targets):
-    """Build and run them all: how many came out wrong, how many could not be tried."""
+    """Build and run them all: how many had a wrong result, and how many could not be tried."""
     width = max(len(target.name) for target in targets)
     print(f"{'target':{width}}  {'chosen':8}result")
     present = [target for target in targets if not target.missing()]

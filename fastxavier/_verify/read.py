@@ -26,7 +26,8 @@ def viewed(array: Any) -> Array:
         return _torch_tensor(array)
     _core.check_unmasked(array)
     if hasattr(array, "__dlpack__") and not hasattr(array, "__array__"):
-        return np.from_dlpack(array)
+        values: Array = np.from_dlpack(array)
+        return values
     return _core.exported(array)
 
 
