@@ -179,7 +179,7 @@ def test_reversed_beyond_the_caches():
 @pytest.mark.parametrize("shape", [(1200, 1003), (1003, 1200), (7, 300, 601)])
 @every_dtype
 def test_transposed_beyond_the_caches(shape, shift, dtype):
-    """Large enough to be written past the caches, at addresses that allow it and others."""
+    """Large enough to be written by nontemporal stores, at addresses that allow it and others."""
     distribution = fx.Normal()
     size = int(np.prod(shape)) * dtype.itemsize
     memory = np.full(size + 64, SENTINEL, np.uint8)

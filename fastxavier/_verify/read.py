@@ -26,9 +26,9 @@ def viewed(array: Any) -> Array:
         return _torch_tensor(array)
     _core.check_unmasked(array)
     if hasattr(array, "__dlpack__") and not hasattr(array, "__array__"):
-        values: Array = np.from_dlpack(array)
-        return values
-    return _core.exported(array)
+        return np.from_dlpack(array)
+    values: Array = _core.exported(array)
+    return values
 
 
 def _torch_tensor(tensor: Any) -> Array:
