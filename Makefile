@@ -11,7 +11,7 @@ CORE = $(HEADERS) $(SOURCES)
 C_FLAGS = -O3 -Wall -Wextra -ffp-contract=off -fvisibility=hidden -fopenmp -Isrc_c
 KNOWN = tests/data/philox4x32_10.txt tests/data/golden.txt
 
-.PHONY: library help test test-all test-torch pythons lint docs smoke check-c emulate compilers bigendian freethreaded sanitize coverage fuzz exhaustive smallcrush crush bigcrush polynomials cycles ports instructions speed clean
+.PHONY: library help test test-all test-torch test-oldest pythons lint docs smoke check-c emulate compilers bigendian freethreaded sanitize coverage fuzz exhaustive smallcrush crush bigcrush polynomials cycles ports instructions speed clean
 
 library: $(LIBRARY)  ## the C core as build/libfastxavier.a; make -j2 compiles two files at once
 
@@ -38,6 +38,14 @@ test-all: $(VENV)/installed  ## all tests, those of tests/slow.txt too
 test-torch: $(VENV)/installed  ## the tests that need torch, with its version that they were written for
 	$(BIN)/pip install --quiet torch==2.13.0
 	$(BIN)/python -m pytest -q -m "" tests/test_torch_tensors.py tests/test_coming_from.py tests/test_verify.py -k "torch"
+
+OLDEST_NUMPY = $(shell sed -n 's/^dependencies = \["numpy>=\(.*\)"\]/\1/p' pyproject.toml)
+OLDEST_TESTS = $(patsubst %,tests/test_%.py,streams arrays validation init errors)
+
+test-oldest:  ## some tests with the oldest NumPy that pyproject.toml allows; PYTHON must have wheels of it
+	$(PYTHON) -m venv build/oldest
+	build/oldest/bin/pip install --quiet -e . "numpy==$(OLDEST_NUMPY).*" "scipy==1.10.*" "ml_dtypes==0.4.*" pytest hypothesis mpmath
+	build/oldest/bin/python -m pytest -q $(OLDEST_TESTS)
 
 pythons:  ## the tests in each supported version of Python found here: VERSIONS="3.10 3.14t"
 	$(PYTHON) tools/pythons.py $(VERSIONS)

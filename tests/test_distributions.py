@@ -279,6 +279,19 @@ def rounded_once(mean, std, end):
     return mean if std == 0 else float(Fraction(mean) + Fraction(std) * Fraction(end))
 
 
+def test_the_farthest_truncations():
+    """An interval may begin 37 standard deviations out, and not one ulp beyond."""
+    beyond = math.nextafter(37, inf)
+    for far in (38.0, inf):
+        for low, high in [(37.0, far), (-far, -37.0)]:
+            w = fx.fill_(np.empty(100), fx.TruncatedNormal(0, 1, low, high), seed=1)
+            assert low <= w.min() < w.max() <= high
+            assert np.abs(w).max() < 37.5
+        for low, high in [(beyond, far), (-far, -beyond)]:
+            with pytest.raises(ValueError, match="within 37 std"):
+                fx.TruncatedNormal(0, 1, low, high)
+
+
 def test_bounds_hold_the_values():
     """Bounds are rounded once, as values are, so that no value of float64 lies beyond them."""
     random = np.random.default_rng(7)

@@ -395,6 +395,20 @@ def test_dlpack_refused(case, versioned):
     same_bits(fx.fill_(np.zeros(4), fx.Normal()), contiguous(4, fx.Normal(), np.float64, seed=12))
 
 
+@KINDS
+def test_dlpack_of_many_axes(versioned):
+    """As many as NumPy 2 can have."""
+    memory = np.zeros(6, np.float32)
+    shape = (*(1,) * 62, 2, 3)
+    fx.fill_(HandMade(memory, shape, FLOAT, 32, versioned=versioned), fx.Normal(), seed=3)
+    same_bits(memory, contiguous(6, fx.Normal(), np.float32, seed=3))
+    held = HandMade(memory, (1, *shape), FLOAT, 32, versioned=versioned)
+    with pytest.raises(ValueError, match="array has 65 axes; it must have at most 64"):
+        fx.fill_(held, fx.Normal(), seed=4)
+    assert held.deleted == 1
+    same_bits(memory, contiguous(6, fx.Normal(), np.float32, seed=3))
+
+
 def test_dlpack_refused_later():
     """An error in another argument gives the capsule back as well."""
     memory = np.full(16, 0.5, np.float32)

@@ -84,6 +84,34 @@ def test_floating_point_mode_of_the_caller(helper, mode, nearest):
     assert lines == expected
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_python_arithmetic_in_the_mode_of_the_caller(helper, mode):
+    """Slopes, gains, counts and bounds are worked out outside of C; none follows the mode."""
+    script = """
+        import ctypes
+        library, rounding, flush = ctypes.CDLL(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+        tenths = [number / 10 for number in range(1, 10)]
+        def worked_out():
+            yield from (fx.he_normal(8, negative_slope=slope).std for slope in tenths)
+            yield from (fx.gain("leaky_relu", negative_slope=slope) for slope in tenths)
+            yield from (fx.gain(lambda z: np.maximum(z, slope * z)) for slope in tenths[:3])
+            yield from (fx.TruncatedNormal(0.1, end, -end, 0.7).bounds for end in tenths)
+            for sparsity in tenths:
+                for rows in (10, 20, 30, 70):
+                    w = fx.sparse_(np.empty((rows, 3)), sparsity=sparsity, seed=1)
+                    yield np.count_nonzero(w, axis=0).tolist()
+        expected = list(worked_out())
+        library.rounding(rounding)
+        library.flush(flush)
+        found = list(worked_out())
+        library.flush(0)
+        library.rounding(0)
+        assert len(found) == 66
+        print([n for n in range(66) if found[n] != expected[n]])
+    """
+    assert run(script, arguments=[helper, *MODES[mode]]) == ["[]"]
+
+
 @pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "nearest"])
 def test_imported_in_the_mode_of_the_caller(helper, mode):
     """What the modules work out on import does not depend on the mode either."""

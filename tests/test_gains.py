@@ -64,7 +64,10 @@ def test_relu_is_he():
     assert gain("relu") ** 2 == pytest.approx(2, rel=4e-16)
 
 
-@pytest.mark.parametrize("slope", [0, 0.01, 0.2, -0.3, 1, 5**0.5, 2.0**28 + 2, 1e200, 1.7e308])
+@pytest.mark.parametrize(
+    "slope",
+    [0, 0.01, 0.2, -0.3, 1, 5**0.5, 2.0**21, 2.0**27, 2.0**28, 2.0**28 + 2, 1e160, 1e200, 1.7e308],
+)
 def test_leaky_slope(slope):
     """sqrt(2 / (1 + slope**2)), in both conventions, without overflow."""
     with mpmath.workdps(40):
@@ -133,6 +136,8 @@ CLOSED_FORMS = {
     "step at 1/8": (lambda z: z > 0.125, mpmath.ncdf(-0.125) ** -0.5),
     "far step": (lambda z: z > 5, mpmath.ncdf(-5) ** -0.5),
     "tiny": (lambda z: 1e-200 * z, mpmath.mpf("1e200")),
+    "tinier": (lambda z: 1e-250 * z, mpmath.mpf("1e250")),
+    "next to nothing": (lambda z: 1e-299 * np.sign(z), mpmath.mpf("1e299")),
     "large": (lambda z: 1e200 * z, mpmath.mpf("1e-200")),
     "gelu": (lambda z: z * 0.5 * (1 + _ERF(z / math.sqrt(2))), gain("gelu")),
     "silu": (lambda z: z * logistic(z), gain("silu")),
@@ -269,7 +274,10 @@ def test_bad_slope(slope, error):
         (lambda z: np.where(z < -30, np.inf, z), "inf at -37.99"),
         (lambda z: 0 * z, "0 everywhere"),
         (lambda z: 0 * z + 5e-324, "0 everywhere"),
+        (lambda z: 0 * z + 1e-301, "0 everywhere"),
         (lambda z: np.exp(z * z / 3), "grows faster"),
+        (lambda z: np.exp(0.3 * np.minimum(z, 0) ** 2), "grows faster"),
+        (lambda z: np.exp(0.3 * np.maximum(z, 0) ** 2), "grows faster"),
     ],
 )
 def test_function_that_has_no_gain(function, message):

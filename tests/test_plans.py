@@ -59,6 +59,17 @@ def test_ndim(ndim, matched):
     assert [str(n) for n in range(5) if rule.matches("w", n)] == list(matched)
 
 
+def test_number_of_axes_at_its_end():
+    """A rule may ask for the 64 axes that an array can have, and for no more."""
+    for ndim in (64, "64+"):
+        assert Rule("w", "zeros", ndim=ndim).matches("w", 64)
+        assert not Rule("w", "zeros", ndim=ndim).matches("w", 63)
+    for ndim in (65, "65+", -1):
+        with pytest.raises(ValueError, match="ndim is ") as raised:
+            Rule("w", "zeros", ndim=ndim)
+        assert raised.value.argument == "ndim"
+
+
 @settings(deadline=None)
 @given(
     st.lists(st.text("a.*?[]!-\\\n", max_size=6), min_size=1), st.text("ab.*[]-\\\n", max_size=8)

@@ -407,8 +407,10 @@ def test_fork_of_the_module_default():
         print(child_draws() != fx.fill_(np.empty(1), fx.Normal())[0])
         fx.manual_seed(3)
         print(child_draws() == fx.fill_(np.empty(1), fx.Normal())[0])
+        fx.manual_seed(None)
+        print(child_draws() != fx.fill_(np.empty(1), fx.Normal())[0])
     """
-    assert run(script) == ["0 True", "0 True"]
+    assert run(script) == ["0 True", "0 True", "0 True"]
 
 
 # ---- environment ---------------------------------------------------------------------------------

@@ -52,6 +52,26 @@ def test_variance_scaling(family, mode, scale):
         same_distribution(made, distribution_of(family.partition("_")[0], std), rel=1e-15)
 
 
+@pytest.mark.parametrize("fan_in", [3, 10**10, 10**15, 1e100, 1e280])
+def test_floats_where_floats_are_enough(fan_in):
+    """The quotient is rounded, then its root: the bits that the stream's version stands for."""
+    for scale, gain in [(1, 1.0), (2, 0.7), (0.3, 1.0)]:
+        std = gain * math.sqrt(2 * scale / (fan_in + 3))
+        made = fx.variance_scaling(scale, "fan_avg", "normal", fan_in, 3, gain=gain)
+        assert made.std == std
+        std = gain * math.sqrt(scale / fan_in)
+        assert fx.variance_scaling(scale, "fan_in", "normal", fan_in, gain=gain).std == std
+
+
+@pytest.mark.parametrize("scale", [1e-305, 1e-310, 1e-320])
+def test_no_digits_are_lost_in_small_quotients(scale):
+    """Where the quotient would be a subnormal number, its root is still right to the last bits."""
+    for mode in ("fan_avg", "fan_in", "fan_out"):
+        expected = root_of_variance(scale, mode, 7000, 3e9)
+        made = fx.variance_scaling(scale, mode, "normal", 7000, 3e9)
+        assert made.std == pytest.approx(float(expected), rel=4e-16, abs=0)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_scale_of_zero(family):
     """A variance of 0, as from a gain of 0."""
@@ -106,6 +126,17 @@ def test_unknown_distribution(family):
         assert all(repr(each) in str(raised.value) for each in [family, *FAMILIES])
         assert raised.value.argument == "distribution"
         assert raised.value.choices == tuple(FAMILIES)
+
+
+def test_numbers_of_the_first_and_the_last_axis():
+    """Of the 64 axes that an array can have."""
+    for axis in (-64, 63):
+        assert fx.VarianceScaling(in_axis=axis, out_axis=(0, axis)).in_axis == axis
+    for axis in (-65, 64):
+        for setting in ("in_axis", "out_axis", "batch_axis"):
+            for value in (axis, (0, axis)):
+                with pytest.raises(ValueError, match=rf"{setting} is .*{axis}"):
+                    fx.VarianceScaling(**{setting: value})
 
 
 def test_beyond_the_floats():
