@@ -274,12 +274,9 @@ fx_status fx__parallel_run(parallel_task *task, void *context, int64_t count, co
     if (options->poll)
         w.next_poll = seconds() + POLL_INTERVAL;
     int team = 1;
-    const int most = largest_region();
-    if (count > 1 && options->threads != 1 && most > 1)
+    if (count > 1 && options->threads != 1 && largest_region() > 1)
         team = options->threads ? options->threads : run_on_one_thread(&w, fx_threads(), callers);
     const int64_t rest = count - all.next;
-    if (team > most)
-        team = most;
     if (team > rest)
         team = (int)rest;
     if (team > 1)

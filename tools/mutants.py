@@ -63,7 +63,7 @@ class Change(NamedTuple):
 CHANGES = [
     Change("parallel.c", "return 1 + created / 2;", "return 1 + created;", "faults"),
     Change("parallel.c", "atomic_store(&forked, 1)", "atomic_store(&forked, 0)", ""),
-    Change("parallel.c", "wanted < most ? wanted : most", "wanted", "faults"),
+    Change("parallel.c", "wanted < most ? wanted : most", "wanted", ""),
     Change("parallel.c", "now < w->next_poll", "1", ""),
     Change("fill.c", "f->l.count && !array->data", "0", ""),
     Change("fill.c", "options->threads < 0", "options->threads < -1", ""),
