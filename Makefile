@@ -11,7 +11,7 @@ CORE = $(HEADERS) $(SOURCES)
 C_FLAGS = -O3 -Wall -Wextra -ffp-contract=off -fvisibility=hidden -fopenmp -Isrc_c
 KNOWN = tests/data/philox4x32_10.txt tests/data/golden.txt
 
-.PHONY: library help test test-all test-torch test-oldest pythons lint docs smoke check-c emulate compilers bigendian freethreaded sanitize coverage fuzz exhaustive smallcrush crush bigcrush polynomials cycles ports instructions speed clean
+.PHONY: library help test test-all test-torch test-oldest pythons lint docs smoke check-c emulate compilers bigendian freethreaded sanitize coverage mutants fuzz exhaustive smallcrush crush bigcrush polynomials cycles ports instructions speed clean
 
 library: $(LIBRARY)  ## the C core as build/libfastxavier.a; make -j2 compiles two files at once
 
@@ -99,6 +99,10 @@ sanitize: $(VENV)/installed  ## sanitizers and valgrind over C and Python tests:
 
 coverage:  ## lines and branches of the C core that its tests do not take; each needs a comment that says why
 	$(PYTHON) tools/core_coverage.py
+
+mutants: $(VENV)/installed  ## small changes that no test notices, in hours: MODULES="fastxavier/_fans.py src_c"
+	$(BIN)/pip install --quiet "cosmic-ray>=8"
+	$(BIN)/python tools/mutants.py $(MODULES)
 
 # Seconds for each fuzzer; build/fuzz keeps the inputs that they have found.
 FUZZ_SECONDS ?= 60

@@ -209,7 +209,6 @@ static void run_team(work *w, int team, fp_state callers)
 static int largest_region(void)
 {
     const int limit = omp_get_thread_limit();
-    /* Untaken by tests: a call from a region of the caller's own; those of Python make one. */
     return may_use_threads() && omp_get_active_level() < omp_get_max_active_levels() ? limit : 1;
 }
 
@@ -275,13 +274,9 @@ fx_status fx__parallel_run(parallel_task *task, void *context, int64_t count, co
     if (options->poll)
         w.next_poll = seconds() + POLL_INTERVAL;
     int team = 1;
-    const int most = largest_region();
-    if (count > 1 && options->threads != 1 && most > 1)
+    if (count > 1 && options->threads != 1 && largest_region() > 1)
         team = options->threads ? options->threads : run_on_one_thread(&w, fx_threads(), callers);
     const int64_t rest = count - all.next;
-    /* Untaken by tests: needs OMP_THREAD_LIMIT in the environment, which those of Python set. */
-    if (team > most)
-        team = most;
     if (team > rest)
         team = (int)rest;
     if (team > 1)

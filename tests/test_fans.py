@@ -246,6 +246,14 @@ def test_axes_that_contradict(options, error, message):
     assert message in str(raised.value)
 
 
+@pytest.mark.parametrize(("given", "missing"), [("in_axis", "out_axis"), ("out_axis", "in_axis")])
+def test_one_axis_without_the_other(given, missing):
+    """The error is about the one that is missing."""
+    with pytest.raises(ValueError, match=f"{missing} is None.*give both, or a layout") as raised:
+        fans((6, 4, 2), **{given: 0})
+    assert raised.value.argument == missing
+
+
 def test_docstring():
     """The examples print what they show."""
     failed, tried = doctest.testmod(importlib.import_module("fastxavier._fans"))

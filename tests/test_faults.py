@@ -242,25 +242,6 @@ def test_limit_of_threadpoolctl(limit):
 
 @linux
 @with_openmp
-@pytest.mark.parametrize(
-    ("variable", "limit", "threads"),
-    [("OMP_THREAD_LIMIT", 1, 1), ("OMP_THREAD_LIMIT", 3, 3), ("OMP_MAX_ACTIVE_LEVELS", 0, 1)],
-)
-def test_limit_of_the_environment(variable, limit, threads):
-    """What `info` reports is what a fill would have, and a fill that asks for more has no more."""
-    script = """
-        count = lambda: len(os.listdir("/proc/self/task"))
-        print(fx.info().threads)
-        before = count()
-        values = digest(threads=5)
-        print(count() - before + 1, values == digest(threads=1))
-    """
-    shown = run(script, OMP_NUM_THREADS="5", **{variable: str(limit)})
-    assert shown == [str(threads), f"{threads} True"]
-
-
-@linux
-@with_openmp
 @pytest.mark.parametrize(("room", "threads"), [(1, 1), (2, 2), (3, 2), (10, 6)])
 def test_half_of_the_threads_that_can_be_had(room, threads):
     """Those that were tried may be counted still when the fill's own begin: it asks for half."""

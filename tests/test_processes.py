@@ -416,6 +416,25 @@ def test_fork_of_the_module_default():
 # ---- environment ---------------------------------------------------------------------------------
 
 
+@linux
+@with_openmp
+@pytest.mark.parametrize(
+    ("variable", "limit", "threads"),
+    [("OMP_THREAD_LIMIT", 1, 1), ("OMP_THREAD_LIMIT", 3, 3), ("OMP_MAX_ACTIVE_LEVELS", 0, 1)],
+)
+def test_limit_of_the_environment(variable, limit, threads):
+    """What `info` reports is what a fill would have, and a fill that asks for more has no more."""
+    script = """
+        count = lambda: len(os.listdir("/proc/self/task"))
+        print(fx.info().threads)
+        before = count()
+        values = digest(threads=5)
+        print(count() - before + 1, values == digest(threads=1))
+    """
+    shown = run(script, OMP_NUM_THREADS="5", **{variable: str(limit)})
+    assert shown == [str(threads), f"{threads} True"]
+
+
 @pytest.mark.parametrize("isa", _core.available_isas())
 def test_forced_by_the_environment(digest, isa):
     """FASTXAVIER_ISA names what runs, and the bits are the same."""

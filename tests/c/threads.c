@@ -18,6 +18,10 @@
 #include <stdatomic.h>
 #endif
 
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
 #include "check.h"
 #include "fastxavier.h"
 #include "load.h"
@@ -131,6 +135,22 @@ static void more_threads_than_pay(void)
         int polls = 0;
         expect(right_last_values(&distribution, 1 << 24, threads, &polls), "fill", "on many threads");
     }
+}
+
+/* Where OpenMP gives regions one thread only, that is what is said, and a fill that asks for more ends. */
+static void no_regions(void)
+{
+#ifdef _OPENMP
+    int polls = 0;
+    fx_distribution distribution;
+    fx_uniform(&distribution, -1, 1);
+    const int usual = fx_threads(), levels = omp_get_max_active_levels();
+    omp_set_max_active_levels(0);
+    expect(fx_threads() == 1, "fx_threads", "more than OpenMP gives");
+    expect(right_last_values(&distribution, 1 << 18, 5, &polls), "fill", "without regions");
+    omp_set_max_active_levels(levels);
+    expect(fx_threads() == usual, "fx_threads", "another number than before");
+#endif
 }
 
 #if defined(__linux__) && defined(_OPENMP)
@@ -256,5 +276,6 @@ void check_threads(int brief)
     crowded();
     if (!brief)
         more_threads_than_pay();
+    no_regions();
     after_fork();
 }
