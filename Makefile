@@ -88,9 +88,8 @@ bigendian: $(VENV)/installed  ## most tests in s390x Python under qemu-user; fet
 	$(BIN)/pip install --quiet "cython>=3.1"
 	$(BIN)/python tools/bigendian.py
 
-exhaustive:  ## every radius and angle word of the float32 normal: the error bound (some minutes)
-	mkdir -p build
-	$(CC) $(C_FLAGS) -march=native tests/c/exhaustive.c -lm -o build/exhaustive
+exhaustive: $(LIBRARY)  ## every word of the float32 normals, truncated at 2 and 3 too: the error bounds (some minutes)
+	$(CC) $(C_FLAGS) -march=native tests/c/exhaustive.c $(LIBRARY) -lm -o build/exhaustive
 	build/exhaustive
 
 sanitize: $(VENV)/installed  ## sanitizers and valgrind over C and Python tests: PARTS="address threads memory python"

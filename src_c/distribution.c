@@ -7,6 +7,7 @@
 
 #include "fpenv.h"
 #include "normal_cdf.h"
+#include "shared/polynomials.h"
 
 enum { CONSTANT = 1, UNIFORM, NORMAL, TRUNCATED };
 
@@ -287,37 +288,59 @@ static fx_status prepare_scaling(const fx_distribution *distribution, const prec
                : FX_ERROR_RANGE;
 }
 
-static fx_status prepare_truncated(const fx_distribution *distribution, const precision *p,
-                                   f64_constants *c, int *kernel_index)
+/* The kernel for an interval. The small numbers of a narrow one need those of the general kernel. */
+static int truncated_kernel(const fx_distribution *distribution)
+{
+    if (distribution->low != -distribution->high || distribution->width[0] < NARROW)
+        return DISTRIBUTION_truncated;
+    return distribution->high <= 2   ? DISTRIBUTION_truncated_2
+           : distribution->high <= 3 ? DISTRIBUTION_truncated_3
+                                     : DISTRIBUTION_truncated;
+}
+
+static void prepare_symmetric(const fx_distribution *distribution, f64_constants *c)
+{
+    c->width[0] = distribution->width[0] * c->step * QUOTIENT_SCALE;
+    c->near_base[0] = -distribution->upper[1];
+    c->near_slope[0] = -distribution->width[0] * c->step;
+}
+
+static void prepare_any_interval(const fx_distribution *distribution, const precision *p,
+                                 f64_constants *c)
 {
     const int upper_is_far = distribution->exponent && distribution->low > 0;
     const int lower_is_far = distribution->exponent && distribution->low <= 0;
-    const double step = ldexp(1, 1 - p->word_bits);
     const double lower_width = lower_is_far ? distribution->lower_width : distribution->width[0];
     const double upper_width = upper_is_far ? distribution->upper_width : distribution->width[0];
     c->near_base[1] = distribution->lower[0];
-    c->near_slope[1] = lower_width * step;
+    c->near_slope[1] = lower_width * c->step;
     c->far_base[1] = distribution->upper[0];
-    c->far_slope[1] = -upper_width * step;
+    c->far_slope[1] = -upper_width * c->step;
     c->near_base[0] = distribution->upper[1];
-    c->near_slope[0] = upper_width * step;
+    c->near_slope[0] = upper_width * c->step;
     c->far_base[0] = distribution->lower[1];
-    c->far_slope[0] = -lower_width * step;
-    const int core = distribution->low == -distribution->high && distribution->high <= 2 &&
-                     distribution->width[0] >= NARROW;
-    const double unit = core ? step : 1; /* truncated multiplies by step itself */
-    c->step = step;
-    c->width[0] = distribution->width[0] * unit;
+    c->far_slope[0] = -lower_width * c->step;
+    c->width[0] = distribution->width[0];
     c->width[1] =
-        ((distribution->width[0] - round_to(distribution->width[0], p)) + distribution->width[1]) * unit;
+        (distribution->width[0] - round_to(distribution->width[0], p)) + distribution->width[1];
     c->middle[0] = distribution->middle[0];
     c->middle[1] =
         (distribution->middle[0] - round_to(distribution->middle[0], p)) + distribution->middle[1];
     c->tail_below = distribution->exponent ? INFINITY : 0.045;
     c->shift = ldexp(distribution->exponent, p->is_float ? 23 : 52);
+}
+
+static fx_status prepare_truncated(const fx_distribution *distribution, const precision *p,
+                                   f64_constants *c, int *kernel_index)
+{
+    c->step = ldexp(1, 1 - p->word_bits);
     c->low = round_up_to(distribution->low, p);
     c->high = -round_up_to(-distribution->high, p);
-    *kernel_index = core ? DISTRIBUTION_truncated_core : DISTRIBUTION_truncated;
+    *kernel_index = truncated_kernel(distribution);
+    if (*kernel_index == DISTRIBUTION_truncated)
+        prepare_any_interval(distribution, p, c);
+    else
+        prepare_symmetric(distribution, c);
     return c->low <= c->high ? FX_OK : FX_ERROR_EMPTY;
 }
 

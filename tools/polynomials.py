@@ -6,8 +6,10 @@
 Each row below has a function, the interval on which the kernels evaluate it, and the weight that
 turns the error of the fit into the relative error of the final result. The fit is
 minimax (Remez exchange, in 60-digit arithmetic, on a fine grid of the interval); coefficients are
-then rounded to the precision of the kernel. The largest weighted error of the rounded coefficients,
-found on a second grid, is in the comment above them in the header, in units of u = 2^-24 or 2^-53.
+then rounded to the precision of the kernel. A quotient may be multiplied above and below by any number: of
+some, the one is taken with which the rounded coefficients are best. The largest weighted error of the
+rounded coefficients, found on a second grid, is in the comment above them in the header, in units of
+u = 2^-24 or 2^-53.
 """
 
 import argparse
@@ -20,6 +22,8 @@ import mpmath as mp
 
 mp.mp.dps = 60
 HEADER = pathlib.Path(__file__).parents[1] / "src_c" / "shared" / "polynomials.h"
+# With 1.5, z / y - 1 lies between -0.17 and 1.01, so that its error is at most half as large in z.
+QUOTIENT_SCALE = mp.mpf("1.5")
 REALS = {"f32": ("float", 24), "f64": ("double", 53)}
 
 
@@ -49,6 +53,12 @@ def log_remainder(f):
     return (-2 * mp.log1p(-f / 2) - f) / f**2
 
 
+def artanh_remainder(f):
+    """-2 ln(1 - f/2) = f + q f + q^3 p(q^2), q = f/(4 - f)."""
+    q = f / (4 - f)
+    return q * q, (-2 * mp.log1p(-f / 2) - f - q * f) / q**3
+
+
 def upper_tail(z):
     return mp.erfc(z / mp.sqrt(2)) / 2
 
@@ -57,6 +67,16 @@ def central(z):
     """Around the mean: y = -2 ln(4 q (1 - q)) and z = p(y) * (1 - 2 q), q the upper tail at z."""
     q = upper_tail(z)
     return -2 * mp.log(4 * q * (1 - q)), z / mp.erf(z / mp.sqrt(2))
+
+
+def near_mean(z):
+    """Around it, symmetric intervals: v = -4 q (1 - q), and z / y - 1, where y = scale * (1 - 2 q)."""
+    q = upper_tail(z)
+    return -4 * q * (1 - q), z / (QUOTIENT_SCALE * mp.erf(z / mp.sqrt(2))) - 1
+
+
+def near_mean_weight(z):
+    return QUOTIENT_SCALE * mp.erf(z / mp.sqrt(2)) / z
 
 
 def tail(z):
@@ -73,6 +93,7 @@ class Fit:
     span: tuple
     degrees: dict  # real -> (numerator, denominator)
     leading: Callable | None = None  # subtracted after rounding: carried in two parts by the kernel
+    halves: bool = False  # the even and the odd coefficients in a table each
 
 
 FITS = [
@@ -81,7 +102,15 @@ FITS = [
         "q in -2 ln(1 - f/2) = f + f^2 q(f), 1 - f/2 from 2/3 to 4/3; weight 1/ln",
         lambda f: (f, log_remainder(f), f**2 / abs(2 * mp.log1p(-f / 2))),
         (-mp.mpf(2) / 3 - mp.mpf("1e-6"), mp.mpf(2) / 3 + mp.mpf("1e-6")),
-        {"f32": (8, 0), "f64": (19, 0)},
+        {"f32": (8, 0)},
+        halves=True,
+    ),
+    Fit(
+        "artanh",
+        "p in -2 ln(1 - f/2) = f + q f + q^3 p(q^2), q = f/(4 - f), f to 2/3; weight 1/ln",
+        lambda f: (*artanh_remainder(f), (f / (4 - f)) ** 3 / abs(2 * mp.log1p(-f / 2))),
+        (mp.mpf("1e-3"), mp.mpf(2) / 3 + mp.mpf("1e-6")),
+        {"f64": (6, 0)},
     ),
     Fit(
         "sine",
@@ -97,6 +126,20 @@ FITS = [
         lambda s: (s, angle_cosine(s), s / (1 + s * angle_cosine(s))),
         (mp.mpf("1e-12"), mp.mpf(1)),
         {"f32": (3, 0), "f64": (6, 0)},
+    ),
+    Fit(
+        "within_2",
+        "z / y - 1, y = scale (1 - 2 q), of v = -4 q (1 - q), |z| <= 2; weight y/z",
+        lambda z: (*near_mean(z), near_mean_weight(z)),
+        (mp.mpf("1e-4"), mp.mpf("2.0001")),
+        {"f32": (5, 4), "f64": (10, 9)},
+    ),
+    Fit(
+        "within_3",
+        "the same, |z| <= 3",
+        lambda z: (*near_mean(z), near_mean_weight(z)),
+        (mp.mpf("1e-4"), mp.mpf("3.0001")),
+        {"f32": (7, 7), "f64": (15, 15)},
     ),
     Fit(
         "central",
@@ -177,6 +220,20 @@ def remez(grid, degrees):
     return best[0], best[1]
 
 
+def largest_error(p, q, shift, check):
+    return max(abs(w * (f - shift - ratio(p, q, x))) for x, f, w in check)
+
+
+def best_rounded(p, q, real, check, tries=50):
+    """The coefficients of a quotient, scaled so that they lose least when they are rounded."""
+
+    def scaled(i):
+        factor = mp.mpf(2) ** (mp.mpf(-i) / tries)
+        return [[rounded(c * factor, real) for c in part] for part in (p, q)]
+
+    return min(map(scaled, range(tries)), key=lambda pq: largest_error(*pq, 0, check[::4]))
+
+
 def lines(fit, real, grid, check):
     ctype, digits = REALS[real]
     p, q = remez(grid, fit.degrees[real])
@@ -185,9 +242,11 @@ def lines(fit, real, grid, check):
     if fit.leading:
         shift = rounded(fit.leading(), real)
         p[0] -= shift
-    p = [rounded(c, real) for c in p]
-    q = [rounded(c, real) for c in q]
-    error = max(abs(w * (f - shift - ratio(p, q, x))) for x, f, w in check)
+    if len(q) > 1:
+        p, q = best_rounded(p, q, real, check)
+    else:
+        p = [rounded(c, real) for c in p]
+    error = largest_error(p, q, shift, check)
     out.append(f"/* {fit.what}: {float(error * 2**digits):.3f} u */")
 
     def table(name, values):
@@ -196,7 +255,11 @@ def lines(fit, real, grid, check):
 
     if fit.leading:
         out.append(f"#define {real}_{fit.name}_leading {literal(shift, real)}")
-    table(fit.name, p)
+    if fit.halves:
+        table(fit.name + "_even", p[::2])
+        table(fit.name + "_odd", p[1::2])
+    else:
+        table(fit.name, p)
     if len(q) > 1:
         table(fit.name + "_denominator", q)
     return out
@@ -208,11 +271,14 @@ def header():
         "   in u = 2^-24 (f32) or 2^-53 (f64). Generated by tools/polynomials.py. */",
         "#ifndef FASTXAVIER_POLYNOMIALS_H",
         "#define FASTXAVIER_POLYNOMIALS_H",
+        "",
+        "/* y / (2 cdf - 1) in the quotients for symmetric intervals */",
+        f"#define QUOTIENT_SCALE {float(QUOTIENT_SCALE)}",
     ]
     for fit in FITS:
         grid = [fit.points(x) for x in chebyshev(fit.span, 500) if x != 0]
         check = [fit.points(x) for x in chebyshev(fit.span, 1201) if x != 0]
-        for real in REALS:
+        for real in fit.degrees:
             out += ["", *lines(fit, real, grid, check)]
             print(fit.name, real, out[-1].count(","), flush=True)
     return "\n".join([*out, "", "#endif", ""])

@@ -20,8 +20,9 @@ SIMD = Path(__file__).parent.parent / "src_c" / "simd"
 DISTRIBUTIONS = {
     "uniform": "uniform",
     "normal": "normal",
-    "truncated_core": "truncated +-2",
-    "truncated": "truncated +-3",
+    "truncated_2": "truncated +-2",
+    "truncated_3": "truncated +-3",
+    "truncated": "truncated",
 }
 DTYPES = {
     "f32": ("float32", 4),
@@ -83,7 +84,8 @@ def main():
     parser.add_argument("object", help="the compiled src_c/simd/isa_avx512.c")
     arguments = parser.parse_args()
     groups = constant("vec_avx512.h", r"#define GROUPS (\d+)")
-    together = constant("kernels.inc.h", r"F64_TRUNCATED_TOGETHER = GROUPS > 1 \? (\d+)")
+    together = constant("vec_avx512.h", r"#define TOGETHER (\d+)")
+    normals_together = constant("vec_avx512.h", r"#define F64_NORMALS_TOGETHER (\d+)")
     command = ["objdump", "-d", "--no-show-raw-insn", arguments.object]
     parts = iter(START.split(subprocess.check_output(command, text=True))[1:])
     functions = {
@@ -101,7 +103,8 @@ def main():
             vectors = multiplications = 0
             for one, is_inner in loop:
                 if re.search(r"%[xyz]mm", one) and not LOAD.match(one):
-                    times = groups // together if is_inner else 1
+                    step = normals_together if distribution == "normal" else together
+                    times = groups // step if is_inner else 1
                     vectors += times
                     multiplications += times * bool(re.match(r"v\w*mul|vfn?m", one))
             share = 64 / (groups * GROUP * itemsize)

@@ -45,32 +45,38 @@ static INLINE R(v) R(small_terms)(const R(v) n[2], const R(constants) * c, R(v) 
     return R(fma)(n[0], R(set)(c->width[1]), R(fma)(n[1], R(set)(c->width[0]), middle));
 }
 
-/* 2^(B-1) - |n|: the distance of the word from the nearer end of the interval. */
-static INLINE R(v) R(distance)(vint n)
-{
-    const vint flipped = vint_xor3(n, R(isign)(n), R(iset)(WORD_MAX));
-    return R(from_int)(vint_or(flipped, R(iset)(1)));
-}
-
 static INLINE R(v) R(clamped)(R(v) z, const R(constants) * c)
 {
     return R(min)(R(max)(z, R(set)(c->low)), R(set)(c->high));
 }
 
-/* Symmetric intervals of at most two standard deviations, which need only the central polynomial. */
-static INLINE R(v) R(truncated_core)(vint word, const R(constants) * c)
+/* Symmetric intervals: y = QUOTIENT_SCALE * p, and v = p^2 - 1 from the distance to the nearer end, which
+   is exact where p^2 is close to 1. With m = |p| - 1, v = m^2 + 2 m. */
+static INLINE R(v) R(symmetric)(vint word, const R(constants) * c, R(v) *v)
 {
     const vint n = vint_or(word, R(iset)(1));
-    R(v) x[2];
-    R(split)(n, x);
-    const R(v) p = R(fma)(x[0], R(set)(c->width[0]), R(small_terms)(x, c, R(set)(0)));
-    const R(v) a = R(distance)(n);
-    const R(v) near = R(fma)(a, R(set)(c->near_slope[0]), R(set)(c->near_base[0]));
-    const R(v) far = R(fma)(a, R(set)(c->far_slope[0]), R(set)(c->far_base[0]));
-    const R(v) y = R(minus_two_log_of)(R(mul)(near, far), R(set)(0));
-    return R(scaled)(R(clamped)(R(quantile_core)(p, y), c), c);
+    const R(v) m = R(fma)(R(distance)(n), R(set)(c->near_slope[0]), R(set)(c->near_base[0]));
+    *v = R(fma)(m, m, R(add)(m, m));
+    return R(mul)(R(from_int)(n), R(set)(c->width[0]));
 }
 
+/* At most two standard deviations. */
+static INLINE R(v) R(truncated_2)(vint word, const R(constants) * c)
+{
+    R(v) v;
+    const R(v) y = R(symmetric)(word, c, &v);
+    return R(scaled)(R(clamped)(QUANTILE_NEAR(y, v, within_2), c), c);
+}
+
+/* At most three. */
+static INLINE R(v) R(truncated_3)(vint word, const R(constants) * c)
+{
+    R(v) v;
+    const R(v) y = R(symmetric)(word, c, &v);
+    return R(scaled)(R(clamped)(QUANTILE_NEAR(y, v, within_3), c), c);
+}
+
+/* Any other interval. */
 static INLINE R(v) R(truncated)(vint word, const R(constants) * c)
 {
     const vint n = vint_or(word, R(iset)(1));

@@ -3,40 +3,31 @@
 #ifndef FASTXAVIER_POLYNOMIALS_H
 #define FASTXAVIER_POLYNOMIALS_H
 
-/* q in -2 ln(1 - f/2) = f + f^2 q(f), 1 - f/2 from 2/3 to 4/3; weight 1/ln: 0.162 u */
-static const float f32_log[] = {
-    0x1.0000000000000p-2f,
-    0x1.5555020000000p-4f,
-    0x1.fffe860000000p-6f,
-    0x1.99d1f20000000p-7f,
-    0x1.55a72e0000000p-8f,
-    0x1.1ebe6c0000000p-9f,
-    0x1.f261320000000p-11f,
-    0x1.1ed1540000000p-11f,
-    0x1.092ba00000000p-12f};
+/* y / (2 cdf - 1) in the quotients for symmetric intervals */
+#define QUOTIENT_SCALE 1.5
 
-/* q in -2 ln(1 - f/2) = f + f^2 q(f), 1 - f/2 from 2/3 to 4/3; weight 1/ln: 0.138 u */
-static const double f64_log[] = {
-    0x1.ffffffffffff8p-3,
-    0x1.5555555555531p-4,
-    0x1.00000000014b7p-5,
-    0x1.99999999a0fdcp-7,
-    0x1.5555555359861p-8,
-    0x1.249249205a3fep-9,
-    0x1.000000b0c6ea0p-10,
-    0x1.c71c742f61beap-12,
-    0x1.999956539da91p-13,
-    0x1.745cb1e99d2dbp-14,
-    0x1.555cfcc72c12dp-15,
-    0x1.3b1dffc8696c3p-16,
-    0x1.24077c9b5ea80p-17,
-    0x1.10663a154953ep-18,
-    0x1.062490c9b5852p-19,
-    0x1.efecb20c50f86p-21,
-    0x1.737ccf158dd2ep-22,
-    0x1.55661b7aab24ap-23,
-    0x1.6426fa002b93cp-23,
-    0x1.5cb384356db0fp-24};
+/* q in -2 ln(1 - f/2) = f + f^2 q(f), 1 - f/2 from 2/3 to 4/3; weight 1/ln: 0.162 u */
+static const float f32_log_even[] = {
+    0x1.0000000000000p-2f,
+    0x1.fffe860000000p-6f,
+    0x1.55a72e0000000p-8f,
+    0x1.f261320000000p-11f,
+    0x1.092ba00000000p-12f};
+static const float f32_log_odd[] = {
+    0x1.5555020000000p-4f,
+    0x1.99d1f20000000p-7f,
+    0x1.1ebe6c0000000p-9f,
+    0x1.1ed1540000000p-11f};
+
+/* p in -2 ln(1 - f/2) = f + q f + q^3 p(q^2), q = f/(4 - f), f to 2/3; weight 1/ln: 0.137 u */
+static const double f64_artanh[] = {
+    0x1.5555555555773p+0,
+    0x1.99999998f1795p-1,
+    0x1.249249b1ad6c5p-1,
+    0x1.c71c01a928f4bp-2,
+    0x1.7474d87d89b2dp-2,
+    0x1.3853970258970p-2,
+    0x1.3ab8a82a297f0p-2};
 
 /* q in sin(pi/4 t) = t (pi/4 rounded + q(t^2)), |t| <= 1; weight 1/sin: 0.142 u */
 #define f32_sine_leading 0x1.921fb60000000p-1f
@@ -74,6 +65,102 @@ static const double f64_cosine[] = {
     0x1.f9cc40bbe09b3p-34,
     -0x1.b263c6b4ce767p-42};
 
+/* z / y - 1, y = scale (1 - 2 q), of v = -4 q (1 - q), |z| <= 2; weight y/z: 0.233 u */
+static const float f32_within_2[] = {
+    0x1.62c42a0000000p-1f,
+    -0x1.9f17c20000000p+4f,
+    0x1.66c3980000000p+6f,
+    0x1.6b95220000000p+7f,
+    -0x1.f3d7840000000p+7f,
+    0x1.8ba4580000000p+2f};
+static const float f32_within_2_denominator[] = {
+    0x1.3f92980000000p-1f,
+    -0x1.63c6560000000p+5f,
+    0x1.ce5efc0000000p+8f,
+    -0x1.00c5520000000p+10f,
+    0x1.a4c59e0000000p+8f};
+
+/* z / y - 1, y = scale (1 - 2 q), of v = -4 q (1 - q), |z| <= 2; weight y/z: 0.485 u */
+static const double f64_within_2[] = {
+    0x1.8b95f3351301bp-1,
+    -0x1.606421927957bp+7,
+    0x1.0340abc9cbee9p+13,
+    -0x1.e69e8f4c9a8aep+16,
+    0x1.38d950313352ap+19,
+    -0x1.3ee8ea9fd9a7fp+19,
+    -0x1.261f22fe8a405p+21,
+    0x1.2b69d314ffbe2p+22,
+    -0x1.2cb950d0b6e59p+21,
+    0x1.2058513ec27afp+18,
+    -0x1.c5748aaa08ed9p+9};
+static const double f64_within_2_denominator[] = {
+    0x1.2204ada582c86p-1,
+    -0x1.761efd08cd835p+7,
+    0x1.8181a1f4838d9p+13,
+    -0x1.0cdced365a6fdp+18,
+    0x1.34718a14ea569p+21,
+    -0x1.3b483d16965a6p+23,
+    0x1.237c9e626c247p+24,
+    -0x1.d2c1a1f568f4cp+23,
+    0x1.1c59c7ba0c2aap+22,
+    -0x1.7513ef1761622p+18};
+
+/* the same, |z| <= 3: 0.319 u */
+static const float f32_within_3[] = {
+    0x1.5928fe0000000p+0f,
+    -0x1.1a439c0000000p+10f,
+    0x1.1f414e0000000p+17f,
+    -0x1.0c9aba0000000p+22f,
+    0x1.ba74f80000000p+24f,
+    0x1.ea6e020000000p+21f,
+    -0x1.fe5e160000000p+26f,
+    0x1.8508ba0000000p+25f};
+static const float f32_within_3_denominator[] = {
+    0x1.b1889a0000000p-1f,
+    -0x1.e5c83e0000000p+9f,
+    0x1.4f58ec0000000p+17f,
+    -0x1.d1e7f20000000p+22f,
+    0x1.7a142c0000000p+26f,
+    -0x1.6b59de0000000p+28f,
+    0x1.70e0280000000p+28f,
+    -0x1.086f760000000p+26f};
+
+/* the same, |z| <= 3: 0.421 u */
+static const double f64_within_3[] = {
+    0x1.0b9ff22659e77p+0,
+    -0x1.2d61a37c60456p+12,
+    0x1.24a2cd6ec5927p+22,
+    -0x1.949938b09a645p+30,
+    0x1.e6ac999f7215fp+37,
+    -0x1.1950d69de0692p+44,
+    0x1.488f6c6a3863ep+49,
+    -0x1.89f867623e932p+53,
+    0x1.db946e198f1f3p+56,
+    -0x1.07f55b398b2dcp+59,
+    0x1.57bde03227bc4p+59,
+    0x1.921bddcbe8cbbp+60,
+    -0x1.34ed1571aeca4p+62,
+    0x1.e76a9ce5dda6dp+61,
+    -0x1.e3bf73f4105c1p+59,
+    0x1.a25cc5e041c17p+55};
+static const double f64_within_3_denominator[] = {
+    0x1.2611186bae675p-1,
+    -0x1.9a816374f3b1cp+11,
+    0x1.d358c92e78883p+21,
+    -0x1.766ee8e447a4ap+30,
+    0x1.060c7521728c8p+38,
+    -0x1.65e1a25194305p+44,
+    0x1.fb847c5658713p+49,
+    -0x1.82eff22385395p+54,
+    0x1.427ad4ac20e5cp+58,
+    -0x1.26481de900015p+61,
+    0x1.2245cefecae81p+63,
+    -0x1.2c2bf6fe4ca3ap+64,
+    0x1.33b4424ea24f8p+64,
+    -0x1.1b00075e8231ep+63,
+    0x1.81a331cd75676p+60,
+    -0x1.eb2b1ec9e14f2p+55};
+
 /* p in z = (1 - 2 q) p(-2 ln(4 q (1 - q))), |z| <= 2.0075; weight 1/z: 0.227 u */
 static const float f32_central[] = {
     0x1.40d9320000000p+0f,
@@ -105,50 +192,50 @@ static const double f64_central[] = {
     0x1.fb825082a626cp-60,
     0x1.629f8c62d6397p-63};
 
-/* d in z = s - d(s), s = sqrt(-2 ln(2 q)), 2 <= z <= 38.5; weight 1/z: 0.082 u */
+/* d in z = s - d(s), s = sqrt(-2 ln(2 q)), 2 <= z <= 38.5; weight 1/z: 0.017 u */
 static const float f32_tail[] = {
-    0x1.a227bc0000000p-6f,
-    0x1.b524500000000p-1f,
-    0x1.5816d60000000p-1f,
-    0x1.237b8c0000000p-4f,
-    0x1.42b3060000000p-10f,
-    0x1.79d0f20000000p-21f};
+    0x1.0c55ec0000000p-6f,
+    0x1.1885040000000p-1f,
+    0x1.b99cee0000000p-2f,
+    0x1.7618a80000000p-5f,
+    0x1.9e29200000000p-11f,
+    0x1.e4e62c0000000p-22f};
 static const float f32_tail_denominator[] = {
-    0x1.0000000000000p+0f,
-    0x1.efc6ea0000000p-1f,
-    0x1.0ff7d40000000p+0f,
-    0x1.329e420000000p-2f,
-    0x1.34cfd40000000p-6f,
-    0x1.ba15c40000000p-13f};
+    0x1.488e9a0000000p-1f,
+    0x1.3e25840000000p-1f,
+    0x1.5d0d060000000p-1f,
+    0x1.8985900000000p-3f,
+    0x1.8c564c0000000p-7f,
+    0x1.1bb1120000000p-13f};
 
-/* d in z = s - d(s), s = sqrt(-2 ln(2 q)), 2 <= z <= 38.5; weight 1/z: 0.027 u */
+/* d in z = s - d(s), s = sqrt(-2 ln(2 q)), 2 <= z <= 38.5; weight 1/z: 0.007 u */
 static const double f64_tail[] = {
-    0x1.a098ef25fddbep-11,
-    0x1.fc2b910904af2p-1,
-    0x1.195f3a4cb4a8dp+0,
-    0x1.4395d891081c9p+0,
-    0x1.69125a0565f48p-1,
-    0x1.ae7d19504ee7ep-3,
-    0x1.92f0ba3d9405bp-5,
-    0x1.9f4f6172eb4d4p-8,
-    0x1.79b013881f332p-12,
-    0x1.1a6cadd88b69bp-17,
-    0x1.354faf6f72979p-24,
-    0x1.68ce64f2a3a06p-33,
-    0x1.0bad9f66edcf3p-46};
+    0x1.2ab0e640d35ebp-11,
+    0x1.6c58be0654647p-1,
+    0x1.93798e996e437p-1,
+    0x1.d001c3926c30fp-1,
+    0x1.02e15ca02c618p-1,
+    0x1.34a69706f2003p-3,
+    0x1.20e6328daea09p-5,
+    0x1.29c49def38062p-8,
+    0x1.0ecb2fed27ea3p-12,
+    0x1.94fbf02e82cdcp-18,
+    0x1.bb89dc7011192p-25,
+    0x1.02b0a3503be3dp-33,
+    0x1.7fd6ad1e43cf5p-47};
 static const double f64_tail_denominator[] = {
-    0x1.0000000000000p+0,
-    0x1.b1ea14dddb631p+0,
-    0x1.3343fe57d5f6ep+1,
-    0x1.efc822b245ebbp+0,
-    0x1.46f466d6ef12fp+0,
-    0x1.e051e55fcef85p-2,
-    0x1.ef755f6d39d22p-4,
-    0x1.6b6d545cb876dp-6,
-    0x1.1a8c9924139acp-9,
-    0x1.924df3e036fa0p-14,
-    0x1.e4151af60f913p-20,
-    0x1.ab48a0e5dc0a1p-27,
-    0x1.7e526b58b9fc2p-36};
+    0x1.6f17b0ee27d1fp-1,
+    0x1.371b5deb43742p+0,
+    0x1.b89ae9185d7f6p+0,
+    0x1.6376e5afc0a51p+0,
+    0x1.d4d6a15b8ed26p-1,
+    0x1.5860ed938cee9p-2,
+    0x1.633b8ee3633fcp-4,
+    0x1.0491aef861796p-6,
+    0x1.9529b573fe4afp-10,
+    0x1.20717dd599560p-14,
+    0x1.5b13870e82f08p-20,
+    0x1.325a54bfb4d9ap-27,
+    0x1.121dc4c416bf0p-36};
 
 #endif

@@ -8,4 +8,8 @@
 #undef EXPONENT_UNIT
 #undef MINUS_TWO_BITS
 #undef MINUS_TWO_LN2
+#undef LOG_DIVIDES
+#undef COUNT
 #undef POLYNOMIAL
+#undef QUOTIENT
+#undef QUANTILE_NEAR

@@ -7,6 +7,7 @@ typedef float f32_real;
 typedef double f64_real;
 
 #define R(name) f32_##name
+#define LOG_DIVIDES 0
 #define UNIT_OF_WORD 0x1p-32f
 #define LOW_BITS 0xFF
 #define WORD_MAX INT32_MAX
@@ -20,6 +21,7 @@ typedef double f64_real;
 #include "shared/precision_end.inc.h"
 
 #define R(name) f64_##name
+#define LOG_DIVIDES 1
 #define UNIT_OF_WORD 0x1p-64
 #define LOW_BITS INT64_C(0x7FF)
 #define WORD_MAX INT64_MAX
@@ -89,7 +91,8 @@ static INLINE void f32_values(int distribution, const f32_constants *c, vint pai
     for (int i = 0; i < 2; i++)
         v[i] = distribution == DISTRIBUTION_uniform          ? f32_uniform(pairs[i], c)
                : distribution == DISTRIBUTION_uniform_tiny   ? f32_uniform_tiny(pairs[i], c)
-               : distribution == DISTRIBUTION_truncated_core ? f32_truncated_core(pairs[i], c)
+               : distribution == DISTRIBUTION_truncated_2  ? f32_truncated_2(pairs[i], c)
+               : distribution == DISTRIBUTION_truncated_3  ? f32_truncated_3(pairs[i], c)
                                                              : f32_truncated(pairs[i], c);
     f32_zip64(v[0], v[1], out);
 }
@@ -110,7 +113,8 @@ static INLINE void f64_values(int distribution, const f64_constants *c, const vi
         for (int i = 0; i < 4; i++)
             v[i] = distribution == DISTRIBUTION_uniform          ? f64_uniform(words[i], c)
                    : distribution == DISTRIBUTION_uniform_tiny   ? f64_uniform_tiny(words[i], c)
-                   : distribution == DISTRIBUTION_truncated_core ? f64_truncated_core(words[i], c)
+                   : distribution == DISTRIBUTION_truncated_2  ? f64_truncated_2(words[i], c)
+                   : distribution == DISTRIBUTION_truncated_3  ? f64_truncated_3(words[i], c)
                                                                  : f64_truncated(words[i], c);
     }
     f64_transpose(v, out);
@@ -194,58 +198,31 @@ static INLINE void take_groups(position *at, size_t step, int groups, vint count
     }
 }
 
-/* The words of some groups of doubles: pair01 and pair23 from W, more01 and more23 from L. */
+/* The words of the groups of a step: pair01 and pair23 from W, more01 and more23, for doubles, from L. */
 typedef struct {
     vint pair01[GROUPS], pair23[GROUPS], more01[GROUPS], more23[GROUPS];
-} f64_words;
+} step_words;
 
-/* Groups [from, end) of doubles. Here and below, `splicing` is NULL for ordinary stores, and what comes
+/* Groups [from, end) of a step. Here and below, `splicing` is NULL for ordinary stores, and what comes
    before it is known to the compiler. */
-static INLINE void write_doubles(int distribution, int from, int end, f64_splicing *splicing,
-                                 const kernel_job *job, const f64_words *w, char *const to[])
+static INLINE void write_values(int distribution, int dtype, int from, int end, f64_splicing *splicing,
+                                const kernel_job *job, const step_words *w, char *const to[])
 {
     (void)splicing;
 #pragma GCC unroll 8
     for (int g = from; g < end; g++) {
-        const vint words[4] = {
-            vint_join_low(w->more01[g], w->pair01[g]), vint_join_high(w->more01[g], w->pair01[g]),
-            vint_join_low(w->more23[g], w->pair23[g]), vint_join_high(w->more23[g], w->pair23[g])};
-        f64_v v[4];
-        f64_values(distribution, &job->f64, words, v);
-        WRITE(f64_store(to[g], v), f64_nontemporal(splicing, to[g], v));
-    }
-}
-
-/* The code of `truncated` for six groups of doubles, 47 KB, does not fit the instruction cache of most
-   CPUs: it is a loop over some of them. */
-enum { F64_TRUNCATED_TOGETHER = GROUPS > 1 ? 2 : 1 };
-_Static_assert(GROUPS % F64_TRUNCATED_TOGETHER == 0, "a step is a whole number of these");
-
-static INLINE void write_groups(int distribution, int dtype, int size, int groups,
-                                f64_splicing *splicing, const kernel_job *job, position *at)
-{
-    vint counters[GROUPS];
-    char *to[GROUPS];
-    f64_words w;
-    (void)splicing;
-    take_groups(at, (size_t)LANES * BLOCK * (size_t)size, groups, counters, to);
-    philox_pairs(&job->words, counters, groups, w.pair01, w.pair23);
-    if (dtype == FX_FLOAT64) {
-        philox_pairs(&job->more_words, counters, groups, w.more01, w.more23);
-        /* Untaken by tests of isa_scalar: it has one group at a time. */
-        if (distribution == DISTRIBUTION_truncated && groups > 1) {
-            FX_PRAGMA(GCC unroll 1)
-            for (int g = 0; g < groups; g += F64_TRUNCATED_TOGETHER)
-                write_doubles(distribution, g, g + F64_TRUNCATED_TOGETHER, splicing, job, &w, to);
-        } else {
-            write_doubles(distribution, 0, groups, splicing, job, &w, to);
+        if (dtype == FX_FLOAT64) {
+            const vint words[4] = {vint_join_low(w->more01[g], w->pair01[g]),
+                                   vint_join_high(w->more01[g], w->pair01[g]),
+                                   vint_join_low(w->more23[g], w->pair23[g]),
+                                   vint_join_high(w->more23[g], w->pair23[g])};
+            f64_v v[4];
+            f64_values(distribution, &job->f64, words, v);
+            WRITE(f64_store(to[g], v), f64_nontemporal(splicing, to[g], v));
+            continue;
         }
-        return;
-    }
-#pragma GCC unroll 8
-    for (int g = 0; g < groups; g++) {
         f32_v v[2];
-        f32_values(distribution, &job->f32, w.pair01[g], w.pair23[g], v);
+        f32_values(distribution, &job->f32, w->pair01[g], w->pair23[g], v);
         if (dtype == FX_FLOAT32) {
             WRITE(f32_store(to[g], v), f32_nontemporal(to[g], v));
         } else if (dtype == FX_FLOAT16) {
@@ -256,13 +233,66 @@ static INLINE void write_groups(int distribution, int dtype, int size, int group
     }
 }
 
+/* The code that computes the values of a whole step would not fit the instruction cache of most CPUs: it
+   is a loop over some of its groups. Uniform values and the normals of floats need less code, and gain
+   from keeping their words in registers. */
+static INLINE int groups_together(int distribution, int dtype, int groups)
+{
+    if (distribution == DISTRIBUTION_constant || distribution == DISTRIBUTION_uniform ||
+        (distribution == DISTRIBUTION_normal && dtype != FX_FLOAT64))
+        return groups;
+    const int together = distribution == DISTRIBUTION_normal ? F64_NORMALS_TOGETHER : TOGETHER;
+    return together < groups ? together : groups;
+}
+
+static INLINE void write_groups(int distribution, int dtype, int size, int groups,
+                                f64_splicing *splicing, const kernel_job *job, position *at)
+{
+    const int together = groups_together(distribution, dtype, groups);
+    vint counters[GROUPS];
+    char *to[GROUPS];
+    step_words w;
+    take_groups(at, (size_t)LANES * BLOCK * (size_t)size, groups, counters, to);
+    philox_pairs(&job->words, counters, groups, w.pair01, w.pair23);
+    if (dtype == FX_FLOAT64)
+        philox_pairs(&job->more_words, counters, groups, w.more01, w.more23);
+    if (together == groups) {
+        write_values(distribution, dtype, 0, groups, splicing, job, &w, to);
+        return;
+    }
+    FX_PRAGMA(GCC unroll 1)
+    for (int g = 0; g < groups; g += together)
+        write_values(distribution, dtype, g, g + together, splicing, job, &w, to);
+}
+
+/* The last GROUPS groups of a row. */
+static INLINE position enter_end(kernel_rows row, size_t size)
+{
+    const size_t skipped = row.units * (UNIT_BLOCKS / LANES) - GROUPS;
+    row.block += (uint32_t)(skipped * LANES) * row.stride;
+    row.dst += skipped * LANES * BLOCK * size;
+    position at = enter_row(row);
+    at.left = GROUPS;
+    return at;
+}
+
 static INLINE void store_rows(int distribution, int dtype, int size, const kernel_job *job,
                               const kernel_rows *place)
 {
     position at = enter_row(*place);
     size_t groups = at.left * place->rows;
-    for (; groups >= GROUPS; groups -= GROUPS)
+    int end_is_a_step = place->rows == 1 && groups > GROUPS;
+    while (groups >= GROUPS) {
         write_groups(distribution, dtype, size, GROUPS, NULL, job, &at);
+        groups -= GROUPS;
+        /* A step takes little longer than a single group, so that writing some values a second time is
+           faster than one group after another. */
+        if (end_is_a_step && groups > 1 && groups < GROUPS) {
+            at = enter_end(*place, (size_t)size);
+            groups = GROUPS;
+            end_is_a_step = 0;
+        }
+    }
     /* Untaken by tests of isa_scalar: steps of one group leave no group over. */
     for (; groups; groups--)
         write_groups(distribution, dtype, size, 1, NULL, job, &at);

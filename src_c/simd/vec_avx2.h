@@ -7,7 +7,9 @@ typedef __m256 f32_v;
 typedef __m256d f64_v;
 
 #define LANES 4
-#define GROUPS 6
+#define GROUPS 8
+#define TOGETHER 2
+#define F64_NORMALS_TOGETHER 2
 #define HAS_NONTEMPORAL 1
 
 /* integers */
@@ -45,8 +47,11 @@ static INLINE vint vint_join_high(vint a, vint b)
 static INLINE vint f32_iset(int32_t x) { return _mm256_set1_epi32(x); }
 static INLINE vint f32_isub(vint a, vint b) { return _mm256_sub_epi32(a, b); }
 #define f32_ishl(a, n) _mm256_slli_epi32(a, n)
-static INLINE vint f32_isign(vint a) { return _mm256_srai_epi32(a, 31); }
 static INLINE f32_v f32_from_int(vint a) { return _mm256_cvtepi32_ps(a); }
+static INLINE f32_v f32_distance(vint n)
+{
+    return f32_from_int(f32_isub(f32_iset(INT32_MIN), _mm256_abs_epi32(n)));
+}
 static INLINE vint f32_bits(f32_v a) { return _mm256_castps_si256(a); }
 static INLINE f32_v f32_unbits(vint a) { return _mm256_castsi256_ps(a); }
 static INLINE f32_v f32_set(float x) { return _mm256_set1_ps(x); }
@@ -82,17 +87,27 @@ static INLINE void f32_zip32(f32_v a, f32_v b, f32_v out[2])
 static INLINE vint f64_iset(int64_t x) { return _mm256_set1_epi64x(x); }
 static INLINE vint f64_isub(vint a, vint b) { return _mm256_sub_epi64(a, b); }
 #define f64_ishl(a, n) _mm256_slli_epi64(a, n)
-static INLINE vint f64_isign(vint a) { return _mm256_cmpgt_epi64(_mm256_setzero_si256(), a); }
-/* AVX2 has no conversion of 64-bit integers. The halves become the exact doubles 2^52 + low and
-   2^84 + 2^63 + high * 2^32, and only the last addition rounds. */
-static INLINE f64_v f64_from_int(vint a)
+/* AVX2 has no conversion of 64-bit integers. The halves become exact doubles, the low one plus 2^52 and the
+   high one, times 2^32, minus 2^52, and only the last addition rounds. */
+static INLINE f64_v f64_low_half(vint a)
 {
-    const vint low = _mm256_blend_epi32(_mm256_castpd_si256(_mm256_set1_pd(0x1p52)), a, 0x55);
+    return _mm256_castsi256_pd(
+        _mm256_blend_epi32(_mm256_castpd_si256(_mm256_set1_pd(0x1p52)), a, 0x55));
+}
+static INLINE f64_v f64_high_half(vint a)
+{
     const vint high =
         vint_xor(_mm256_srli_epi64(a, 32), _mm256_castpd_si256(_mm256_set1_pd(0x1p84 + 0x1p63)));
-    return _mm256_add_pd(
-        _mm256_sub_pd(_mm256_castsi256_pd(high), _mm256_set1_pd(0x1p84 + 0x1p63 + 0x1p52)),
-        _mm256_castsi256_pd(low));
+    return _mm256_sub_pd(_mm256_castsi256_pd(high), _mm256_set1_pd(0x1p84 + 0x1p63 + 0x1p52));
+}
+static INLINE f64_v f64_from_int(vint a) { return _mm256_add_pd(f64_high_half(a), f64_low_half(a)); }
+/* 2^63 - |high + low|, with the halves subtracted one by one. */
+static INLINE f64_v f64_distance(vint n)
+{
+    const f64_v sign = _mm256_andnot_pd(_mm256_castsi256_pd(n), _mm256_set1_pd(-0.0));
+    const f64_v high = _mm256_xor_pd(f64_high_half(n), sign);
+    const f64_v low = _mm256_xor_pd(f64_low_half(n), sign);
+    return _mm256_add_pd(_mm256_add_pd(_mm256_set1_pd(0x1p63), high), low);
 }
 static INLINE vint f64_bits(f64_v a) { return _mm256_castpd_si256(a); }
 static INLINE f64_v f64_unbits(vint a) { return _mm256_castsi256_pd(a); }

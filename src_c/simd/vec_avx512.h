@@ -7,7 +7,9 @@ typedef __m512 f32_v;
 typedef __m512d f64_v;
 
 #define LANES 8
-#define GROUPS 6
+#define GROUPS 8
+#define TOGETHER 2
+#define F64_NORMALS_TOGETHER 4
 #define HAS_NONTEMPORAL 1
 
 /* integers */
@@ -46,8 +48,11 @@ static INLINE vint vint_join_high(vint a, vint b)
 static INLINE vint f32_iset(int32_t x) { return _mm512_set1_epi32(x); }
 static INLINE vint f32_isub(vint a, vint b) { return _mm512_sub_epi32(a, b); }
 #define f32_ishl(a, n) _mm512_slli_epi32(a, n)
-static INLINE vint f32_isign(vint a) { return _mm512_srai_epi32(a, 31); }
 static INLINE f32_v f32_from_int(vint a) { return _mm512_cvtepi32_ps(a); }
+static INLINE f32_v f32_distance(vint n)
+{
+    return f32_from_int(f32_isub(f32_iset(INT32_MIN), _mm512_abs_epi32(n)));
+}
 static INLINE vint f32_bits(f32_v a) { return _mm512_castps_si512(a); }
 static INLINE f32_v f32_unbits(vint a) { return _mm512_castsi512_ps(a); }
 static INLINE f32_v f32_set(float x) { return _mm512_set1_ps(x); }
@@ -84,8 +89,11 @@ static INLINE void f32_zip32(f32_v a, f32_v b, f32_v out[2])
 static INLINE vint f64_iset(int64_t x) { return _mm512_set1_epi64(x); }
 static INLINE vint f64_isub(vint a, vint b) { return _mm512_sub_epi64(a, b); }
 #define f64_ishl(a, n) _mm512_slli_epi64(a, n)
-static INLINE vint f64_isign(vint a) { return _mm512_srai_epi64(a, 63); }
 static INLINE f64_v f64_from_int(vint a) { return _mm512_cvtepi64_pd(a); }
+static INLINE f64_v f64_distance(vint n)
+{
+    return f64_from_int(f64_isub(f64_iset(INT64_MIN), _mm512_abs_epi64(n)));
+}
 static INLINE vint f64_bits(f64_v a) { return _mm512_castpd_si512(a); }
 static INLINE f64_v f64_unbits(vint a) { return _mm512_castsi512_pd(a); }
 static INLINE f64_v f64_set(double x) { return _mm512_set1_pd(x); }

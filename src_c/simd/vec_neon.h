@@ -8,6 +8,8 @@ typedef float64x2_t f64_v;
 
 #define LANES 2
 #define GROUPS 4
+#define TOGETHER 2
+#define F64_NORMALS_TOGETHER 2
 #define HAS_NONTEMPORAL 0
 
 #define I32(a) vreinterpretq_s32_u64(a)
@@ -42,6 +44,10 @@ static INLINE vint f32_isub(vint a, vint b) { return FROM_U32(vsubq_u32(U32(a), 
 #define f32_ishl(a, n) FROM_U32(vshlq_n_u32(U32(a), n))
 static INLINE vint f32_isign(vint a) { return vreinterpretq_u64_s32(vshrq_n_s32(I32(a), 31)); }
 static INLINE f32_v f32_from_int(vint a) { return vcvtq_f32_s32(I32(a)); }
+static INLINE f32_v f32_distance(vint n)
+{
+    return f32_from_int(f32_isub(f32_iset(INT32_MIN), vreinterpretq_u64_s32(vabsq_s32(I32(n)))));
+}
 static INLINE vint f32_bits(f32_v a) { return vreinterpretq_u64_f32(a); }
 static INLINE f32_v f32_unbits(vint a) { return vreinterpretq_f32_u64(a); }
 static INLINE f32_v f32_set(float x) { return vdupq_n_f32(x); }
@@ -82,6 +88,11 @@ static INLINE vint f64_isign(vint a)
     return vreinterpretq_u64_s64(vshrq_n_s64(vreinterpretq_s64_u64(a), 63));
 }
 static INLINE f64_v f64_from_int(vint a) { return vcvtq_f64_s64(vreinterpretq_s64_u64(a)); }
+static INLINE f64_v f64_distance(vint n)
+{
+    const int64x2_t magnitude = vabsq_s64(vreinterpretq_s64_u64(n));
+    return f64_from_int(f64_isub(f64_iset(INT64_MIN), vreinterpretq_u64_s64(magnitude)));
+}
 static INLINE vint f64_bits(f64_v a) { return vreinterpretq_u64_f64(a); }
 static INLINE f64_v f64_unbits(vint a) { return vreinterpretq_f64_u64(a); }
 static INLINE f64_v f64_set(double x) { return vdupq_n_f64(x); }

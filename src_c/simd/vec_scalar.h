@@ -11,6 +11,8 @@ typedef double f64_v;
 
 #define LANES 1
 #define GROUPS 1
+#define TOGETHER 1
+#define F64_NORMALS_TOGETHER 1
 #define HAS_NONTEMPORAL 0
 
 static INLINE uint32_t low_half(vint a) { return (uint32_t)a; }
@@ -55,14 +57,15 @@ static INLINE vint f32_isub(vint a, vint b)
     return halves(low_half(a) - low_half(b), high_half(a) - high_half(b));
 }
 #define f32_ishl(a, n) halves(low_half(a) << (n), high_half(a) << (n))
-static INLINE vint f32_isign(vint a)
-{
-    return halves(0u - (low_half(a) >> 31), 0u - (high_half(a) >> 31));
-}
 static INLINE f32_v f32_from_int(vint a)
 {
     return (f32_v){(float)(int32_t)low_half(a), (float)(int32_t)high_half(a)};
 }
+static INLINE float distance(uint32_t n)
+{
+    return (float)(int32_t)(n >> 31 ? n - 0x80000000u : 0x80000000u - n);
+}
+static INLINE f32_v f32_distance(vint n) { return (f32_v){distance(low_half(n)), distance(high_half(n))}; }
 static INLINE vint f32_bits(f32_v a) { return halves(float_bits(a.low), float_bits(a.high)); }
 static INLINE f32_v f32_unbits(vint a)
 {
@@ -106,8 +109,12 @@ static INLINE void f32_zip32(f32_v a, f32_v b, f32_v out[2])
 static INLINE vint f64_iset(int64_t x) { return (uint64_t)x; }
 static INLINE vint f64_isub(vint a, vint b) { return a - b; }
 #define f64_ishl(a, n) ((a) << (n))
-static INLINE vint f64_isign(vint a) { return 0u - (a >> 63); }
 static INLINE f64_v f64_from_int(vint a) { return (double)(int64_t)a; }
+static INLINE f64_v f64_distance(vint n)
+{
+    const uint64_t end = UINT64_C(1) << 63;
+    return (double)(int64_t)(n >> 63 ? n - end : end - n);
+}
 static INLINE vint f64_bits(f64_v a)
 {
     uint64_t bits;
