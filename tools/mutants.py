@@ -43,7 +43,7 @@ TESTS = [
     (r"distributions", "distributions float_modes"),
     (r"_streams", "streams processes"),
     (r"_torch", "torch_tensors verify_narrow"),
-    (r"_dtypes|_moments", "dtypes moments init_report"),
+    (r"_dtypes|_moments", "dtypes moments init_report verify_parts"),
     (r"_validation", "validation errors streams distributions fans"),
     (r"structured/", "structured structured_shards structured_values float_modes"),
     (r"plans/", "depth plans plan_text presets init init_*"),
