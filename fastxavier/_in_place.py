@@ -6,10 +6,10 @@ Each takes its fans from the shape. Their types are in _in_place.pyi, which tool
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from typing import Any
 
-from fastxavier._cases import PARAMETERS
 from fastxavier._streams import MODULE_DEFAULT
 from fastxavier._validation import ArgumentTypeError, keywords, shown
 from fastxavier.fill import fill_
@@ -123,7 +123,7 @@ def _in_place(name: str, initializer: str) -> Callable[..., Any]:
         make=make.__name__,
         fans=", with the fans of the whole shape" if by_shape else "",
         example="".join(f", {EXAMPLES[key]}" for key in required),
-        settings=_described([one.name for one in own], make.__name__),
+        settings=_described(make),
     )
     return function
 
@@ -137,14 +137,11 @@ EXAMPLES = {
 }
 
 
-def _described(names: list[str], make: str) -> str:
-    """The settings as a docstring describes them."""
-    known = [PARAMETERS[key] for key in names if key in PARAMETERS]
-    if "negative_slope" in names:
-        known.remove(PARAMETERS["gain"])  # described with the slope
-    if not known and names:
-        known = [f"{', '.join(names)}\n    As for `{make}`."]
-    return "".join(f"\n{text}" for text in known)
+def _described(make: Callable[..., Any]) -> str:
+    """The settings, as the docstring of the initializer describes them."""
+    section = (inspect.getdoc(make) or "").partition("Parameters\n----------\n")[2]
+    entries = re.findall(r"^\S.*(?:\n .*)*", section.partition("\n\n")[0], re.MULTILINE)
+    return "".join(f"\n{entry}" for entry in entries if not entry.startswith("fan_in"))
 
 
 # `uniform_`, `normal_` and `truncated_normal_` are Glorot's, with fans, in fill.py.

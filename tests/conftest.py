@@ -10,6 +10,7 @@ import subprocess
 import sysconfig
 from fnmatch import fnmatchcase
 
+import effort
 import pytest
 
 from fastxavier import _core
@@ -45,6 +46,11 @@ def unmatched_slow_lines(pytestconfig):
     return pytestconfig.stash[unmatched]
 
 
+def pytest_configure(config):
+    """Let hypothesis try all examples where slow tests run too."""
+    effort.all_tests = config.option.markexpr != "not slow"
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     """Let idle workers take tests from busy ones, as --dist worksteal does; load is the default.
@@ -60,7 +66,10 @@ def pytest_xdist_make_scheduler(config, log):
 
 @pytest.hookimpl(tryfirst=True)  # before pytest selects by marks
 def pytest_collection_modifyitems(config, items):
-    """Mark the tests that slow.txt lists. A test that is run by its name is never slow."""
+    """Mark the tests that slow.txt lists, and those of some implementations.
+
+    A test that is run by its name is never slow.
+    """
     config.stash[unmatched] = []
     if any("::" in argument for argument in config.args):
         return
@@ -79,6 +88,15 @@ def pytest_collection_modifyitems(config, items):
         file = test.partition("::")[0]
         if not found and (file in files or not SLOW.with_name(file).exists()):
             config.stash[unmatched].append(line)
+    # Golden values are those of every implementation; of the rest the best and plain C run always.
+    others = _core.available_isas()[1:-1]
+    slow |= {
+        item
+        for item in items
+        if hasattr(item, "callspec")
+        and item.callspec.params.get("isa") in others
+        and item.path.name != "test_golden.py"
+    }
     for item in slow:
         item.add_marker(pytest.mark.slow)
 

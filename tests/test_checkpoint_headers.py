@@ -8,6 +8,7 @@ import pytest
 import safetensors
 import safetensors.numpy
 from checkpoint_files import PLAN, entry, file_with, left_in
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -208,7 +209,7 @@ STRICTER = re.compile(r"twice|2\*\*63")
 
 
 @pytest.mark.skipif(not hasattr(safetensors, "TensorSpec"), reason="needs safetensors 0.8")
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(mutations, st.integers(-2, 2))
 def test_mutated_headers(tmp_path_factory, changes, more):
     """Accepted only if safetensors reads the same tensors; refused only if it does, or STRICTER."""
@@ -251,7 +252,7 @@ def test_unusual_header(tmp_path, case):
     assert bytes(mapped(tmp_path / "out")["a"]) == b"\1"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     st.sampled_from(sorted(DTYPES)),
     st.lists(

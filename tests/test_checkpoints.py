@@ -195,7 +195,8 @@ def test_metadata_is_copied(tmp_path, taken):
 
 def test_plan_by_name(tmp_path):
     """A preset, or a plan's file; the metadata have the rules, whatever they were called."""
-    like = {"h.0.mlp.c_proj.weight": ("F32", (8, 4)), "h.0.mlp.c_proj.bias": ("F32", (4,))}
+    like = {"h.0.mlp.c_proj.bias": ("F32", (4,))}
+    like |= {f"h.{block}.mlp.c_proj.weight": ("F32", (8, 4)) for block in range(12)}
     fx.gpt2_plan().save(tmp_path / "plan.toml")
     files = []
     for i, plan in enumerate(("gpt2", fx.gpt2_plan(), str(tmp_path / "plan.toml"))):

@@ -344,13 +344,15 @@ def test_pairs_are_not_a_mapping(pairs):
 
 
 def test_preset_by_name():
-    """A preset's name is the preset called without arguments; a file is its plan."""
-    sizes = {"h.0.attn.c_attn.weight": (40, 120), "h.0.mlp.c_proj.weight": (80, 40)}
+    """A preset's name is the preset, for as many blocks as there are; a file is its plan."""
+    sizes = {"h.0.attn.c_attn.weight": (40, 120)}
+    sizes |= {f"h.{block}.mlp.c_proj.weight": (80, 40) for block in range(12)}
     by_name, by_plan = model(sizes=sizes), model(sizes=sizes)
     fx.init_(by_name, "gpt2", seed=1)
     report = fx.init_(by_plan, fx.gpt2_plan(), seed=1)
     assert all((by_name[name] == by_plan[name]).all() for name in sizes)
-    assert [tensor.expected_std for tensor in report.tensors] == [0.02, 0.02 / math.sqrt(24)]
+    expected = [0.02, *[0.02 / math.sqrt(24)] * 12]
+    assert [tensor.expected_std for tensor in report.tensors] == expected
 
 
 def test_plan_of_a_file(tmp_path):

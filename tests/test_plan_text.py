@@ -6,6 +6,7 @@ import math
 import re
 
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plan_cases import FAULTS, refusal
@@ -327,7 +328,7 @@ def rules(draw):
 any_plan = st.builds(Plan, st.lists(rules(), max_size=5), st.none() | layouts)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(any_plan)
 def test_round_trip(plan):
     """TOML and JSON give the plan back, character by character the second time too."""
@@ -340,7 +341,7 @@ def test_round_trip(plan):
         assert eval(repr(again), {**vars(plans), "inf": math.inf}) == plan
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(rules(), min_size=1, max_size=5), st.data())
 def test_rule_of_a_fault(all_rules, data):
     """A key made wrong in a random rule, whatever is in the strings: the rule is named."""

@@ -541,6 +541,34 @@ def test_data_of_an_error():
     assert isinstance(error, ValueError)
 
 
+AXES_TAKEN = {
+    **dict.fromkeys((Identity, Sparse), (2, 2)),
+    **dict.fromkeys((Dirac, DeltaOrthogonal), (3, 5)),
+    Orthogonal: (2, 64),
+}
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, row in INITIALIZERS.items() if hasattr(row.make, "write")]
+)
+def test_number_of_axes_that_no_tensor_can_have(name):
+    """Known when the rule is made; a range needs one number that the initializer takes."""
+    settings = needed(name)
+    least, most = AXES_TAKEN[INITIALIZERS[name].make]
+    for ndim in range(65):
+        possible = [ndim] if least <= ndim <= most else []
+        possible += [f"{ndim}+"] if ndim <= most else []
+        for one in (ndim, f"{ndim}+"):
+            if one in possible:
+                assert Rule("w", name, ndim=one, **settings).ndim == one
+                continue
+            error = refusal(lambda one=one: Rule("w", name, ndim=one, **settings))
+            assert error.argument == "ndim"
+            assert " needs " in str(error)
+            assert f"by Rule(('w',), {name!r}, ndim={one!r}" in str(error)
+    assert Rule("w", name, **settings).ndim is None
+
+
 def test_faults_of_a_plan():
     """What is not a rule or a layout, and a rule that the plan's layout forbids."""
     assert "it must be a Rule" in str(refusal(lambda: Plan(["zeros"])))

@@ -10,8 +10,7 @@ import pytest
 import fastxavier as fx
 from fastxavier.checkpoints import init_checkpoint
 from fastxavier.cli import main
-from fastxavier.cli._arguments import add_plan_to
-from fastxavier.cli._depth import plan_from
+from fastxavier.cli._arguments import add_plan_to, plan_from
 from fastxavier.distributions import Constant, Normal, TruncatedNormal, Uniform
 from fastxavier.plans import (
     PRESETS,

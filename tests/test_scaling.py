@@ -184,6 +184,13 @@ def test_value(value):
     assert [other for other in VALUES if other == value] == [value]
 
 
+def test_defaults():
+    """LeCun's normal: one over the inputs."""
+    assert fx.VarianceScaling() == fx.VarianceScaling(1, "fan_in", "normal", gain=1)
+    assert fx.VarianceScaling().with_fans(4, 100) == fx.Normal(0.0, 0.5)
+    assert fx.VarianceScaling().for_shape((100, 4)) == fx.Normal(0.0, 0.5)
+
+
 @every_value
 def test_immutable(value):
     """No attribute can be set or deleted."""

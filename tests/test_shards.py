@@ -6,6 +6,7 @@ import cases
 import numpy as np
 import pytest
 import reference
+from effort import examples
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
@@ -209,7 +210,7 @@ def view_of(memory, dtype, box, steps, margins, order, shift):
 
 @seed(20100)
 @settings(
-    max_examples=400,
+    max_examples=examples(400),
     deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

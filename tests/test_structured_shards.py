@@ -7,6 +7,7 @@ import tracemalloc
 import cases
 import numpy as np
 import pytest
+from effort import examples
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from structured_cases import every_dtype, every_example, refused, written
@@ -120,7 +121,7 @@ def parts(draw):
 
 @seed(1912)
 @settings(
-    max_examples=400,
+    max_examples=examples(400),
     deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.too_slow],

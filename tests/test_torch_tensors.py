@@ -341,6 +341,7 @@ REFUSED = {
         "Wrapper, whose values lie elsewhere",
     ),
     "freed": (lambda: freed(0), ValueError, "storage of 0 bytes is too small or has been freed"),
+    "one element freed": (lambda: freed(11 / 12), ValueError, "storage of 44 bytes is too small"),
     "half freed": (lambda: freed(0.5), ValueError, "storage of 24 bytes"),
     "expanded": (lambda: torch.ones(4, 1).expand(4, 3), ValueError, "share memory"),
     "expanded Parameter": (

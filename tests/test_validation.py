@@ -243,8 +243,11 @@ def test_not_an_integer(value):
         (HUGE, 0, 2**62, "from 0 to 2**62"),
         (-HUGE, 0, None, "from 0 up"),
         (2**20 + 1, 0, 2**20, "from 0 to 1048576"),
+        (2**21 + 1, 0, 2**21, "from 0 to 2**21"),
+        (2**21, 0, 2**21 - 1, "from 0 to 2**21 - 1"),
+        (2**20, 0, 2**20 - 1, "from 0 to 1048575"),
     ],
-    ids=range(9),
+    ids=range(12),
 )
 def test_integer_out_of_range(value, least, most, wanted):
     with pytest.raises(ArgumentValueError, match=r"^stream is ") as raised:

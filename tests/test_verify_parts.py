@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
+import fastxavier as fx
 from fastxavier import Normal
 from fastxavier._moments import moments
 from fastxavier._verify import judge, repeats, tally, verify
-from fastxavier._verify.expected import Expected, Summand
+from fastxavier._verify.expected import Expected, Summand, as_stored
+from fastxavier._verify.lattice import readings, shares
 
 inf = math.inf
 
@@ -240,6 +242,14 @@ def test_moments_whose_squares_no_double_holds(scale):
     assert scaled.variance == (inf if scale > 1 else 0.0)
 
 
+@pytest.mark.parametrize("bound", [2.0**1023, float(np.finfo(np.float64).max), 1e-300, 5e-324])
+def test_std_of_the_largest_and_the_smallest_values(bound):
+    """Their squares are no doubles, and twice the largest is none."""
+    found = moments(np.array([bound, -bound] * 3))
+    assert (found.size, found.mean) == (6, 0)
+    assert found.std == pytest.approx(bound)
+
+
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("value", [np.nan, inf, -inf])
 @pytest.mark.parametrize("place", [0, 3])
@@ -247,3 +257,32 @@ def test_moments_of_values_that_are_not_finite(value, place):
     values = np.ones(5)
     values[place] = value
     assert math.isnan(moments(values).std)
+
+
+@pytest.mark.parametrize("ends", [[-37.0, -36.0, -5.0, -0.1], [-1.0, 1.0], [0.0], [-9.0, 9.0]])
+def test_neither_tail_loses_digits(ends):
+    """The shares of a symmetric distribution are the same from both sides, to the last digits."""
+    ends = np.array(ends)
+    found = shares(stats.norm, ends)
+    assert found == pytest.approx(shares(stats.norm, -ends[::-1])[::-1], rel=1e-12, abs=0)
+    assert found[0] == pytest.approx(stats.norm.cdf(ends[0]), rel=1e-12, abs=0)
+    assert found.sum() == pytest.approx(1, rel=1e-12, abs=0)
+
+
+@pytest.mark.parametrize(
+    "uniform", [fx.Uniform(0.1, 0.1000001), fx.Uniform(-1, 2), fx.Uniform(3, 5), fx.Uniform(1, 1e9)]
+)
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_half_width_of_a_fill(uniform, kind):
+    """The largest with which no rounded value leaves the bounds."""
+    stored = as_stored(uniform, np.dtype(kind))
+    reading = readings(uniform, stored, kind)[0]
+    middle, half = reading.location, reading.scale
+
+    def inside(width):
+        least, most = kind(middle - width), kind(middle + width)
+        return stored.low <= least and most <= stored.high
+
+    assert half == kind(half)
+    assert inside(half)
+    assert not inside(float(np.nextafter(kind(half), kind(np.inf))))

@@ -118,3 +118,59 @@ def test_variances_that_no_double_holds(distribution, count):
     whole = verify(weights, fx.Plan([fx.Rule("*", distribution)]))
     assert "nan" not in str(whole)
     assert f"{distribution.std:.6g}" in str(whole)
+
+
+def test_what_is_expected_of_each_finding():
+    """Counts of what must not be are 0, and so is their limit; where nothing varies, no score."""
+    values = fx.fill_(np.empty((60, 50)), Normal(0, 1), seed=7)
+    found = {one.name: one for one in verify(values, Normal(0, 1)).findings}
+    counts = ("nans", "infinities", "out_of_bounds", "repeats")
+    moments = {"mean": 0, "variance": 1, "serial_correlation": 0, "row_correlation": 0}
+    assert list(found) == [
+        *counts[:3],
+        "mean",
+        "variance",
+        "fit",
+        "minimum",
+        "maximum",
+        "repeats",
+        "equal_values",
+        "serial_correlation",
+        "row_correlation",
+    ]
+    for name, one in found.items():
+        if name in counts:
+            assert (one.expected, one.measured, one.limit, one.p) == (0, 0, 0, None)
+        else:
+            assert 0.01 < one.p <= 1
+            assert one.limit is None
+        if name in moments:
+            assert one.expected == pytest.approx(moments[name], abs=1e-12)
+            assert 0 < abs(one.z) < 3
+    assert (found["equal_values"].expected, found["equal_values"].measured) == (1, 1)
+    assert -found["minimum"].expected == found["maximum"].expected == pytest.approx(3.50, abs=0.01)
+    assert found["fit"].statistic == "Kolmogorov-Smirnov"
+    assert found["out_of_bounds"].note == "bounds [-inf, inf]"
+    assert found["repeats"].note == "blocks of 16 values or more"
+
+
+@pytest.mark.parametrize("count", [1, 50, 3000])
+def test_what_does_not_vary_after_rounding(count):
+    distribution = Normal(1, 8e-6)
+    report = verify(fx.fill_(np.empty(count, np.float16), distribution, seed=1), distribution)
+    for one in (report.mean, report.variance):
+        assert (one.z, one.p, one.note) == (None, None, "no variance after rounding")
+    assert (report.mean.expected, report.mean.measured) == (1, 1)
+    assert (report.variance.expected, report.variance.measured) == (0, 0)
+
+
+def test_a_structured_initializer_has_one_measure():
+    values = fx.fill_(np.empty((6, 4)), Orthogonal(), seed=7)
+    *counts, deviation = verify(values, Orthogonal()).findings
+    assert [(one.name, one.expected, one.limit) for one in counts] == [
+        ("nans", 0, 0),
+        ("infinities", 0, 0),
+    ]
+    assert (deviation.name, deviation.expected, deviation.p) == ("deviation", 0, None)
+    assert 0 <= deviation.measured <= deviation.limit < 1e-12
+    assert deviation.note == f"at most {deviation.limit:.3g}"

@@ -1,28 +1,32 @@
 """Change the package in one small place at a time, and print the changes that no test notices.
 
-    python tools/mutants.py [MODULE ...] [--every N]
+    python tools/mutants.py [MODULE ...] [--sample N] [--seed S]
 
 MODULE is a file such as fastxavier/_fans.py, or src_c for the table of changes to the C core;
-without any, all of them, which takes hours. `--every 10` tries every tenth change of a module. The
-changes to Python are cosmic-ray's. All happens in a copy under build/mutants. Called by
-`make mutants`. The exit status is 0 whatever is found, since some changes make no difference.
+without any, all of them, which takes a day. `--sample 200` draws 200 of the changes to Python at
+random, the same ones for the same seed; of the C core all are tried. The changes to Python are
+cosmic-ray's. All happens in a copy under build/mutants. Called by `make mutants`. The exit status
+is 0 whatever is found, since some changes make no difference.
 """
 
 import argparse
 import os
+import random
 import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import NamedTuple
 
+from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
 from cosmic_ray.plugins import get_operator, operator_names
 
 ROOT = Path(__file__).parent.parent
 COPY = ROOT / "build" / "mutants"
-TIME_LIMIT = 600  # seconds; a change that makes the tests hang is noticed
+TIME_LIMIT = 600  # seconds, for what is not changed
 
 KINDS = re.compile(
     r"core/(Replace(Binary|Comparison)Operator_(Add_Sub|Sub_Add|Mul_Div|Div_Mul|FloorDiv_Mul|Mod_Mul"
@@ -31,22 +35,22 @@ KINDS = re.compile(
     r"|NumberReplacer|ZeroIterationForLoop)"
 )
 
-# What tests a module: the first pattern that its path matches.
+# What tests a module, the quickest first: for the first pattern that its path matches.
 TESTS = [
     (r"_fans", "fans scaling"),
-    (r"_scaling|initializers", "scaling initializers initializer_names gains float_modes"),
+    (r"_scaling|initializers|_cases", "scaling initializer* in_place gains float_modes"),
     (r"gains", "gains"),
     (r"distributions", "distributions float_modes"),
     (r"_streams", "streams processes"),
     (r"_torch", "torch_tensors verify_narrow"),
-    (r"_dtypes|_moments", "dtypes moments init_report"),
+    (r"_dtypes|_moments", "dtypes moments init_report verify_parts"),
     (r"_validation", "validation errors streams distributions fans"),
     (r"structured/", "structured structured_shards structured_values float_modes"),
-    (r"plans/", "plans plan_text presets init init_memory init_parts init_report"),
-    (r"checkpoints/", "checkpoints checkpoint_headers checkpoint_writing tensors_like"),
-    (r"_verify/", "verify verify_narrow verify_order verify_parts verify_report"),
+    (r"plans/", "depth plans plan_text presets init init_*"),
+    (r"checkpoints/", "depth tensors_like checkpoint*"),
+    (r"_verify/", "verify_parts verify_report verify_order verify*"),
     (r"bench/", "bench bench_command"),
-    (r"cli/|_console|_info", "cli cli_depth cli_output cli_signals cli_verify demo"),
+    (r"cli/|_console|_info", "demo cli_depth cli*"),
     (r"", "arrays draw in_place errors streams"),
 ]
 
@@ -90,32 +94,33 @@ def make_copy():
         shutil.copy2(ROOT / name, target)
 
 
-def succeeds(*command):
-    """Whether a command ends with status 0, in time."""
+def succeeds(*command, limit=TIME_LIMIT):
+    """Whether a command ends with status 0, in time: a change that makes tests hang is noticed."""
     environment = {**os.environ, "PYTHONPATH": str(COPY), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
         ended = subprocess.run(
-            command, cwd=COPY, env=environment, capture_output=True, timeout=TIME_LIMIT
+            command, cwd=COPY, env=environment, capture_output=True, timeout=limit
         )
     except subprocess.TimeoutExpired:
         return False
     return ended.returncode == 0
 
 
-def tests_pass(names):
+def passes(names, limit=TIME_LIMIT):
     """Whether the tests of these files pass."""
-    files = [f"tests/test_{name}.py" for name in names.split()]
-    return succeeds(sys.executable, "-m", "pytest", "-qx", "-p", "no:cacheprovider", *files)
+    found = [path for name in names.split() for path in sorted(COPY.glob(f"tests/test_{name}.py"))]
+    files = dict.fromkeys(str(path.relative_to(COPY)) for path in found)
+    command = (sys.executable, "-m", "pytest", "-qx", "-p", "no:cacheprovider", *files)
+    return succeeds(*command, limit=limit)
 
 
 def mutants_of(code):
-    """Each change of a module's code, as the code that it gives."""
+    """Each change of a module's code: the name of its kind, and which one of this kind it is."""
+    nodes = list(ast_nodes(get_ast(code)))
     for name in filter(KINDS.fullmatch, operator_names()):
-        occurrence = 0
-        while (changed := mutate_code(code, get_operator(name)(), occurrence)) is not None:
-            if changed != code:
-                yield name.removeprefix("core/"), changed
-            occurrence += 1
+        positions = get_operator(name)().mutation_positions
+        for occurrence in range(sum(len(list(positions(node))) for node in nodes)):
+            yield name, occurrence
 
 
 def difference(code, changed):
@@ -127,18 +132,24 @@ def difference(code, changed):
     )
 
 
-def try_module(name, every):
-    """Try the changes of a module of Python: how many there were, and how many went unnoticed."""
+def try_module(name, mutants):
+    """Try changes of a module of Python: how many there were, and how many went unnoticed."""
     path, code = COPY / name, (COPY / name).read_text()
     tests = next(tests for pattern, tests in TESTS if re.search(pattern, name))
-    if not tests_pass(tests):
+    start = time.monotonic()
+    if not passes(tests):
         sys.exit(f"the tests of {name} fail without any change: {tests}")
+    limit = 60 + 3 * (time.monotonic() - start)
     tried = survived = 0
-    for kind, changed in list(mutants_of(code))[::every]:
+    for kind, occurrence in mutants:
+        changed = mutate_code(code, get_operator(kind)(), occurrence)
+        if changed in (None, code):
+            continue
         path.write_text(changed)
         tried += 1
-        if tests_pass(tests):
+        if passes(tests, limit):
             survived += 1
+            kind = kind.removeprefix("core/")
             print(f"unnoticed: {name}:{difference(code, changed)}  ({kind})", flush=True)
     path.write_text(code)
     return tried, survived
@@ -161,7 +172,7 @@ def try_core():
         unnoticed = succeeds("build/check", *known)
         if unnoticed and change.tests:
             build = (sys.executable, "setup.py", "build_ext", "--inplace", "--force")
-            unnoticed = succeeds(*build) and tests_pass(change.tests)
+            unnoticed = succeeds(*build) and passes(change.tests)
         if unnoticed:
             survived += 1
             print(f"unnoticed: src_c/{change.file}: {change.new}", flush=True)
@@ -172,16 +183,27 @@ def try_core():
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("modules", nargs="*", metavar="MODULE")
-    parser.add_argument("--every", type=int, default=1)
+    parser.add_argument("--sample", type=int, metavar="N")
+    parser.add_argument("--seed", type=int, default=1, metavar="S")
     options = parser.parse_args()
     modules = options.modules or [
         *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("fastxavier/**/*.py")),
         "src_c",
     ]
+    python = [name for name in modules if name != "src_c"]
+    mutants = [(name, *one) for name in python for one in mutants_of((ROOT / name).read_text())]
+    if options.sample is not None and options.sample < len(mutants):
+        mutants = sorted(random.Random(options.seed).sample(mutants, options.sample))
+    all_tried = all_survived = 0
     for name in modules:
+        chosen = [one for file, *one in mutants if file == name]
+        if not chosen and name != "src_c":
+            continue
         make_copy()
-        tried, survived = try_core() if name == "src_c" else try_module(name, options.every)
+        tried, survived = try_core() if name == "src_c" else try_module(name, chosen)
         print(f"{name}: {tried - survived} of {tried} changes noticed", flush=True)
+        all_tried, all_survived = all_tried + tried, all_survived + survived
+    print(f"together: {all_tried - all_survived} of {all_tried} changes noticed")
 
 
 if __name__ == "__main__":

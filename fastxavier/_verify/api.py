@@ -64,7 +64,8 @@ def verify(
         What one array should hold: a distribution such as ``Normal(0, 0.02)``; an initializer such
         as ``he_normal()``, which takes its fans from the array's shape; a structured initializer
         such as ``Orthogonal()``; or a name such as "he_normal". For a mapping, a `Plan`, or the
-        name of a preset such as "gpt2".
+        name of a preset. "gpt2" is for as many blocks as the names have; if they leave one out, the
+        tensors that depend on it are not judged, and ``gpt2_plan(layers=N)`` has to be given.
     false_alarm : float, default 1e-6
         The probability with which right values may fail, between 0 and 1. The tensors of a mapping
         share it.

@@ -6,6 +6,7 @@ Called by `one_array`. Every function returns findings.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from dataclasses import replace
 from typing import Any
 
@@ -167,9 +168,9 @@ def _binomial(tally: Tally, expected: Expected, numbers: Doubles) -> tuple[Findi
 
 def _merged(probabilities: Doubles, least: float) -> list[int]:
     """Where groups of neighbouring cells begin, each group of probability `least` or more."""
-    total = np.concatenate([[0.0], np.cumsum(probabilities)])
+    total = [0.0, *np.cumsum(probabilities).tolist()]  # a list: NumPy would search it more slowly
     starts = [0]
-    while (end := int(np.searchsorted(total, total[starts[-1]] + least))) < len(probabilities):
+    while (end := bisect_left(total, total[starts[-1]] + least)) < len(probabilities):
         starts.append(end)
     if len(starts) > 1 and total[-1] - total[starts[-1]] < least:
         starts.pop()

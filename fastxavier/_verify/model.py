@@ -7,18 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from fastxavier._dtypes import FLOATS
-from fastxavier._validation import ArgumentError, ArgumentTypeError, shown
+from fastxavier._validation import ArgumentError, ArgumentTypeError, ArgumentValueError, shown
 from fastxavier._verify.one_array import verify_array, verify_constant
 from fastxavier._verify.read import Array, viewed
 from fastxavier._verify.report import ModelVerification, Verification
 from fastxavier.distributions import Constant
 from fastxavier.initializers import Resolved
-from fastxavier.plans import plan_named
+from fastxavier.plans._depth import plan_of_model
 
 Kind = tuple[str, tuple[int, ...]]  # dtype and shape
 
@@ -27,10 +28,8 @@ def verify_mapping(
     arrays: Mapping[str, Any], plan: Any, false_alarm: float, seed: int | None = None
 ) -> ModelVerification:
     """The report on arrays in memory; names, shapes and dtypes are checked before any values."""
-    plan = plan_named(plan)
-    if not plan.knows_model:
-        plan = plan.of_model(arrays)
-    values, distributions = {}, {}
+    chosen = plan_of_model(plan, arrays)
+    values, distributions, not_judged = {}, {}, {}
     for name, array in arrays.items():
         if not isinstance(name, str):
             raise ArgumentTypeError(
@@ -40,10 +39,19 @@ def verify_mapping(
             )
         with _named(name):
             values[name] = viewed(array)
-        distributions[name] = plan.distribution(name, values[name].shape)
+        if chosen.by_depth(name, values[name].shape):
+            del values[name]
+            not_judged[name] = chosen.unknown
+            continue
+        distributions[name] = chosen.distribution(name, values[name].shape)
         with _named(name):
             _constant_of(values[name].dtype, distributions[name])
-    return verify_tensors(values.items(), distributions, false_alarm, seed)
+    if not_judged and not values:
+        raise ArgumentValueError(
+            f"no tensor can be judged, since {chosen.unknown}; {chosen.hint}", "distribution", plan
+        )
+    report = verify_tensors(values.items(), distributions, false_alarm, seed)
+    return replace(report, not_judged=not_judged)
 
 
 def verify_tensors(

@@ -108,12 +108,11 @@ class _Blocks:
             anchors = self._anchors(joined, count)
             place = np.arange(first, first + count)[anchors]
             key = np.zeros(len(place), np.uint64)
+            terms = joined + ODD_64
             for i in range(self.window // 2):
                 j = self.window - 1 - i
-                outer = joined[i : i + count][anchors] + ODD_64
-                outer *= joined[j : j + count][anchors] + ODD_64
                 key *= ODD_64
-                key += outer
+                key += terms[i : i + count][anchors] * terms[j : j + count][anchors]
             keys.append(key)
             places.append(place)
             rest = joined[max(0, len(joined) - self.window + 1) :]

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from fastxavier._console import columns
+from fastxavier._console import columns, printable
 from fastxavier.distributions import Distribution
 from fastxavier.initializers import Resolved
 
@@ -251,12 +251,16 @@ class ModelVerification:
     mismatches : dict of str to str
         Tensors that were not looked at, since the model should not have them, or have them in
         another shape or dtype, and tensors that it does not have; and what is wrong with each.
+    not_judged : dict of str to str
+        Tensors that were not looked at, since their distribution follows from the number of blocks
+        of the model, and why that is not known. They do not count as failures.
     """
 
     tensors: dict[str, Verification]
     false_alarm: float
     seed: int | None = None
     mismatches: dict[str, str] = field(default_factory=dict)
+    not_judged: dict[str, str] = field(default_factory=dict)
 
     @property
     def failures(self) -> tuple[str, ...]:
@@ -276,6 +280,7 @@ class ModelVerification:
             "false_alarm": self.false_alarm,
             "seed": self.seed,
             "mismatches": dict(self.mismatches),
+            "not_judged": dict(self.not_judged),
             "tensors": {name: one.asdict() for name, one in self.tensors.items()},
         }
 
@@ -291,6 +296,7 @@ class ModelVerification:
         return [
             *((name, *empty, f"FAILED: {what}") for name, what in self.mismatches.items()),
             *((name, *self._cells(one)) for name, one in self.tensors.items()),
+            *((name, *empty, "not judged") for name in self.not_judged),
         ]
 
     @property
@@ -327,6 +333,17 @@ class ModelVerification:
         return f"ok: {number} tensors"
 
     @property
+    def left_out(self) -> str:
+        """One line: how many tensors are not judged, and why; empty if all are."""
+        if not self.not_judged:
+            return ""
+        why = " and ".join(dict.fromkeys(self.not_judged.values()))
+        return (
+            f"not judged: {len(self.not_judged)} tensors, whose distribution follows from the "
+            f"number of blocks of the model; it is not known, since {printable(why)}."
+        )
+
+    @property
     def legend(self) -> str:
         """What the table's columns mean, in two lines at most."""
         if self.seed is not None:
@@ -340,7 +357,8 @@ class ModelVerification:
         )
 
     def __str__(self) -> str:
-        return "\n".join([*columns(self.head, self.rows), self.verdict, self.legend])
+        lines = [*columns(self.head, self.rows), self.verdict, self.left_out, self.legend]
+        return "\n".join(filter(None, lines))
 
 
 def _short(distribution: Resolved) -> str:

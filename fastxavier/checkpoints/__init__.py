@@ -10,6 +10,7 @@ from fastxavier.checkpoints._header import Header, Tensor, read_header
 from fastxavier.checkpoints._init import check_fillable, check_skip, init_checkpoint, without
 from fastxavier.checkpoints._like import names_of_model, shards, tensors_like
 from fastxavier.checkpoints._mapping import mapped
+from fastxavier.checkpoints._plan import plan_of_files
 
 __all__ = [
     "DRAWN",
@@ -23,6 +24,7 @@ __all__ = [
     "mapped",
     "names_of_model",
     "nbytes",
+    "plan_of_files",
     "read_header",
     "shards",
     "tensors_like",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, SupportsIndex, TypeVar
@@ -18,11 +19,13 @@ from fastxavier.checkpoints._errors import CheckpointError
 from fastxavier.checkpoints._header import PathLike, encoded, laid_out
 from fastxavier.checkpoints._like import tensors_and_metadata
 from fastxavier.checkpoints._mapping import view_of
+from fastxavier.checkpoints._plan import plan_of_files
 from fastxavier.checkpoints._writing import target_of, write
 from fastxavier.distributions import Constant
 from fastxavier.fill import fill_
 from fastxavier.initializers import Resolved
-from fastxavier.plans import Plan, Report, init_, plan_named
+from fastxavier.plans import Plan, Report, init_
+from fastxavier.plans._depth import plan_of_model
 from fastxavier.structured import StructuredInitializer
 
 Value = TypeVar("Value")
@@ -50,7 +53,9 @@ def init_checkpoint(
         The file to write. An existing file is replaced, whose mode the new one gets; if `path` is a
         link, its target is. Pipes, devices and files with several hard links are refused.
     plan : Plan or str
-        The initializer of each tensor, by name; or the name of a preset, such as "gpt2".
+        The initializer of each tensor, by name; or the name of a preset. "gpt2" is for as many
+        blocks as the names of `like` have, also those that `skip` leaves out, and those in the
+        index beside a file of several; where they leave a block out, `gpt2_plan` has to be told.
     like : path-like or mapping
         Names, dtypes and shapes: a file that `tensors_like` reads, or a mapping from names to
         (dtype, shape) such as ``("float32", (256, 128))``, with dtypes as in a list, or of NumPy
@@ -71,7 +76,8 @@ def init_checkpoint(
     Raises
     ------
     PlanError
-        If the plan has no distribution for a tensor.
+        If the plan has no distribution for a tensor, or it follows from the number of blocks of a
+        model of which `like` is a part.
     CheckpointError
         If `like` is not valid, or a tensor has a dtype that cannot hold its initial values: F32,
         F64, F16 and BF16 can be drawn, integers and truth values can be 0 or 1, and any other
@@ -117,17 +123,18 @@ def init_checkpoint(
     >>> fx.Plan.from_toml(header.metadata["fastxavier.plan"]) == default_plan()
     True
     """
-    plan = plan_named(plan)
     metadata: Mapping[str, str] = {}
     if isinstance(like, Mapping):
         kinds: Mapping[str, Any] = like
+        chosen = plan_of_model(plan, kinds)
     else:
         kinds, metadata = tensors_and_metadata(like)
-    if not plan.knows_model:
-        plan = plan.of_model(kinds)
+        chosen = plan_of_files(plan, kinds, [like], [metadata])
     check_skip(skip, kinds)
     tensors = laid_out(without(kinds, skip))
-    distributions = {name: plan.distribution(name, tensors[name].shape) for name in tensors}
+    plan = chosen.plan if chosen.plan.knows_model else chosen.plan.of_model(kinds)
+    chosen = replace(chosen, plan=plan)
+    distributions = {name: chosen.distribution(name, tensors[name].shape) for name in tensors}
     for name, tensor in tensors.items():
         check_fillable(name, tensor.dtype, tensor.shape, distributions[name])
     source = model_seed(seed)

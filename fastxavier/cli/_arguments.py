@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import get_args
 
 from fastxavier._fans import Layout
-from fastxavier.checkpoints import check_skip
+from fastxavier.checkpoints import check_skip, plan_of_files
 from fastxavier.initializers import Resolved
-from fastxavier.plans import PRESETS, Plan, PlanError
+from fastxavier.plans import PRESETS, Plan, PlanError, gpt2_plan
+from fastxavier.plans._depth import ChosenPlan
 
 
 def add_plan_to(parser: argparse.ArgumentParser) -> None:
@@ -65,6 +66,20 @@ def check_left(left: Collection[str], names: Collection[str], skip: list[str]) -
     check_skip(skip, names)
     if not left:
         raise ValueError("--skip leaves no tensor" if names else "there is no tensor in the file")
+
+
+def plan_from(
+    options: argparse.Namespace,
+    names: Iterable[str],
+    files: Iterable[str],
+    metadata: Iterable[Mapping[str, str]],
+) -> ChosenPlan:
+    """The plan of a file or a preset, by what the user says; else as of `plan_of_files`."""
+    if options.layers is None:
+        return plan_of_files(options.plan, names, files, metadata, options.layout)
+    if options.plan != "gpt2":
+        raise ValueError(f"--layers is for the preset gpt2; the plan is {options.plan!r}")
+    return ChosenPlan(gpt2_plan(options.layers))
 
 
 def distributions_of(plan: Plan, tensors: Mapping[str, tuple[int, ...]]) -> dict[str, Resolved]:

@@ -15,8 +15,14 @@ from typing import Any
 from fastxavier._console import progress_bar, table
 from fastxavier.checkpoints import dtype_name, init_checkpoint, nbytes, without
 from fastxavier.checkpoints._like import tensors_and_metadata
-from fastxavier.cli._arguments import add_plan_to, add_skip_to, check_left, distributions_of, seed
-from fastxavier.cli._depth import plan_from
+from fastxavier.cli._arguments import (
+    add_plan_to,
+    add_skip_to,
+    check_left,
+    distributions_of,
+    plan_from,
+    seed,
+)
 from fastxavier.cli._signals import signals_as_exceptions
 from fastxavier.plans import Plan, Rule
 from fastxavier.plans._names import named
@@ -89,11 +95,7 @@ def run(options: argparse.Namespace) -> int:
     chosen = plan_from(options, listed, [options.like], [metadata])
     plan = chosen.plan
     for name, (_, shape) in tensors.items():
-        if chosen.by_depth(name, shape):
-            raise ValueError(
-                f"the distribution of tensor {name!r} follows from the number of blocks of the "
-                f"model, which is not known: {chosen.unknown}; --layers N says it"
-            )
+        chosen.check(name, shape, "--layers N says it")
     distributions = distributions_of(plan, {name: shape for name, (_, shape) in tensors.items()})
     # Below 2**53, which JSON readers that have only doubles keep.
     key = secrets.randbits(53) if options.seed is None else options.seed

@@ -15,7 +15,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from fastxavier._console import printable, progress_bar, table
+from fastxavier._console import progress_bar, table
 from fastxavier._verify.model import mismatches, verify_tensors
 from fastxavier._verify.report import Verification
 from fastxavier.checkpoints import (
@@ -27,8 +27,14 @@ from fastxavier.checkpoints import (
     tensors_like,
     without,
 )
-from fastxavier.cli._arguments import add_plan_to, add_skip_to, check_left, distributions_of, seed
-from fastxavier.cli._depth import plan_from
+from fastxavier.cli._arguments import (
+    add_plan_to,
+    add_skip_to,
+    check_left,
+    distributions_of,
+    plan_from,
+    seed,
+)
 
 
 def add_to(commands: Any) -> None:
@@ -95,8 +101,10 @@ def run(options: argparse.Namespace) -> int:
         (header.metadata for header in files.values()),
     )
     right = {name: one for name, one in held.items() if name not in wrong}
-    unjudged = {name: one.shape for name, one in right.items() if chosen.by_depth(name, one.shape)}
-    tensors = {name: one for name, one in right.items() if name not in unjudged}
+    not_judged = {
+        name: chosen.unknown for name, one in right.items() if chosen.by_depth(name, one.shape)
+    }
+    tensors = {name: one for name, one in right.items() if name not in not_judged}
     if not tensors and not wrong:
         raise ValueError(f"no tensor can be judged: {chosen.unknown}; --layers N says how many")
     distributions = distributions_of(
@@ -121,21 +129,14 @@ def run(options: argparse.Namespace) -> int:
         )
         report = verify_tensors(arrays, distributions, options.false_alarm, options.seed, done)
     as_held = {name: as_in_file(one, tensors[name]) for name, one in report.tensors.items()}
-    report = replace(report, tensors=as_held, mismatches=wrong)
+    report = replace(report, tensors=as_held, mismatches=wrong, not_judged=not_judged)
     if options.json:
-        found = {"not_judged": dict.fromkeys(unjudged, chosen.unknown), **report.asdict()}
-        print(json.dumps({"file": options.file, **found}))
+        print(json.dumps({"file": options.file, **report.asdict()}))
         return 0 if report.ok else 1
-    empty = ("",) * (len(report.head) - 2)
-    more = [(name, *empty, "not judged") for name in unjudged]
-    table(options.file, report.head, [*report.rows, *more])
+    table(options.file, report.head, report.rows)
     print(report.verdict)
-    if unjudged:
-        print(
-            f"not judged: {len(unjudged)} tensors, whose distribution follows from the number of "
-            f"blocks of the model; it is not known, since {printable(chosen.unknown)}. "
-            "--layers N says it."
-        )
+    if not_judged:
+        print(f"{report.left_out} --layers N says it.")
     print(report.legend)
     return 0 if report.ok else 1
 

@@ -22,10 +22,11 @@ from fastxavier._validation import (
 )
 from fastxavier.distributions import Constant, Distribution
 from fastxavier.initializers import Resolved
+from fastxavier.plans._depth import plan_of_model
 from fastxavier.plans._overlap import check_disjoint
 from fastxavier.plans._plan import Plan
 from fastxavier.plans._report import Filled, Report, Tensor
-from fastxavier.plans.presets import default_plan, plan_named
+from fastxavier.plans.presets import default_plan
 
 __all__ = ["Filled", "Report", "init_"]
 
@@ -59,8 +60,9 @@ def init_(
         whole constant for it, of at most 2**53 - 1, as for torch's ``num_batches_tracked``. No two
         may share memory. Of a torch module it is ``dict(module.named_parameters())``.
     plan : Plan or str, optional
-        Which initializer each tensor gets: a plan, or the name of a preset such as "gpt2"; by
-        default `default_plan`'s, for torch's layout of weights.
+        Which initializer each tensor gets: a plan, or the name of a preset; by default
+        `default_plan`'s, for torch's layout of weights. "gpt2" is for as many blocks as the names
+        have, from block 0 on; for the arrays of a part of a model, write ``gpt2_plan(layers=N)``.
     seed : int, numpy.random.Generator, RandomState, SeedSequence, Streams or None, optional
         As `fill_` takes it; of `Streams`, and of the module default, only the seed is used.
     threads : int, optional
@@ -84,7 +86,8 @@ def init_(
     Raises
     ------
     PlanError
-        If no rule of the plan matches a tensor; the error names it.
+        If no rule of the plan matches a tensor, or its distribution follows from the number of
+        blocks of the model and the names leave one out; the error names the tensor.
     TypeError, ValueError
         If an array cannot be filled, as `fill_` raises it, with the tensor's name; if two share
         memory; or if another argument is not valid. No array has been written to then.
@@ -103,10 +106,9 @@ def init_(
     >>> [type(tensor.distribution).__name__ for tensor in report.tensors]
     ['Uniform', 'Constant', 'Uniform', 'Constant']
     """
-    plan = default_plan() if plan is None else plan_named(plan)
+    plan = default_plan() if plan is None else plan
     _check_arguments(arrays, progress, places)
-    if not plan.knows_model:
-        plan = plan.of_model(arrays)
+    chosen = plan_of_model(plan, arrays)
     names = list(arrays)
     streams = [stream_number(_name(name)) for name in names]
     targets = [_target(name, arrays[name]) for name in names]
@@ -115,7 +117,7 @@ def init_(
             if name in places:
                 _put(name, target, places[name])
     tensors: tuple[Tensor, ...] = tuple(
-        (name, target, plan.distribution(name, _whole_shape(target)), stream)
+        (name, target, chosen.distribution(name, _whole_shape(target)), stream)
         for name, target, stream in zip(names, targets, streams, strict=True)
     )
     drawn: list[Tensor] = []

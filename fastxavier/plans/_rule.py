@@ -159,19 +159,27 @@ class Rule:
         if isinstance(initializer, Distribution):
             return
         scaling = initializer if isinstance(initializer, VarianceScaling) else None
-        if self.ndim is None or isinstance(self.ndim, str):
-            if scaling is None:
-                return
-            ndim = max(int(self.ndim[:-1]) if self.ndim else 0, scaling.fewest_axes())
+        if self.ndim is None and scaling is None:
+            return
+        numbers: Sequence[int]  # of axes, one of which must do
+        if isinstance(self.ndim, int):
+            numbers = [self.ndim]
         else:
-            ndim = self.ndim
+            least = int(self.ndim[:-1]) if self.ndim else 0
+            numbers = range(least, MOST_AXES + 1)
+            if scaling is not None:
+                numbers = [max(least, scaling.fewest_axes())]
         extent = getattr(initializer, "groups", 1) * getattr(initializer, "parts", 1)
-        try:
-            self.distribution((extent,) * ndim, layout)
-        except (TypeError, ValueError) as error:
-            argument = getattr(error, "argument", None)
-            argument = "ndim" if argument in ("shape", "array") else argument
-            raise PlanError(f"{error}, by {self}", argument) from None
+        first = None
+        for ndim in numbers:
+            try:
+                self.distribution((extent,) * ndim, layout)
+                return
+            except (TypeError, ValueError) as error:
+                first = first or error
+        argument = getattr(first, "argument", None)
+        argument = "ndim" if argument in ("shape", "array") else argument
+        raise PlanError(f"{first}, by {self}", argument)
 
 
 def _value(initializer: Any, settings: dict[str, Any]) -> Initializer:
