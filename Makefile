@@ -40,7 +40,7 @@ test-torch: $(VENV)/installed  ## the tests that need torch, with its version th
 	$(BIN)/python -m pytest -q -m "" tests/test_torch_tensors.py tests/test_coming_from.py tests/test_verify.py -k "torch"
 
 OLDEST_NUMPY = $(shell sed -n 's/^dependencies = \["numpy>=\(.*\)"\]/\1/p' pyproject.toml)
-OLDEST_TESTS = $(patsubst %,tests/test_%.py,streams arrays validation init errors)
+OLDEST_TESTS = $(patsubst %,tests/test_%.py,streams arrays exporters validation init errors)
 
 test-oldest:  ## some tests with the oldest NumPy that pyproject.toml allows; PYTHON must have wheels of it
 	$(PYTHON) -m venv build/oldest

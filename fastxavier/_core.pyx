@@ -13,6 +13,7 @@ from fastxavier cimport c_fastxavier as c
 
 import os
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 
