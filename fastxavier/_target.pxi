@@ -204,7 +204,8 @@ def exported(array):
         return np.asarray(array)
     if hasattr(array, "__array_struct__"):
         found = np.asarray(array)
-        if cnp.PyArray_CHKFLAGS(found, cnp.NPY_ARRAY_OWNDATA) and found.size:
+        # Of what has no struct but its class's descriptor of one, NumPy makes an object instead.
+        if found.dtype != object and cnp.PyArray_CHKFLAGS(found, cnp.NPY_ARRAY_OWNDATA) and found.size:
             raise no_memory((<object>found).shape, array)
         return found
     interface = getattr(array, "__array_interface__", None)
