@@ -17,6 +17,7 @@ __all__ = [
     "Seed",
     "Stream",
     "Streams",
+    "is_shared",
     "manual_seed",
     "resolve",
     "seed_number",
@@ -286,6 +287,11 @@ def resolve(seed: Any, stream: Any) -> Key:
     drawn = _Drawn(0)
     drawn.draw, drawn.number = draw, number
     return drawn
+
+
+def is_shared(seed: Any) -> bool:
+    """Whether other processes can draw from this seed too: not if it is fresh entropy."""
+    return _seeded if isinstance(seed, ModuleDefault) else seed is not None
 
 
 def model_seed(seed: Any) -> int | Callable[[], int]:

@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 
 import pytest
 
+import fastxavier
 from fastxavier import _core
 
 SLOW = pathlib.Path(__file__).with_name("slow.txt")
@@ -24,6 +25,12 @@ def isa(request):
     _core.force_isa(request.param)
     yield request.param
     _core.force_isa(None)
+
+
+@pytest.fixture
+def unseeded():
+    """The module default with fresh entropy, as before the first call of `manual_seed`."""
+    fastxavier.manual_seed(None)
 
 
 @pytest.fixture(scope="session")

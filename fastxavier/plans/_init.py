@@ -21,6 +21,7 @@ from fastxavier._validation import (
     shown,
 )
 from fastxavier.distributions import Constant, Distribution
+from fastxavier.fill import check_part
 from fastxavier.initializers import Resolved
 from fastxavier.plans._overlap import check_disjoint
 from fastxavier.plans._plan import Plan
@@ -72,8 +73,9 @@ def init_(
     places : mapping of str to (global_shape, offset), optional
         For arrays that are parts of larger tensors: the shape of the whole tensor and where the
         array begins in it, as `fill_` takes them. Scales come from the whole shape, and the part
-        gets exactly the values that a fill of the whole puts there. `Orthogonal` and
-        `DeltaOrthogonal` are drawn whole and sliced.
+        gets exactly the values that a fill of the whole puts there; where they are random, `seed`
+        or `manual_seed` must have given a seed. `Orthogonal` and `DeltaOrthogonal` are drawn whole
+        and sliced.
 
     Returns
     -------
@@ -130,6 +132,10 @@ def init_(
             structured.append(one)
     for name, array, distribution, _ in counted:
         _check_counted(name, array, distribution)
+    if places:
+        for name, _, distribution, _ in tensors:
+            if name in places:
+                _check_part(name, places[name], seed, distribution)
     for name, target, initializer, _ in structured:
         _check_structured(name, target, initializer, threads)
     check_disjoint(names, targets)
@@ -311,6 +317,13 @@ def _check_counted(name: str, array: Array, distribution: Resolved) -> None:
             "array",
             array.dtype,
         )
+
+
+def _check_part(name: str, place: Place, seed: Any, distribution: Resolved) -> None:
+    try:
+        check_part(place[0], seed, distribution)
+    except ArgumentValueError as error:
+        raise of_tensor(name, error) from None
 
 
 def _check_structured(name: str, target: _core.Target, initializer: Any, threads: Any) -> None:
