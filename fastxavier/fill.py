@@ -164,7 +164,7 @@ def _fill_whole(
 
 
 def check_part(global_shape: Any, seed: Any, resolved: Resolved) -> None:
-    """Raise for a part of a random tensor that has a seed of its own, which no other part has."""
+    """Raise for a random part of a tensor whose seed is of its own: no other part has it."""
     if global_shape is None or is_shared(seed):
         return
     if isinstance(resolved, (Constant, PatternInitializer)):

@@ -93,7 +93,8 @@ def test_init_patterns(folder, capsys):
         ["bn.* 0.b*", "any", "zeros", "2", "301"],
         ["none* [01].weight", "any", "normal mean=0.333333 std=0.5", "3", "63,000"],
     ]
-    assert not any("zeros" in line or "ones" in line for line in lines[4:])
+    assert lines[-1] == f"unused: {rules[1]}, which initialized no tensor"
+    assert not any("zeros" in line or "ones" in line for line in lines[4:-1])
 
 
 def test_init_metadata(folder, capsys):
@@ -128,7 +129,12 @@ def test_init_json(folder, capsys):
             }
             for name, (dtype, shape) in tensors_like("like.toml").items()
         },
+        "unused_rules": [],
     }
+    never = Rule("never", "ones")
+    Plan([never, Rule("*.weight", "he_normal"), Rule("*", "zeros")]).save(folder / "plan.toml")
+    (line,) = initialised(capsys, "--json", plan="plan.toml")
+    assert json.loads(line)["unused_rules"] == [repr(never)]
 
 
 @pytest.mark.parametrize("as_json", [False, True])

@@ -107,7 +107,9 @@ def test_random_parts_need_a_seed(unseeded):
     for initializer in ("glorot_uniform", "orthogonal", fx.Normal(0, 1)):
         plan = Plan([Rule("w", initializer)])
         for seed in ({}, {"seed": None}):
-            with pytest.raises(ValueError, match="'w': global_shape is .* without a seed") as raised:
+            with pytest.raises(
+                ValueError, match=r"'w': global_shape is .* without a seed"
+            ) as raised:
                 fx.init_({"w": part}, plan, places=place, **seed)
             assert raised.value.argument == "seed"
             assert (part == 9).all()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, SupportsIndex, TypeVar
@@ -23,6 +24,7 @@ from fastxavier.distributions import Constant
 from fastxavier.fill import fill_
 from fastxavier.initializers import Resolved
 from fastxavier.plans import Plan, Report, init_, plan_named
+from fastxavier.plans.presets import unused_of_user
 from fastxavier.structured import StructuredInitializer
 
 Value = TypeVar("Value")
@@ -151,7 +153,8 @@ def init_checkpoint(
         report = init_(drawn, plan, seed=key, threads=threads, progress=progress).detached()
         for array in (*drawn.values(), *ones):
             exchange_bytes(array)
-        return report
+        shapes = {name: tensor.shape for name, tensor in tensors.items()}
+        return replace(report, _unused=unused_of_user(plan, shapes))
 
     return write(target_of(Path(path)), size, fill)
 

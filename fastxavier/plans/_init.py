@@ -26,7 +26,8 @@ from fastxavier.initializers import Resolved
 from fastxavier.plans._overlap import check_disjoint
 from fastxavier.plans._plan import Plan
 from fastxavier.plans._report import Filled, Report, Tensor
-from fastxavier.plans.presets import default_plan, plan_named
+from fastxavier.plans._rule import Rule
+from fastxavier.plans.presets import default_plan, plan_named, unused_of_user
 
 __all__ = ["Filled", "Report", "init_"]
 
@@ -80,8 +81,8 @@ def init_(
     Returns
     -------
     Report
-        Name, shape, distribution, expected and measured std of every tensor, and the time; prints
-        as a table.
+        Name, shape, distribution, expected and measured std of every tensor, rules of the plan that
+        initialized none, and the time; prints as a table.
 
     Raises
     ------
@@ -160,7 +161,12 @@ def init_(
             done += target.nbytes
             if tell:
                 tell(done)
-    return Report(key, time.perf_counter() - start, nbytes, tensors)
+    seconds = time.perf_counter() - start
+
+    def unused() -> tuple[Rule, ...]:
+        return unused_of_user(plan, {name: target.shape for name, target, *_ in tensors})
+
+    return Report(key, seconds, nbytes, tensors, unused)
 
 
 def _check_arguments(arrays: Any, progress: Any, places: Any) -> None:

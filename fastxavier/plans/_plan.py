@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
@@ -197,6 +197,23 @@ class Plan:
                 f"tensor {name!r} of shape {shape}, by {rule}: {error}", *_data(error)
             ) from None
         return resolved
+
+    def unused_rules(self, shapes: Mapping[str, Iterable[int]]) -> tuple[Rule, ...]:
+        """The rules that initialize none of a model's tensors, because of their names or order.
+
+        Parameters
+        ----------
+        shapes : mapping of str to sequence of int
+            The names of all tensors of the model, and their whole shapes.
+
+        Returns
+        -------
+        tuple of Rule
+            In the order of the plan.
+        """
+        plan = self if self.knows_model else self.of_model(shapes)
+        used = {plan.rule_for(name, len(tuple(shape))) for name, shape in shapes.items()}
+        return tuple(rule for rule in dict.fromkeys(self.rules) if rule not in used)
 
     def _unmatched(self, name: str, shape: tuple[int, ...]) -> str:
         glob = re.sub(r"\d+", "*", re.sub(r"[\[?*]", r"[\g<0>]", name))
