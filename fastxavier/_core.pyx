@@ -22,6 +22,8 @@ from fastxavier._torch import increment_version, is_tensor, strided_memory
 from fastxavier._validation import (
     ArgumentTypeError,
     ArgumentValueError,
+    a_type,
+    instead_of_array,
     integer,
     integers,
     of_tensor,
@@ -303,7 +305,7 @@ def check_unmasked(array):
     masked = sys.modules.get("numpy.ma")  # which most programs never import
     if masked is not None and isinstance(array, masked.MaskedArray):
         raise ArgumentTypeError(
-            f"array is a {type(array).__name__}, whose mask would be ignored: every value in its memory "
+            f"array is {a_type(array)}, whose mask would be ignored: every value in its memory "
             "counts, masked or not; give array.data",
             "array",
         )

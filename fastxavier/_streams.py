@@ -10,7 +10,7 @@ from typing import Any, Final, SupportsIndex, TypeAlias
 import numpy as np
 
 from fastxavier import _core
-from fastxavier._validation import ArgumentTypeError, ArgumentValueError, integer, shown
+from fastxavier._validation import ArgumentTypeError, ArgumentValueError, a_type, integer, shown
 
 __all__ = [
     "Key",
@@ -173,7 +173,7 @@ def _not_a_seed(seed: Any) -> ArgumentTypeError:
     elif hasattr(seed, "getrandbits"):
         instead = "; write seed=rng.getrandbits(64)"
     return ArgumentTypeError(
-        f"seed is {shown(seed)}, a {type(seed).__name__}; it must be an integer from 0 up, a NumPy "
+        f"seed is {shown(seed)}, {a_type(seed)}; it must be an integer from 0 up, a NumPy "
         f"Generator, RandomState or SeedSequence, Streams or None{instead}",
         "seed",
         seed,

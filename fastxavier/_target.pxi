@@ -154,7 +154,7 @@ cdef c.fx_dtype numpy_dtype(cnp.ndarray array) except *:
 cdef object no_memory(tuple shape, what):
     """The error of an array at address 0, where no element can lie: it was freed, or not allocated."""
     return ArgumentValueError(
-        f"array of shape {shape} is a {type(what).__name__} without memory: its data pointer is NULL; "
+        f"array of shape {shape} is {a_type(what)} without memory: its data pointer is NULL; "
         "allocate it first",
         "array",
         what,
@@ -224,7 +224,7 @@ def exported(array):
     (first,), (last,) = spans([found])
     if first < last and (first < start or last > start + length):
         raise ArgumentValueError(
-            f"array is a {type(array).__name__} whose __array_interface__ reaches from byte "
+            f"array is {a_type(array)} whose __array_interface__ reaches from byte "
             f"{first - start} to byte {last - start} of a buffer of {length} bytes",
             "array",
             array,
@@ -276,7 +276,7 @@ cdef int from_dlpack(Target target, array) except -1:
             capsule = array.__dlpack__()
     except (BufferError, RuntimeError, NotImplementedError) as error:
         raise ArgumentValueError(
-            f"array is a {type(array).__name__} that exports no memory: {error}", "array", array
+            f"array is {a_type(array)} that exports no memory: {error}", "array", array
         ) from error
     if PyCapsule_IsValid(capsule, "dltensor_versioned"):
         target.versioned = <dl_versioned *>PyCapsule_GetPointer(capsule, "dltensor_versioned")
@@ -294,7 +294,7 @@ cdef int from_dlpack(Target target, array) except -1:
         return from_dl_tensor(target, &target.versioned.tensor)
     if not PyCapsule_IsValid(capsule, "dltensor"):
         raise ArgumentTypeError(
-            f"array is a {type(array).__name__} whose __dlpack__ gave {shown(capsule)}; it must give a "
+            f"array is {a_type(array)} whose __dlpack__ gave {shown(capsule)}; it must give a "
             "fresh DLPack capsule",
             "array",
             array,
@@ -326,8 +326,8 @@ cpdef Target target_of(array):
         from_dlpack(target, array)
     else:
         raise ArgumentTypeError(
-            f"array is a {type(array).__name__}; it must be a NumPy array or export a writable "
-            "buffer, __array_interface__ or DLPack",
+            f"array is {a_type(array)}; it must be a NumPy array or export a writable "
+            "buffer, __array_interface__ or DLPack" + instead_of_array(array, "init_"),
             "array",
             array,
         )

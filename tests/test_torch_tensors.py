@@ -578,3 +578,47 @@ def test_module_instead_of_a_mapping():
         with pytest.raises(TypeError, match="arrays is") as raised:
             fx.init_(thing)
         assert "dict(" in str(raised.value)
+    with pytest.raises(TypeError, match=r"write init_\(dict\(model.named_parameters\(\)\), plan"):
+        fx.init_(model.parameters())
+
+
+WHOLE = r"all arrays to {}\(dict\(module\.named_parameters\(\)\), plan\)$"
+
+
+@pytest.mark.parametrize(
+    ("given", "each"),
+    [
+        (lambda: torch.nn.Linear(3, 4), "give module.weight"),
+        (lambda: torch.nn.Linear, "give module.weight"),
+        (lambda: torch.nn.Linear(3, 4).parameters(), "give each of its arrays alone"),
+    ],
+    ids=["module", "class", "parameters"],
+)
+def test_module_instead_of_an_array(given, each):
+    """The message says what to give, and how to name all parameters."""
+    for call in (
+        lambda w: fx.fill_(w, fx.he_normal()),
+        fx.he_normal_,
+        lambda w: fx.uniform_(w, 3, 4),
+    ):
+        with pytest.raises(TypeError, match=rf"{each}, or {WHOLE.format('init_')}"):
+            call(given())
+    for distribution in (fx.he_normal(), "he_normal", fx.default_plan(), "gpt2"):
+        with pytest.raises(TypeError, match=rf"{each}, or {WHOLE.format('verify')}"):
+            fx.verify(given(), distribution)
+
+
+def test_list_of_parameters_instead_of_an_array():
+    with pytest.raises(TypeError, match=rf"give each of .*{WHOLE.format('verify')}"):
+        fx.verify(list(network().parameters()), fx.he_normal())
+
+
+def test_refusals_suit_reading_as_well():
+    """`verify` fills nothing, so what it says does not speak of filling."""
+    meta = torch.zeros(3, device="meta")
+    with torch._subclasses.FakeTensorMode():
+        fake = torch.zeros(3)
+    for tensor in (meta, fake):
+        with pytest.raises((TypeError, ValueError)) as raised:
+            fx.verify(tensor, fx.Normal())
+        assert "fill" not in str(raised.value)

@@ -918,7 +918,7 @@ def test_a_torch_module():
     fx.init_({name: one.data for name, one in module.state_dict().items()}, seed=7)
     assert verify(dict(module.named_parameters()), fx.default_plan(), seed=7).ok
     assert verify(module.state_dict(), fx.default_plan()).ok
-    with pytest.raises(TypeError, match=r"pass dict\(module.named_parameters\(\)\)"):
+    with pytest.raises(TypeError, match=r"verify\(dict\(module.named_parameters\(\)\), plan\)"):
         verify(module, fx.default_plan())
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, SupportsIndex, TypeAlias
 
@@ -17,6 +17,7 @@ from fastxavier._validation import (
     ArgumentError,
     ArgumentTypeError,
     ArgumentValueError,
+    a_type,
     of_tensor,
     shown,
 )
@@ -171,13 +172,9 @@ def init_(
 
 def _check_arguments(arrays: Any, progress: Any, places: Any) -> None:
     if not isinstance(arrays, Mapping):
-        hint = ""
-        if hasattr(arrays, "named_parameters"):
-            hint = "; write init_(dict(model.named_parameters()), plan)"
-        elif isinstance(arrays, Iterable) and not hasattr(arrays, "__array__"):
-            hint = "; of pairs of names and arrays make one with dict(...)"
         raise ArgumentTypeError(
-            f"arrays is a {type(arrays).__name__}; it must be a mapping from names to arrays{hint}",
+            f"arrays is {a_type(arrays)}; it must be a mapping from names to arrays; "
+            + _mapping_of(arrays),
             "arrays",
             arrays,
         )
@@ -200,6 +197,18 @@ def _check_arguments(arrays: Any, progress: Any, places: Any) -> None:
             raise ArgumentValueError(
                 f"places has the name {name!r}, which arrays does not have", "places", name
             )
+
+
+def _mapping_of(arrays: Any) -> str:
+    """What to write instead of an argument that is not a mapping."""
+    if hasattr(arrays, "named_parameters") or isinstance(arrays, Iterator):
+        return "write init_(dict(model.named_parameters()), plan)"
+    if hasattr(arrays, "__array__") or not isinstance(arrays, Iterable):
+        return "for one array write fill_(array, initializer)"
+    first = next(iter(arrays), None) if isinstance(arrays, (list, tuple, ItemsView)) else None
+    if isinstance(first, (tuple, list)) and len(first) == 2 and isinstance(first[0], str):
+        return "of pairs of names and arrays write init_(dict(pairs), plan)"
+    return 'names choose the rules: write init_({"fc1.weight": array}, plan)'
 
 
 def _put(name: str, target: Any, place: Any) -> None:
@@ -249,7 +258,7 @@ def _target(name: str, array: Any) -> _core.Target | Array:
         if isinstance(error, ArgumentError) or type(error) in (TypeError, ValueError):
             raise of_tensor(name, error) from None
         raise ArgumentValueError(
-            f"tensor {name!r}: array is a {type(array).__name__} that exports no memory: "
+            f"tensor {name!r}: array is {a_type(array)} that exports no memory: "
             f"{type(error).__name__}: {error}",
             "array",
         ) from error
@@ -277,7 +286,7 @@ def _integers(array: Any) -> Array | None:
         )
     if not _has_memory(found, array):
         raise ArgumentValueError(
-            f"array of shape {found.shape} is a {type(array).__name__} without memory of its own; "
+            f"array of shape {found.shape} is {a_type(array)} without memory of its own; "
             "allocate it first",
             "array",
         )
