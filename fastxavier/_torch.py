@@ -49,8 +49,8 @@ def _strided_memory(tensor: Any, floats: bool) -> Any:
         )
     if kind.__torch_dispatch__ is not torch.Tensor.__torch_dispatch__:
         raise ArgumentTypeError(
-            f"array is {with_article(f'{kind.__module__}.{kind.__qualname__}')}, whose values lie elsewhere; give "
-            "the plain tensor that holds them",
+            f"array is {with_article(f'{kind.__module__}.{kind.__qualname__}')}, whose values lie "
+            "elsewhere; give the plain tensor that holds them",
             "array",
             tensor,
         )

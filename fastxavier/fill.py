@@ -170,9 +170,9 @@ def check_part(global_shape: Any, seed: Any, resolved: Resolved) -> None:
     if isinstance(resolved, (Constant, PatternInitializer)):
         return
     raise ArgumentValueError(
-        f"global_shape is {shown(global_shape)} without a seed: each part would be drawn from fresh "
-        "entropy, and together they would be no tensor; give all parts the same seed, such as "
-        "seed=7, or call manual_seed(7) first",
+        f"global_shape is {shown(global_shape)} without a seed: each part would be drawn from "
+        "fresh entropy, and together they would not be one tensor; give all parts the same seed, "
+        "such as seed=7, or call manual_seed(7) first",
         "seed",
         seed,
     )

@@ -28,8 +28,8 @@ DESCRIPTION = """
 Write a safetensors file of initial weights, with the names, dtypes and shapes of another file or a
 list. The file appears when it is complete, or not at all, also after Ctrl-C or another signal. Its
 metadata have the seed and the plan. --json prints one object: {"file", "seed", "bytes", "seconds",
-"tensors": {NAME: {"dtype", "shape", "distribution"}}, "unused_rules"}. Unused rules are those of the
-plan, presets' left out, that initialized no tensor.
+"tensors": {NAME: {"dtype", "shape", "distribution"}}, "unused_rules"}. Unused rules are those of
+the plan, presets' left out, that initialized no tensor.
 """
 HEAD = ("names", "ndim", "initializer", "tensors", "values")
 LEGEND = (
