@@ -28,6 +28,19 @@ def isa(request):
 
 
 @pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder for the commands to work in, with a list of tensors and a plan."""
+    from cli_cases import LIST  # which imports much that most tests do not need
+
+    from fastxavier.plans import Plan, Rule
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "like.toml").write_text(LIST)
+    Plan([Rule("*.weight", "he_normal"), Rule("*", "zeros")]).save(tmp_path / "plan.toml")
+    return tmp_path
+
+
+@pytest.fixture
 def unseeded():
     """The module default with fresh entropy, as before the first call of `manual_seed`."""
     fastxavier.manual_seed(None)
