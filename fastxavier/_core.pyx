@@ -6,7 +6,6 @@ cimport numpy as cnp
 from cpython.buffer cimport PyObject_CheckBuffer
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_IsValid, PyCapsule_SetName
-from libc.math cimport fma
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from fastxavier cimport c_fastxavier as c
@@ -41,6 +40,20 @@ cdef extern from "fpenv.h" nogil:
         pass
     fp_state fp_enter()
     void fp_leave(fp_state)
+
+
+cdef extern from *:
+    """
+    #include <math.h>
+    /* Where it stands between fp_enter and fp_leave, whatever a compiler may move. */
+    static double fma_here(double x, double y, double z)
+    {
+        const volatile double first = x;
+        const volatile double sum = fma(first, y, z);
+        return sum;
+    }
+    """
+    double fma_here(double, double, double) nogil
 
 
 cdef class round_to_nearest:
@@ -86,8 +99,8 @@ cdef class DistributionBase:
         if scale == 0:
             return location, location
         cdef fp_state callers = fp_enter()
-        cdef double low = fma(scale, self.distribution.low, location)
-        cdef double high = fma(scale, self.distribution.high, location)
+        cdef double low = fma_here(scale, self.distribution.low, location)
+        cdef double high = fma_here(scale, self.distribution.high, location)
         fp_leave(callers)
         return low, high
 
