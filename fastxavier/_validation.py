@@ -74,20 +74,23 @@ class ArgumentValueError(ArgumentError, ValueError):
     """An argument with a value that it cannot have; see `ArgumentError`."""
 
 
-_short = reprlib.Repr()
+class _Short(reprlib.Repr):
+    def repr_int(self, x: int, level: int) -> str:
+        try:
+            repr(x)
+        except ValueError:  # more digits than Python writes
+            return f"<{'a negative' if x < 0 else 'an'} integer of {x.bit_length()} bits>"
+        return super().repr_int(x, level)
+
+
+_short = _Short()
 _short.maxstring = _short.maxother = _short.maxlong = 120
 _short.maxlist = _short.maxtuple = _short.maxset = _short.maxdict = 12
 
 
 def shown(value: Any) -> str:
     """The repr of a value, as long as a message can bear."""
-    try:
-        return _short.repr(value)
-    except ValueError:  # an int of more digits than Python writes
-        if isinstance(value, int):
-            what = "a negative" if value < 0 else "an"
-            return f"<{what} integer of {value.bit_length()} bits>"
-        return f"<{type(value).__name__}>"
+    return _short.repr(value)
 
 
 def with_article(word: str) -> str:

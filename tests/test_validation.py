@@ -85,9 +85,10 @@ def test_of_tensor_keeps_the_data():
         ((1, 2), "(1, 2)"),
         (HUGE, "<an integer of 16610 bits>"),
         (-HUGE, "<a negative integer of 16610 bits>"),
+        ([1, HUGE], "[1, <an integer of 16610 bits>]"),
         (fx.Normal(), "Normal(mean=0.0, std=1.0)"),
     ],
-    ids=lambda x: str(x)[:20] if not isinstance(x, int) else "int",
+    ids=lambda x: "int" if isinstance(x, (int, list)) else str(x)[:20],
 )
 def test_shown(value, text):
     """The repr, where it is short."""
