@@ -37,10 +37,10 @@ test-all: $(VENV)/installed  ## all tests, those of tests/slow.txt too
 
 test-torch: $(VENV)/installed  ## the tests that need torch, with its version that they were written for
 	$(BIN)/pip install --quiet torch==2.13.0
-	$(BIN)/python -m pytest -q -m "" tests/test_torch_tensors.py tests/test_coming_from.py tests/test_verify.py -k "torch"
+	$(BIN)/python -m pytest -q -m "" tests/test_torch_*.py tests/test_coming_from.py tests/test_verify*.py -k "torch"
 
 OLDEST_NUMPY = $(shell sed -n 's/^dependencies = \["numpy>=\(.*\)"\]/\1/p' pyproject.toml)
-OLDEST_TESTS = $(patsubst %,tests/test_%.py,streams arrays validation init errors)
+OLDEST_TESTS = $(patsubst %,tests/test_%.py,streams arrays exporters validation init errors)
 
 test-oldest:  ## some tests with the oldest NumPy that pyproject.toml allows; PYTHON must have wheels of it
 	$(PYTHON) -m venv build/oldest
@@ -89,7 +89,7 @@ bigendian: $(VENV)/installed  ## most tests in s390x Python under qemu-user; fet
 	$(BIN)/python tools/bigendian.py
 
 exhaustive: $(LIBRARY)  ## every word of the float32 normals, truncated at 2 and 3 too: the error bounds (some minutes)
-	$(CC) $(C_FLAGS) -march=native tests/c/exhaustive.c $(LIBRARY) -lm -o build/exhaustive
+	$(CC) $(C_FLAGS) -Wno-unused-function -march=native tests/c/exhaustive.c $(LIBRARY) -lm -o build/exhaustive
 	build/exhaustive
 
 sanitize: $(VENV)/installed  ## sanitizers and valgrind over C and Python tests: PARTS="address threads memory python"

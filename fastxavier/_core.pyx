@@ -6,13 +6,13 @@ cimport numpy as cnp
 from cpython.buffer cimport PyObject_CheckBuffer
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_IsValid, PyCapsule_SetName
-from libc.math cimport fma
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from fastxavier cimport c_fastxavier as c
 
 import os
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -21,6 +21,8 @@ from fastxavier._torch import increment_version, is_tensor, strided_memory
 from fastxavier._validation import (
     ArgumentTypeError,
     ArgumentValueError,
+    a_type,
+    instead_of_array,
     integer,
     integers,
     of_tensor,
@@ -38,6 +40,20 @@ cdef extern from "fpenv.h" nogil:
         pass
     fp_state fp_enter()
     void fp_leave(fp_state)
+
+
+cdef extern from *:
+    """
+    #include <math.h>
+    /* Where it stands between fp_enter and fp_leave, whatever a compiler may move. */
+    static double fma_here(double x, double y, double z)
+    {
+        const volatile double first = x;
+        const volatile double sum = fma(first, y, z);
+        return sum;
+    }
+    """
+    double fma_here(double, double, double) nogil
 
 
 cdef class round_to_nearest:
@@ -83,8 +99,8 @@ cdef class DistributionBase:
         if scale == 0:
             return location, location
         cdef fp_state callers = fp_enter()
-        cdef double low = fma(scale, self.distribution.low, location)
-        cdef double high = fma(scale, self.distribution.high, location)
+        cdef double low = fma_here(scale, self.distribution.low, location)
+        cdef double high = fma_here(scale, self.distribution.high, location)
         fp_leave(callers)
         return low, high
 
@@ -302,7 +318,7 @@ def check_unmasked(array):
     masked = sys.modules.get("numpy.ma")  # which most programs never import
     if masked is not None and isinstance(array, masked.MaskedArray):
         raise ArgumentTypeError(
-            f"array is a {type(array).__name__}, whose mask would be ignored: every value in its memory "
+            f"array is {a_type(array)}, whose mask would be ignored: every value in its memory "
             "counts, masked or not; give array.data",
             "array",
         )

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple, SupportsIndex, TypeAlias, get_args
 from fastxavier._validation import (
     ArgumentTypeError,
     ArgumentValueError,
+    a_type,
     choice,
     integer,
     integers,
@@ -156,7 +157,7 @@ def fans(
 def _extents(shape: Any) -> tuple[int, ...]:
     if hasattr(shape, "shape"):
         raise ArgumentTypeError(
-            f"shape is {shown(shape)}, a {type(shape).__name__}; it must be a sequence of "
+            f"shape is {shown(shape)}, {a_type(shape)}; it must be a sequence of "
             "integers, the shape of an array rather than the array",
             "shape",
             shape,

@@ -10,13 +10,14 @@ from typing import Any, Final, SupportsIndex, TypeAlias
 import numpy as np
 
 from fastxavier import _core
-from fastxavier._validation import ArgumentTypeError, ArgumentValueError, integer, shown
+from fastxavier._validation import ArgumentTypeError, ArgumentValueError, a_type, integer, shown
 
 __all__ = [
     "Key",
     "Seed",
     "Stream",
     "Streams",
+    "is_shared",
     "manual_seed",
     "resolve",
     "seed_number",
@@ -172,7 +173,7 @@ def _not_a_seed(seed: Any) -> ArgumentTypeError:
     elif hasattr(seed, "getrandbits"):
         instead = "; write seed=rng.getrandbits(64)"
     return ArgumentTypeError(
-        f"seed is {shown(seed)}, a {type(seed).__name__}; it must be an integer from 0 up, a NumPy "
+        f"seed is {shown(seed)}, {a_type(seed)}; it must be an integer from 0 up, a NumPy "
         f"Generator, RandomState or SeedSequence, Streams or None{instead}",
         "seed",
         seed,
@@ -286,6 +287,11 @@ def resolve(seed: Any, stream: Any) -> Key:
     drawn = _Drawn(0)
     drawn.draw, drawn.number = draw, number
     return drawn
+
+
+def is_shared(seed: Any) -> bool:
+    """Whether other processes can draw from this seed too: not if it is fresh entropy."""
+    return _seeded if isinstance(seed, ModuleDefault) else seed is not None
 
 
 def model_seed(seed: Any) -> int | Callable[[], int]:

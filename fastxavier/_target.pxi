@@ -109,6 +109,8 @@ cdef class Target:
         """The memory as a NumPy array."""
         if self.owner is not None:
             return self.owner
+        if self.array.data == NULL:  # for which NumPy 2.2 would look for a scalar
+            return np.empty(self.shape, FLOATS[self.dtype].numpy)
         return np.asarray(self).view(FLOATS[self.dtype].numpy)
 
     cdef int have_axes(self, int ndim) except -1:
@@ -149,20 +151,24 @@ cdef c.fx_dtype numpy_dtype(cnp.ndarray array) except *:
     )
 
 
+cdef object no_memory(tuple shape, what):
+    """The error of an array at address 0, where no element can lie: it was freed, or not allocated."""
+    return ArgumentValueError(
+        f"array of shape {shape} is {a_type(what)} without memory: its data pointer is NULL; "
+        "allocate it first",
+        "array",
+        what,
+    )
+
+
 cdef int check_memory(Target target, what) except -1:
-    """No array with elements lies at address 0: freed and never allocated memory does."""
     cdef int i
     if target.array.data != NULL:
         return 0
     for i in range(target.array.ndim):
         if target.extents[i] == 0:
             return 0
-    raise ArgumentValueError(
-        f"array of shape {(<object>target).shape} is a {type(what).__name__} without memory: its data "
-        "pointer is NULL; allocate it first",
-        "array",
-        what,
-    )
+    raise no_memory((<object>target).shape, what)
 
 
 cdef int from_numpy(Target target, cnp.ndarray array) except -1:
@@ -187,15 +193,30 @@ cdef int from_numpy(Target target, cnp.ndarray array) except -1:
 
 
 def exported(array):
-    """`np.asarray`, which does not compare the shape in `__array_interface__` with the buffer in it.
+    """`np.asarray`, with the checks that it leaves out.
 
-    Where that has an address instead of a buffer, nobody can say how much memory lies there.
+    It does not compare the shape in `__array_interface__` with the buffer in it. Where that has an
+    address instead of a buffer, nobody can say how much memory lies there, but none lies at address
+    0: there NumPy 2.2 looks for a scalar, and for `__array_struct__` every NumPy allocates memory.
     """
-    cdef cnp.ndarray found = np.asarray(array)
-    if isinstance(array, np.ndarray) or PyObject_CheckBuffer(array) or hasattr(array, "__array_struct__"):
+    cdef cnp.ndarray found
+    if isinstance(array, np.ndarray) or PyObject_CheckBuffer(array):
+        return np.asarray(array)
+    if hasattr(array, "__array_struct__"):
+        found = np.asarray(array)
+        # Of what has no struct but its class's descriptor of one, NumPy makes an object instead.
+        if found.dtype != object and cnp.PyArray_CHKFLAGS(found, cnp.NPY_ARRAY_OWNDATA) and found.size:
+            raise no_memory((<object>found).shape, array)
         return found
     interface = getattr(array, "__array_interface__", None)
     data = interface.get("data") if isinstance(interface, dict) else None
+    if isinstance(data, tuple) and data[:1] == (0,):
+        elsewhere = {**interface, "data": (64, *data[1:])}
+        found = np.asarray(SimpleNamespace(__array_interface__=elsewhere))
+        if found.size:
+            raise no_memory((<object>found).shape, array)
+        return found
+    found = np.asarray(array)
     if data is None or isinstance(data, tuple):
         return found
     cdef int64_t start = <int64_t>cnp.PyArray_DATA(found) - <int64_t>interface.get("offset", 0)
@@ -203,7 +224,7 @@ def exported(array):
     (first,), (last,) = spans([found])
     if first < last and (first < start or last > start + length):
         raise ArgumentValueError(
-            f"array is a {type(array).__name__} whose __array_interface__ reaches from byte "
+            f"array is {a_type(array)} whose __array_interface__ reaches from byte "
             f"{first - start} to byte {last - start} of a buffer of {length} bytes",
             "array",
             array,
@@ -255,7 +276,7 @@ cdef int from_dlpack(Target target, array) except -1:
             capsule = array.__dlpack__()
     except (BufferError, RuntimeError, NotImplementedError) as error:
         raise ArgumentValueError(
-            f"array is a {type(array).__name__} that exports no memory: {error}", "array", array
+            f"array is {a_type(array)} that exports no memory: {error}", "array", array
         ) from error
     if PyCapsule_IsValid(capsule, "dltensor_versioned"):
         target.versioned = <dl_versioned *>PyCapsule_GetPointer(capsule, "dltensor_versioned")
@@ -273,7 +294,7 @@ cdef int from_dlpack(Target target, array) except -1:
         return from_dl_tensor(target, &target.versioned.tensor)
     if not PyCapsule_IsValid(capsule, "dltensor"):
         raise ArgumentTypeError(
-            f"array is a {type(array).__name__} whose __dlpack__ gave {shown(capsule)}; it must give a "
+            f"array is {a_type(array)} whose __dlpack__ gave {shown(capsule)}; it must give a "
             "fresh DLPack capsule",
             "array",
             array,
@@ -305,8 +326,8 @@ cpdef Target target_of(array):
         from_dlpack(target, array)
     else:
         raise ArgumentTypeError(
-            f"array is a {type(array).__name__}; it must be a NumPy array or export a writable "
-            "buffer, __array_interface__ or DLPack",
+            f"array is {a_type(array)}; it must be a NumPy array or export a writable "
+            "buffer, __array_interface__ or DLPack" + instead_of_array(array, "init_"),
             "array",
             array,
         )

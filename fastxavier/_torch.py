@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 from fastxavier._dtypes import FLOATS
-from fastxavier._validation import ArgumentTypeError, ArgumentValueError
+from fastxavier._validation import ArgumentTypeError, ArgumentValueError, a_type, with_article
 
 __all__ = ["increment_version", "is_tensor", "strided_memory"]
 
@@ -42,28 +42,28 @@ def _strided_memory(tensor: Any, floats: bool) -> Any:
     kind = type(tensor)
     if isinstance(tensor, torch.nn.parameter.UninitializedTensorMixin):
         raise ArgumentValueError(
-            f"array is a {kind.__name__} of a lazy module, which has no shape yet; run the module "
+            f"array is {a_type(tensor)} of a lazy module, which has no shape yet; run the module "
             "once on a batch first",
             "array",
             tensor,
         )
     if kind.__torch_dispatch__ is not torch.Tensor.__torch_dispatch__:
         raise ArgumentTypeError(
-            f"array is a {kind.__module__}.{kind.__qualname__}, whose values lie elsewhere; fill "
-            "the plain tensor that holds them",
+            f"array is {with_article(f'{kind.__module__}.{kind.__qualname__}')}, whose values lie "
+            "elsewhere; give the plain tensor that holds them",
             "array",
             tensor,
         )
     if torch._C._len_torch_dispatch_stack():
         raise ArgumentTypeError(
             "array is a torch tensor under a dispatch mode, such as FakeTensorMode, which may show "
-            "another tensor in its place; fill it outside of the mode",
+            "another tensor in its place; give it outside of the mode",
             "array",
             tensor,
         )
     if torch._C._functorch.is_functorch_wrapped_tensor(tensor):
         raise ArgumentTypeError(
-            "array is a tensor inside a torch.func transform, which has no memory of its own; fill "
+            "array is a tensor inside a torch.func transform, which has no memory of its own; give "
             "the tensor outside of it",
             "array",
             tensor,
@@ -87,7 +87,7 @@ def _strided_memory(tensor: Any, floats: bool) -> Any:
         bit = "negative" if tensor.is_neg() else "conjugate"
         raise ArgumentValueError(
             f"array is a view with torch's {bit} bit, whose memory holds other values than it "
-            "shows; fill its base, or a copy from resolve_neg() or resolve_conj()",
+            "shows; give its base, or a copy from resolve_neg() or resolve_conj()",
             "array",
             tensor,
         )

@@ -6,15 +6,17 @@ import math
 import numbers
 import operator
 import reprlib
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Any
 
 __all__ = [
     "ArgumentError",
     "ArgumentTypeError",
     "ArgumentValueError",
+    "a_type",
     "choice",
     "choose_from",
+    "instead_of_array",
     "integer",
     "integers",
     "keywords",
@@ -25,6 +27,7 @@ __all__ = [
     "real",
     "shown",
     "truth",
+    "with_article",
 ]
 
 
@@ -71,20 +74,55 @@ class ArgumentValueError(ArgumentError, ValueError):
     """An argument with a value that it cannot have; see `ArgumentError`."""
 
 
-_short = reprlib.Repr()
+class _Short(reprlib.Repr):
+    def repr_int(self, x: int, level: int) -> str:
+        try:
+            repr(x)
+        except ValueError:  # more digits than Python writes
+            return f"<{'a negative' if x < 0 else 'an'} integer of {x.bit_length()} bits>"
+        return super().repr_int(x, level)
+
+
+_short = _Short()
 _short.maxstring = _short.maxother = _short.maxlong = 120
 _short.maxlist = _short.maxtuple = _short.maxset = _short.maxdict = 12
 
 
 def shown(value: Any) -> str:
     """The repr of a value, as long as a message can bear."""
-    try:
-        return _short.repr(value)
-    except ValueError:  # an int of more digits than Python writes
-        if isinstance(value, int):
-            what = "a negative" if value < 0 else "an"
-            return f"<{what} integer of {value.bit_length()} bits>"
-        return f"<{type(value).__name__}>"
+    return _short.repr(value)
+
+
+def with_article(word: str) -> str:
+    """The word after "a" or "an"."""
+    first = word.lstrip("_").casefold()
+    return f"{'an' if first.startswith(('a', 'e', 'i', 'o', 'nd')) else 'a'} {word}"
+
+
+def a_type(value: Any) -> str:
+    """What a value is, for a message: "an int"."""
+    return with_article(type(value).__name__)
+
+
+def instead_of_array(value: Any, function: str) -> str:
+    """What to write where one array was wanted and a whole model given; empty for anything else.
+
+    `function` is the one that takes all arrays of a model: init_ or verify.
+    """
+    if hasattr(value, "named_parameters"):
+        each, every = "module.weight", "dict(module.named_parameters())"
+    elif isinstance(value, Mapping):
+        each, every = "arrays['fc1.weight']", "arrays"
+    elif isinstance(value, Iterator) or _holds_tensors(value):
+        each, every = "each of its arrays alone", "dict(module.named_parameters())"
+    else:
+        return ""
+    return f"; give {each}, or all arrays to {function}({every}, plan)"
+
+
+def _holds_tensors(value: Any) -> bool:
+    """Whether it is a list of torch's tensors."""
+    return isinstance(value, (list, tuple)) and bool(value) and hasattr(value[0], "requires_grad")
 
 
 def real(name: str, value: Any, *, finite: bool = True) -> float:
@@ -93,7 +131,7 @@ def real(name: str, value: Any, *, finite: bool = True) -> float:
         given, value = value, _scalar(value)
         if not isinstance(value, numbers.Real) or isinstance(value, bool):
             raise ArgumentTypeError(
-                f"{name} is {shown(given)}, a {type(given).__name__}; it must be a real number",
+                f"{name} is {shown(given)}, {a_type(given)}; it must be a real number",
                 name,
                 given,
             )
@@ -145,7 +183,7 @@ def integer(
         found = operator.index(value)
     except TypeError:
         raise ArgumentTypeError(
-            f"{name} is {shown(given)}, a {type(given).__name__}; it must be {wanted}", name, given
+            f"{name} is {shown(given)}, {a_type(given)}; it must be {wanted}", name, given
         ) from None
     if found < least or (most is not None and found > most):
         raise ArgumentValueError(f"{name} is {shown(found)}; it must be {wanted}", name, found)
@@ -158,8 +196,7 @@ def integers(
     """A sequence of integers as a tuple; errors as of `integer`, and for what has no order."""
     if not isinstance(values, Iterable) or isinstance(values, (Set, Mapping, str, bytes)):
         raise ArgumentTypeError(
-            f"{name} is {shown(values)}, a {type(values).__name__}; it must be a sequence of "
-            "integers",
+            f"{name} is {shown(values)}, {a_type(values)}; it must be a sequence of integers",
             name,
             values,
         )
@@ -223,8 +260,14 @@ def choose_from(value: Any, choices: Iterable[str]) -> str:
     if not names:
         return "there are none"
     near = nearest(value, names) if isinstance(value, str) else None
-    listed = f"it must be one of {', '.join(map(repr, names))}"
-    return f"did you mean {near!r}? I{listed[1:]}" if near else listed
+    if near is None:
+        return f"it must be one of {', '.join(map(repr, names))}"
+    listed = ", ".join(map(repr, names[:_LISTED]))
+    rest = f", ... ({len(names)} names)" if len(names) > _LISTED else ""
+    return f"did you mean {near!r}? It must be one of {listed}{rest}"
+
+
+_LISTED = 12  # names after the one that was probably meant
 
 
 def nearest(value: str, names: list[str]) -> str | None:

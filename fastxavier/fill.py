@@ -16,7 +16,7 @@ import numpy as np
 from fastxavier import _core
 from fastxavier._dtypes import dtype_named
 from fastxavier._scaling import Mode
-from fastxavier._streams import MODULE_DEFAULT, Key, Seed, Stream, resolve
+from fastxavier._streams import MODULE_DEFAULT, Seed, Stream, is_shared, resolve
 from fastxavier._validation import (
     ArgumentError,
     ArgumentTypeError,
@@ -26,14 +26,16 @@ from fastxavier._validation import (
     number,
     shown,
 )
-from fastxavier.distributions import Distribution
+from fastxavier.distributions import Constant, Distribution
 from fastxavier.initializers import (
     Initializer,
+    Resolved,
     scaling,
 )
 from fastxavier.initializers import resolve as resolve_initializer
+from fastxavier.structured._base import PatternInitializer
 
-__all__ = ["draw", "fill_", "normal_", "truncated_normal_", "uniform_"]
+__all__ = ["check_part", "draw", "fill_", "normal_", "truncated_normal_", "uniform_"]
 
 Array = TypeVar("Array")
 Shape: TypeAlias = Iterable[SupportsIndex]
@@ -79,7 +81,9 @@ def fill_(
         module default.
     global_shape, offset : sequence of int, optional
         The array is the part that begins at `offset` (default: the origin) of a tensor of shape
-        `global_shape`, and gets exactly the values that a fill of that whole tensor puts there.
+        `global_shape`, and gets exactly the values that a fill of that whole tensor puts there. If
+        they are random, a seed must be given, here or to `manual_seed`: fresh entropy would differ
+        from that of the other parts.
     threads : int, optional
         At most this many threads. If it is not given, as many as OpenMP would use
         (``OMP_NUM_THREADS``, affinity and threadpoolctl's limits), fewer while other processes hold
@@ -96,9 +100,9 @@ def fill_(
         If the array exports no memory or has another dtype or byte order, or an argument has the
         wrong type.
     ValueError
-        If the array is read-only, its elements overlap, it does not lie inside `global_shape`, an
-        argument is out of range, or the distribution reaches beyond the dtype. The array, and the
-        source of the seed, are then as they were.
+        If the array is read-only, its elements overlap, it does not lie inside `global_shape`, a
+        random part has no seed, an argument is out of range, or the distribution reaches beyond the
+        dtype. The array, and the source of the seed, are then as they were.
     KeyboardInterrupt
         On Ctrl-C, within a tenth of a second; the array is then partly filled.
     RuntimeError
@@ -121,21 +125,31 @@ def fill_(
     >>> bool((rows == w[2:]).all())
     True
     """
-    key = resolve(seed, stream)
     if isinstance(distribution, Distribution):
-        _core.fill(array, distribution, key, global_shape, offset, threads)
+        check_part(global_shape, seed, distribution)
+        _core.fill(array, distribution, resolve(seed, stream), global_shape, offset, threads)
     else:
-        _fill_whole(_core.target_of(array), distribution, key, global_shape, offset, threads)
+        _fill_whole(
+            _core.target_of(array), distribution, seed, stream, global_shape, offset, threads
+        )
     return array
 
 
 def _fill_whole(
-    target: _core.Target, initializer: Any, key: Key, global_shape: Any, offset: Any, threads: Any
+    target: _core.Target,
+    initializer: Any,
+    seed: Any,
+    stream: Any,
+    global_shape: Any,
+    offset: Any,
+    threads: Any,
 ) -> None:
     """As `fill_`, with what depends on the shape of the whole tensor."""
     if global_shape is not None:
         global_shape = _core.checked_place(target, "global_shape", global_shape)
     resolved = resolve_initializer(initializer, global_shape or target.shape)
+    check_part(global_shape, seed, resolved)
+    key = resolve(seed, stream)
     if isinstance(resolved, Distribution):
         _core.fill(target, resolved, key, global_shape, offset, threads)
     else:
@@ -147,6 +161,21 @@ def _fill_whole(
             target.written()
             raise
         target.written()
+
+
+def check_part(global_shape: Any, seed: Any, resolved: Resolved) -> None:
+    """Raise for a random part of a tensor whose seed is of its own: no other part has it."""
+    if global_shape is None or is_shared(seed):
+        return
+    if isinstance(resolved, (Constant, PatternInitializer)):
+        return
+    raise ArgumentValueError(
+        f"global_shape is {shown(global_shape)} without a seed: each part would be drawn from "
+        "fresh entropy, and together they would not be one tensor; give all parts the same seed, "
+        "such as seed=7, or call manual_seed(7) first",
+        "seed",
+        seed,
+    )
 
 
 def draw(
@@ -321,6 +350,7 @@ def uniform_(
     target = _core.target_of(array)
     fans = _checked_fans(target, "Uniform", fan_in, fan_out)
     glorot = scaling(1, mode, "uniform", gain).with_fans(*fans)
+    check_part(global_shape, seed, glorot)
     _core.fill(target, glorot, resolve(seed, stream), global_shape, offset, threads)
     return array
 
@@ -358,6 +388,7 @@ def normal_(
     target = _core.target_of(array)
     fans = _checked_fans(target, "Normal", fan_in, fan_out)
     glorot = scaling(1, mode, "normal", gain).with_fans(*fans)
+    check_part(global_shape, seed, glorot)
     _core.fill(target, glorot, resolve(seed, stream), global_shape, offset, threads)
     return array
 
@@ -396,6 +427,7 @@ def truncated_normal_(
     target = _core.target_of(array)
     fans = _checked_fans(target, "TruncatedNormal", fan_in, fan_out)
     glorot = scaling(1, mode, "truncated_normal", gain).with_fans(*fans)
+    check_part(global_shape, seed, glorot)
     _core.fill(target, glorot, resolve(seed, stream), global_shape, offset, threads)
     return array
 

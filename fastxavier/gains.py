@@ -13,6 +13,7 @@ from fastxavier import _core
 from fastxavier._validation import (
     ArgumentTypeError,
     ArgumentValueError,
+    a_type,
     choice,
     not_negative,
     real,
@@ -53,7 +54,7 @@ def gain(
 
     - Taylor: 1 / f'(0). Small signals stay on the straight part of the curve, where the layer is
       linear with slope f'(0): the assumption of Glorot & Bengio (2010), section 4.2.1, for which
-      the logistic function's slope of 1/4 asks 16 times the variance.
+      the sigmoid's slope of 1/4 asks 16 times the variance.
     - moment: E[f(z)**2]**(-1/2) with z ~ N(0, 1), as He et al. (2015), section 2.2, argue for ReLU:
       then units of second moment 1 follow on units of second moment 1.
 
@@ -103,7 +104,7 @@ def gain(
     networks", AISTATS 2010, section 4.2.1.
 
     Y. Bengio, "Practical recommendations for gradient-based training of deep architectures", in
-    Neural Networks: Tricks of the Trade, Springer 2012, for the logistic function's 4.
+    Neural Networks: Tricks of the Trade, Springer 2012, for the sigmoid's 4.
 
     K. He, X. Zhang, S. Ren, J. Sun, "Delving deep into rectifiers: surpassing human-level
     performance on ImageNet classification", ICCV 2015, section 2.2.
@@ -127,7 +128,7 @@ def gain(
         return named[choice("activation", activation, (*named, "leaky_relu"))]
     if not callable(activation):
         raise ArgumentTypeError(
-            f"activation is {shown(activation)}, a {type(activation).__name__}; it must be a name "
+            f"activation is {shown(activation)}, {a_type(activation)}; it must be a name "
             "or an elementwise function of a NumPy array",
             "activation",
             activation,

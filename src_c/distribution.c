@@ -42,8 +42,9 @@ fx_status fx_uniform(fx_distribution *distribution, double low, double high)
     distribution->location = low;
     distribution->scale = high;
     const fp_state callers = fp_enter();
-    const double half_width = high / 2 - low / 2;
-    distribution->mean = low / 2 + high / 2;
+    const double from = distribution->location, to = distribution->scale; /* read here: see fpenv.h */
+    const double half_width = to / 2 - from / 2;
+    distribution->mean = from / 2 + to / 2;
     distribution->variance = half_width * half_width / 3;
     fp_leave(callers);
     return FX_OK;
@@ -170,10 +171,10 @@ fx_status fx_truncated_normal(fx_distribution *distribution, double mean, double
     const fx_status status = fx_rescaled(&truncated, mean, std);
     if (status != FX_OK)
         return status;
-    const fp_state callers = fp_enter();
-    set_probabilities(&truncated);
-    fp_leave(callers);
     *distribution = truncated;
+    const fp_state callers = fp_enter();
+    set_probabilities(distribution);
+    fp_leave(callers);
     return FX_OK;
 }
 

@@ -13,7 +13,8 @@
 #error "fastxavier computes with infinities and NaN: compile it without -ffinite-math-only"
 #endif
 
-#if defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD != 0
+/* 16 also evaluates float and double as such: it is for CPUs with arithmetic of half precision. */
+#if defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD != 0 && FLT_EVAL_METHOD != 16
 #error "fastxavier needs float and double evaluated as such: on 32-bit x86 add -msse2 -mfpmath=sse"
 #endif
 

@@ -1,10 +1,18 @@
 /* The floating-point environment. fp_enter sets round to nearest without flush-to-zero and traps, and
    fp_leave restores the caller's own, sticky flags included. Used by parallel.c and fill.c around the
-   computation of values, by distribution.c around that of constants, and by the Python binding. */
+   computation of values, by distribution.c around that of constants, and by the Python binding.
+
+   No compiler knows that arithmetic depends on the environment: GCC 16 moves it past both. What is
+   computed between them must therefore be read from memory that others can see and written to it, which
+   fp_fence keeps in place, or be volatile. */
 #ifndef FASTXAVIER_FPENV_H
 #define FASTXAVIER_FPENV_H
 
+#include <stdatomic.h>
+
 #include "cpu.h"
+
+static inline void fp_fence(void) { atomic_signal_fence(memory_order_seq_cst); }
 
 #if FX_X86_64
 
@@ -14,9 +22,14 @@ static inline fp_state fp_enter(void)
 {
     const fp_state callers = _mm_getcsr();
     _mm_setcsr(0x1F80); /* all exceptions masked */
+    fp_fence();
     return callers;
 }
-static inline void fp_leave(fp_state callers) { _mm_setcsr(callers); }
+static inline void fp_leave(fp_state callers)
+{
+    fp_fence();
+    _mm_setcsr(callers);
+}
 
 #elif FX_AARCH64
 
@@ -45,9 +58,14 @@ static inline fp_state fp_enter(void)
     fp_state callers;
     fegetenv(&callers);
     fesetenv(FE_DFL_ENV);
+    fp_fence();
     return callers;
 }
-static inline void fp_leave(fp_state callers) { fesetenv(&callers); }
+static inline void fp_leave(fp_state callers)
+{
+    fp_fence();
+    fesetenv(&callers);
+}
 
 #endif
 

@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 import effort
 import pytest
 
+import fastxavier
 from fastxavier import _core
 
 SLOW = pathlib.Path(__file__).with_name("slow.txt")
@@ -25,6 +26,25 @@ def isa(request):
     _core.force_isa(request.param)
     yield request.param
     _core.force_isa(None)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder for the commands to work in, with a list of tensors and a plan."""
+    from cli_cases import LIST  # which imports much that most tests do not need
+
+    from fastxavier.plans import Plan, Rule
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "like.toml").write_text(LIST)
+    Plan([Rule("*.weight", "he_normal"), Rule("*", "zeros")]).save(tmp_path / "plan.toml")
+    return tmp_path
+
+
+@pytest.fixture
+def unseeded():
+    """The module default with fresh entropy, as before the first call of `manual_seed`."""
+    fastxavier.manual_seed(None)
 
 
 @pytest.fixture(scope="session")

@@ -507,7 +507,7 @@ UNMADE = [
     ({"w": ("F32", (2**60,)), "v": ("F32", (2**60,))}, PLAN, CheckpointError, ["2**63"]),
     ({"w": (2,)}, PLAN, CheckpointError, ["'w'", "(2,)", "(dtype, shape)"]),
     ({"w": "F3"}, PLAN, CheckpointError, ["'w'", "a str", "(dtype, shape)"]),
-    ({"w": np.ones(2)}, PLAN, CheckpointError, ["'w'", "a ndarray", "(dtype, shape)"]),
+    ({"w": np.ones(2)}, PLAN, CheckpointError, ["'w'", "an ndarray", "(dtype, shape)"]),
     ({"mask": ("F4", (3,))}, PLAN, CheckpointError, ["'mask'", "F4", "(3,)"]),
     ({"__metadata__": ("F32", (3,))}, PLAN, CheckpointError, ["'__metadata__'"]),
     ({3: ("F32", (3,))}, PLAN, CheckpointError, ["3"]),

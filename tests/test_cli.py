@@ -1,6 +1,5 @@
 """The command line: what it prints and writes, and its exit status."""
 
-import io
 import json
 import os
 import pathlib
@@ -13,6 +12,7 @@ import sys
 import numpy as np
 import pytest
 import safetensors.numpy
+from cli_cases import INIT, call, initialized, left_alone, terminal
 from test_processes import environment, posix
 
 import fastxavier as fx
@@ -22,47 +22,12 @@ from fastxavier.cli import init, main
 from fastxavier.plans import Plan, Rule
 from fastxavier.plans.presets import PRESETS, default_plan, gpt2_plan
 
-LIST = """
-[tensors]
-"0.weight" = { shape = [300, 200], dtype = "float32" }
-"0.bias" = { shape = [300], dtype = "float32" }
-"1.weight" = { shape = [10, 300], dtype = "F16" }
-"bn.num_batches_tracked" = { shape = [], dtype = "int64" }
-"none.weight" = { shape = [0, 5], dtype = "F32" }
-"""
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """A folder to work in, with a list of tensors and a plan."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "like.toml").write_text(LIST)
-    Plan([Rule("*.weight", "he_normal"), Rule("*", "zeros")]).save(tmp_path / "plan.toml")
-    return tmp_path
-
-
-def call(capsys, *arguments):
-    """Status, lines of stdout and of stderr."""
-    try:
-        status = main(list(map(str, arguments)))
-    except SystemExit as ended:
-        status = ended.code
-    out, err = capsys.readouterr()
-    return status, out.splitlines(), err.splitlines()
-
-
-def initialised(capsys, *arguments, plan="default", out="out.safetensors"):
-    status, lines, errors = call(capsys, "init", plan, "--like", "like.toml", "-o", out, *arguments)
-    assert (status, errors) == (0, [])
-    return lines
-
-
 # ---- init ----------------------------------------------------------------------------------------
 
 
 def test_init(folder, capsys):
     """The file is the library's, for seed and plan; a row for each rule that was used."""
-    lines = initialised(capsys, "--seed", 7, "--threads", 2)
+    lines = initialized(capsys, "--seed", 7, "--threads", 2)
     assert re.fullmatch(r"out.safetensors: 5 tensors, 0.3 MB, in .* s, seed 7", lines[0])
     assert [line.split() for line in lines[1:5]] == [
         ["names", "ndim", "initializer", "tensors", "values"],
@@ -88,30 +53,31 @@ def test_init_patterns(folder, capsys):
         Rule(["bn.*", "no", "0.b*"], "zeros"),
     ]
     Plan(rules).save(folder / "plan.toml")
-    lines = initialised(capsys, plan="plan.toml")
+    lines = initialized(capsys, plan="plan.toml")
     assert [re.split(r"\s{2,}", line) for line in lines[2:4]] == [
         ["bn.* 0.b*", "any", "zeros", "2", "301"],
         ["none* [01].weight", "any", "normal mean=0.333333 std=0.5", "3", "63,000"],
     ]
-    assert not any("zeros" in line or "ones" in line for line in lines[4:])
+    assert lines[-1] == f"unused: {rules[1]}, which initialized no tensor"
+    assert not any("zeros" in line or "ones" in line for line in lines[4:-1])
 
 
 def test_init_metadata(folder, capsys):
     """Seed and plan are in the file, by which it is made again and verified."""
-    initialised(capsys, "--seed", 7, plan="plan.toml")
+    initialized(capsys, "--seed", 7, plan="plan.toml")
     with safetensors.safe_open("out.safetensors", "np") as file:
         found = file.metadata()
     assert (found["format"], found["fastxavier.seed"]) == ("pt", "7")
     (folder / "again.toml").write_text(found["fastxavier.plan"])
     seed = found["fastxavier.seed"]
-    initialised(capsys, "--seed", seed, plan="again.toml", out="again.safetensors")
+    initialized(capsys, "--seed", seed, plan="again.toml", out="again.safetensors")
     assert (folder / "again.safetensors").read_bytes() == (folder / "out.safetensors").read_bytes()
     assert call(capsys, "verify", "again.toml", "out.safetensors")[0] == 0
 
 
 def test_init_json(folder, capsys):
     """One object, as documented."""
-    (line,) = initialised(capsys, "--seed", 2**70, "--json", plan="plan.toml")
+    (line,) = initialized(capsys, "--seed", 2**70, "--json", plan="plan.toml")
     found = json.loads(line)
     assert found.pop("seconds") > 0
     size = (folder / "out.safetensors").stat().st_size
@@ -128,7 +94,12 @@ def test_init_json(folder, capsys):
             }
             for name, (dtype, shape) in tensors_like("like.toml").items()
         },
+        "unused_rules": [],
     }
+    never = Rule("never", "ones")
+    Plan([never, Rule("*.weight", "he_normal"), Rule("*", "zeros")]).save(folder / "plan.toml")
+    (line,) = initialized(capsys, "--json", plan="plan.toml")
+    assert json.loads(line)["unused_rules"] == [repr(never)]
 
 
 @pytest.mark.parametrize("as_json", [False, True])
@@ -137,11 +108,11 @@ def test_fresh_seed(folder, capsys, as_json):
     option = ["--json"] if as_json else []
     seeds = []
     for name in ("a", "b"):
-        lines = initialised(capsys, *option, out=f"{name}.safetensors")
+        lines = initialized(capsys, *option, out=f"{name}.safetensors")
         seeds.append(json.loads(lines[0])["seed"] if as_json else int(lines[0].split()[-1]))
     assert seeds[0] != seeds[1]
     assert max(seeds) < 2**53
-    initialised(capsys, "--seed", seeds[0], out="c.safetensors")
+    initialized(capsys, "--seed", seeds[0], out="c.safetensors")
     a, b, c = ((folder / f"{name}.safetensors").read_bytes() for name in "abc")
     assert a == c
     assert a != b
@@ -154,7 +125,7 @@ def test_gpt2_is_as_deep_as_its_tensors(folder, capsys, layers, prefix):
     names = [f"{prefix}h.{i}.mlp.c_proj.weight" for i in range(layers)]
     lines = [f'"{name}" = {{ shape = [400, 100], dtype = "F32" }}' for name in names]
     (folder / "like.toml").write_text("\n".join(["[tensors]", *lines]))
-    initialised(capsys, "--seed", 1, plan="gpt2")
+    initialized(capsys, "--seed", 1, plan="gpt2")
     init_checkpoint("library", gpt2_plan(layers), "like.toml", seed=1)
     assert (folder / "out.safetensors").read_bytes() == (folder / "library").read_bytes()
     assert call(capsys, "verify", "gpt2", "out.safetensors")[0] == 0
@@ -168,14 +139,14 @@ def test_empty_tensors(folder, capsys):
     )
     rules = [Rule("a*", "orthogonal"), Rule("b*", "normal"), Rule("c", "zeros")]
     Plan(rules).save(folder / "plan.toml")
-    lines = initialised(capsys, plan="plan.toml")
+    lines = initialized(capsys, plan="plan.toml")
     assert lines[0].startswith("out.safetensors: 3 tensors, 0.0 MB")
     assert call(capsys, "verify", "plan.toml", "out.safetensors")[0] == 0
 
 
 def test_like_a_checkpoint(folder, capsys):
     """A file, and the index of a sharded one."""
-    initialised(capsys, "--seed", 7)
+    initialized(capsys, "--seed", 7)
     places = dict.fromkeys(tensors_like("like.toml"), "out.safetensors")
     (folder / "i.json").write_text(json.dumps({"weight_map": places}))
     for i, like in enumerate(("out.safetensors", "i.json")):
@@ -193,14 +164,12 @@ def test_skip(folder, capsys):
         '"h.0.attn.c_attn.bias" = { shape = [60], dtype = "F32" }\n'
     )
     options = ["--skip", "*.attn.bias", "--skip", "h.?.attn.bias"]
-    (line,) = initialised(capsys, *options, "--json", plan="gpt2")
+    (line,) = initialized(capsys, *options, "--json", plan="gpt2")
     assert json.loads(line)["tensors"].keys() == {"h.0.mlp.c_fc.weight", "h.0.attn.c_attn.bias"}
     assert tensors_like("out.safetensors").keys() == json.loads(line)["tensors"].keys()
 
 
 # ---- refusals ------------------------------------------------------------------------------------
-
-INIT = ["init", "default", "--like", "like.toml", "-o", "new.safetensors"]
 
 REFUSED = [
     (
@@ -243,7 +212,7 @@ REFUSED = [
 @pytest.mark.parametrize(("arguments", "message"), REFUSED, ids=repr)
 def test_refused(folder, capsys, arguments, message):
     """Status 2, one line on stderr, nothing on stdout and no file."""
-    initialised(capsys, "--seed", 7)
+    initialized(capsys, "--seed", 7)
     (folder / "folder.safetensors").mkdir()
     (folder / "bad.safetensors").write_bytes(b"\x09" + bytes(7) + b"{}")
     large = '{ shape = [4611686018427387904], dtype = "U8" }'
@@ -294,10 +263,6 @@ def test_output_that_nobody_could_read(folder, capsys, monkeypatch, name):
     assert f"argument -o/--output: {name!r}" in errors[-1]
     assert "it must end in '.safetensors'" in errors[-1]
     assert left_alone(folder)
-
-
-def left_alone(folder):
-    return sorted(path.name for path in folder.iterdir()) == ["like.toml", "plan.toml"]
 
 
 # ---- as documented -------------------------------------------------------------------------------
@@ -364,22 +329,6 @@ def test_reader_that_goes(command, unbuffered):
 
 
 # ---- on a terminal -------------------------------------------------------------------------------
-
-
-class Terminal(io.StringIO):
-    """One that is written to."""
-
-    def isatty(self):
-        return True
-
-
-def terminal(monkeypatch):
-    """Set one up for this test; not a fixture, after which pytest would take stdout for itself."""
-    pytest.importorskip("rich")
-    for name, value in {"TERM": "xterm", "COLUMNS": "100", "LINES": "40"}.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(sys, "stdout", Terminal())
-    return sys.stdout
 
 
 def test_terminal(folder, monkeypatch):

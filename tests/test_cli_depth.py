@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import safetensors.numpy
-from test_cli import call
+from cli_cases import call
 
 import fastxavier as fx
 from fastxavier.checkpoints import init_checkpoint, mapped, tensors_like

@@ -12,7 +12,7 @@ import unicodedata
 import numpy as np
 import pytest
 import safetensors.numpy
-from test_cli import INIT, call, folder, initialised, terminal  # noqa: F401
+from cli_cases import INIT, call, initialized, terminal
 from test_processes import environment, linux, posix
 
 from fastxavier import cli
@@ -41,7 +41,7 @@ CLOSED = [">&-", ">&- 2>&-", "<&- >&-", "<&- >&- 2>&-", "2>&-"]
 
 @posix
 @pytest.mark.parametrize("redirections", CLOSED)
-def test_closed_output(folder, redirections):  # noqa: F811
+def test_closed_output(folder, redirections):
     """The work is done and the status is right; what would be printed is lost."""
     assert shell(redirections, "info").returncode == 0
     made = shell(redirections, *INIT, "--seed", 7)
@@ -54,14 +54,14 @@ def test_closed_output(folder, redirections):  # noqa: F811
 
 
 @posix
-def test_errors_without_stderr(folder):  # noqa: F811
+def test_errors_without_stderr(folder):
     """They do not go to stdout, where JSON is expected."""
     ended = shell("2>&-", "verify", "default", "no.safetensors", "--json")
     assert (ended.returncode, ended.stdout) == (2, "")
 
 
 @posix
-def test_closed_output_in_this_process(folder, monkeypatch):  # noqa: F811
+def test_closed_output_in_this_process(folder, monkeypatch):
     """As of a program without a console; sys.stdout is as it was after it."""
     monkeypatch.setattr(sys, "stdout", None)
     assert cli.main(["info"]) == 0
@@ -72,7 +72,7 @@ def test_closed_output_in_this_process(folder, monkeypatch):  # noqa: F811
 
 @linux
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_full_disk_behind_stdout(folder, unbuffered):  # noqa: F811
+def test_full_disk_behind_stdout(folder, unbuffered):
     """Neither a verdict nor a traceback."""
     ended = shell(">/dev/full", "info", PYTHONUNBUFFERED=unbuffered)
     message = "fastxavier: error: [Errno 28] No space left on device\n"
@@ -85,7 +85,7 @@ NAME = "слой.weight"
 
 
 @pytest.fixture
-def cyrillic(folder):  # noqa: F811
+def cyrillic(folder):
     """A list with a tensor whose name few encodings have."""
     (folder / "like.toml").write_text(
         f'[tensors]\n"{NAME}" = {{ shape = [30, 20], dtype = "F32" }}\n', encoding="utf-8"
@@ -169,7 +169,7 @@ def test_encoding_of_this_process(cyrillic, monkeypatch):
 
 
 @posix
-def test_file_names_that_are_not_text(folder):  # noqa: F811
+def test_file_names_that_are_not_text(folder):
     """Bytes that UTF-8 does not have."""
     out = os.fsdecode(b"\xff.safetensors")
     for changes in ({"PYTHONUTF8": "1"}, {"LC_ALL": "C", "PYTHONIOENCODING": "ascii"}):
@@ -196,7 +196,7 @@ def test_printable():
 
 
 @pytest.fixture
-def harmful(folder):  # noqa: F811
+def harmful(folder):
     """A checkpoint whose tensors, and an index whose files, have harmful names."""
     tensors = {
         HARMFUL: np.zeros((3, 4), np.float32),
@@ -272,9 +272,9 @@ def test_columns_of_wide_characters():
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 100, 120, 160])
-def test_no_number_is_lost_on_a_narrow_terminal(folder, capsys, monkeypatch, width):  # noqa: F811
+def test_no_number_is_lost_on_a_narrow_terminal(folder, capsys, monkeypatch, width):
     """Every cell is there, and no word of it is cut in two."""
-    initialised(capsys, "--seed", 7)
+    initialized(capsys, "--seed", 7)
     _, lines, _ = call(capsys, "verify", "default", "out.safetensors")
     plain = " ".join(lines[1:]).split()[1:]  # but for the title of the names
     shown = terminal(monkeypatch)
@@ -314,11 +314,11 @@ def test_narrow_and_wide(monkeypatch, width):
         assert cells[1] in " ".join(lines)
 
 
-def test_a_pattern_written_twice(folder, capsys):  # noqa: F811
+def test_a_pattern_written_twice(folder, capsys):
     """Or a rule: each counts once."""
     twice = Rule(["*.bias", "*.bias"], "zeros")
     Plan([twice, twice, Rule("*", "zeros")]).save(folder / "plan.toml")
-    lines = initialised(capsys, plan="plan.toml")
+    lines = initialized(capsys, plan="plan.toml")
     assert [line.split() for line in lines[2:4]] == [
         ["*.bias", "any", "zeros", "1", "300"],
         ["*", "any", "zeros", "4", "63,001"],

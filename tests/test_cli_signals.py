@@ -8,7 +8,7 @@ import sys
 import threading
 
 import pytest
-from test_cli import INIT, call, folder  # noqa: F401
+from cli_cases import INIT, call
 from test_processes import environment, posix
 
 from fastxavier.checkpoints import _init
@@ -55,7 +55,7 @@ def killed(*numbers):
 
 
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: signal.Signals(number).name)
-def test_every_signal_that_ends_a_process(folder, number):  # noqa: F811
+def test_every_signal_that_ends_a_process(folder, number):
     (folder / "new.safetensors").write_text("before")
     before = sorted(folder.iterdir())
     ended = killed(number)
@@ -64,7 +64,7 @@ def test_every_signal_that_ends_a_process(folder, number):  # noqa: F811
     assert (folder / "new.safetensors").read_text() == "before"
 
 
-def test_ctrl_c(folder):  # noqa: F811
+def test_ctrl_c(folder):
     ended = killed(signal.SIGINT)
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, "1\n", "")
     assert not list(folder.glob(".*"))
@@ -82,7 +82,7 @@ def test_no_other_is_missing():
 
 @pytest.mark.parametrize("second", ["SIGTERM", "SIGHUP", "SIGINT"])
 @pytest.mark.parametrize("first", ["SIGTERM", "SIGINT"])
-def test_a_second_signal(folder, capsys, monkeypatch, first, second):  # noqa: F811
+def test_a_second_signal(folder, capsys, monkeypatch, first, second):
     """It does not interrupt the removal; the status is that of the first."""
     first, second = (getattr(signal, name) for name in (first, second))
     unlink = pathlib.Path.unlink
@@ -132,7 +132,7 @@ def test_in_another_thread():
     assert found == [signal.SIG_DFL]
 
 
-def test_nohup(folder):  # noqa: F811
+def test_nohup(folder):
     """A hangup is then no end."""
     script = SCRIPT.replace("resource.setr", "signal.signal(1, signal.SIG_IGN)\nresource.setr")
     ended = subprocess.run(

@@ -6,22 +6,12 @@ import re
 import numpy as np
 import pytest
 import safetensors.numpy
-from test_cli import LIST, call, initialised, left_alone
+from cli_cases import LIST, call, initialized, left_alone
 
 from fastxavier._verify import exact
 from fastxavier.checkpoints import init_checkpoint, tensors_like
 from fastxavier.plans import Plan, Rule
 from fastxavier.plans.presets import default_plan
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """A folder to work in, with a list of tensors and a plan."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "like.toml").write_text(LIST)
-    Plan([Rule("*.weight", "he_normal"), Rule("*", "zeros")]).save(tmp_path / "plan.toml")
-    return tmp_path
-
 
 VERIFY = ["verify", "default", "out.safetensors"]
 
@@ -30,7 +20,7 @@ VERIFY = ["verify", "default", "out.safetensors"]
 
 def test_verify(folder, capsys):
     """A line for each tensor and the verdict; status 0."""
-    initialised(capsys, "--seed", 7)
+    initialized(capsys, "--seed", 7)
     status, lines, errors = call(capsys, "verify", "default", "out.safetensors")
     assert (status, errors) == (0, [])
     assert lines[0] == "out.safetensors"
@@ -76,7 +66,7 @@ DAMAGES = {
 def test_verify_fails(folder, capsys, case):
     """One tensor is not what the plan says: it is named, and the status is 1."""
     name, change = DAMAGES[case]
-    initialised(capsys, "--seed", 7)
+    initialized(capsys, "--seed", 7)
     damage("out.safetensors", name, change)
     status, lines, errors = call(capsys, "verify", "default", "out.safetensors")
     assert (status, errors) == (1, [])
@@ -91,7 +81,7 @@ def test_verify_fails(folder, capsys, case):
 
 
 def test_verify_by_another_plan(folder, capsys):
-    initialised(capsys, "--seed", 7)
+    initialized(capsys, "--seed", 7)
     status, lines, _ = call(capsys, "verify", "plan.toml", "out.safetensors")
     assert status == 1
     assert "FAILED: 2 of 5 tensors" in lines
@@ -99,7 +89,7 @@ def test_verify_by_another_plan(folder, capsys):
 
 def test_verify_json(folder, capsys):
     """As documented: an entry for each tensor; the chance of a false alarm is shared among them."""
-    initialised(capsys, "--seed", 7)
+    initialized(capsys, "--seed", 7)
     status, (line,), _ = call(
         capsys, "verify", "default", "out.safetensors", "--json", "--false-alarm", 1e-3
     )
@@ -118,7 +108,7 @@ def test_verify_json(folder, capsys):
 @pytest.fixture
 def sharded(folder, capsys):
     """The index of a checkpoint in two files."""
-    initialised(capsys, "--seed", 7)
+    initialized(capsys, "--seed", 7)
     tensors = safetensors.numpy.load_file("out.safetensors")
     places = {name: f"{name[0]}-of-2.safetensors" for name in tensors}
     for file in set(places.values()):
@@ -172,7 +162,7 @@ def like(folder, old="", new=""):
 
 def test_verify_like(folder, capsys):
     """Also a checkpoint is such a list, and a sharded one's index."""
-    initialised(capsys, "--seed", 7)
+    initialized(capsys, "--seed", 7)
     for path in ("like.toml", "out.safetensors"):
         status, lines, _ = call(capsys, *VERIFY, "--like", path)
         assert (status, lines[7]) == (0, "ok: 5 tensors")
@@ -194,7 +184,7 @@ UNLIKE = {
 def test_verify_unlike(folder, capsys, case):
     """The plan alone would let these pass: it has no shapes."""
     old, new, name, message, number = UNLIKE[case]
-    initialised(capsys, "--seed", 7)
+    initialized(capsys, "--seed", 7)
     assert call(capsys, *VERIFY)[0] == 0
     status, lines, errors = call(capsys, *VERIFY, *like(folder, old, new))
     assert (status, errors) == (1, [])
@@ -212,7 +202,7 @@ def test_verify_unlike(folder, capsys, case):
 
 def test_an_extra_tensor_needs_no_rule(folder, capsys):
     """It fails because it should not be there, not because the plan does not know it."""
-    initialised(capsys, "--seed", 7)
+    initialized(capsys, "--seed", 7)
     tensors = safetensors.numpy.load_file("out.safetensors")
     safetensors.numpy.save_file(
         {**tensors, "mask": np.ones((3, 3), np.float32)}, "more.safetensors"
@@ -229,7 +219,7 @@ def test_an_extra_tensor_needs_no_rule(folder, capsys):
 
 def test_verify_seed(folder, capsys):
     """Whether they are the values that init draws with this seed."""
-    initialised(capsys, "--seed", 2**70)
+    initialized(capsys, "--seed", 2**70)
     status, lines, _ = call(capsys, *VERIFY, "--seed", 2**70)
     assert (status, lines[7]) == (0, "ok: 5 tensors")
     assert lines[1].endswith("  differing values  verdict")
@@ -244,7 +234,7 @@ def test_verify_seed(folder, capsys):
 @pytest.mark.parametrize("case", DAMAGES)
 def test_verify_seed_fails(folder, capsys, case):
     name, change = DAMAGES[case]
-    initialised(capsys, "--seed", 7)
+    initialized(capsys, "--seed", 7)
     damage("out.safetensors", name, change)
     status, (line,), _ = call(capsys, *VERIFY, "--seed", 7, "--json")
     found = json.loads(line)
@@ -254,7 +244,7 @@ def test_verify_seed_fails(folder, capsys, case):
 
 def test_verify_seed_of_one_bit(folder, capsys):
     """What no statistic can see."""
-    initialised(capsys, "--seed", 7)
+    initialized(capsys, "--seed", 7)
     damage("out.safetensors", "0.weight", lambda w: np.nextafter(w, np.where(w == w[3, 5], 0, w)))
     assert call(capsys, *VERIFY)[0] == 0
     assert call(capsys, *VERIFY, "--seed", 7)[0] == 1
@@ -266,7 +256,7 @@ def test_verify_of_bytes(folder, capsys):
         '[tensors]\n"0.bias" = { shape = [4, 6], dtype = "F8_E4M3" }\n'
         '"1.bias" = { shape = [4], dtype = "F4" }\n'
     )
-    initialised(capsys, plan="plan.toml")
+    initialized(capsys, plan="plan.toml")
     status, (line,), _ = call(capsys, "verify", "plan.toml", "out.safetensors", "--json")
     found = json.loads(line)["tensors"]
     assert status == 0
@@ -304,7 +294,7 @@ REFUSED = [
 @pytest.mark.parametrize(("arguments", "message"), REFUSED, ids=repr)
 def test_refused(folder, capsys, arguments, message):
     """Status 2, one line on stderr, nothing on stdout and no file."""
-    initialised(capsys, "--seed", 7)
+    initialized(capsys, "--seed", 7)
     (folder / "bad.safetensors").write_bytes(b"\x09" + bytes(7) + b"{}")
     Plan([Rule("*", "normal")]).save(folder / "drawn.json")
     safetensors.numpy.save_file({}, "none.safetensors")
@@ -359,7 +349,7 @@ def test_booleans_of_ones(folder, capsys):
     """`init` writes them, and `verify` wants each to be true."""
     (folder / "like.toml").write_text('[tensors]\nmask = { shape = [3, 5], dtype = "bool" }')
     Plan([Rule("mask", "ones")]).save("plan.toml")
-    initialised(capsys, plan="plan.toml")
+    initialized(capsys, plan="plan.toml")
     assert safetensors.numpy.load_file("out.safetensors")["mask"].all()
     assert call(capsys, "verify", "plan.toml", "out.safetensors")[0] == 0
     assert call(capsys, "verify", "default", "out.safetensors")[0] == 2  # without a rule

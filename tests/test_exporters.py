@@ -456,13 +456,46 @@ def test_dlpack_producer_that_fails():
 class NullInterface:
     """An `__array_interface__` of memory at address 0."""
 
-    def __init__(self, shape):
+    def __init__(self, shape, typestr="<f4", read_only=False):
         self.__array_interface__ = {
             "version": 3,
             "shape": shape,
-            "typestr": np.dtype(np.float32).str,
-            "data": (0, False),
+            "typestr": np.dtype(typestr).newbyteorder("=").str,
+            "data": (0, read_only),
         }
+
+
+class ArrayStruct(ctypes.Structure):
+    _fields_ = [
+        ("two", ctypes.c_int),
+        ("ndim", ctypes.c_int),
+        ("kind", ctypes.c_char),
+        ("itemsize", ctypes.c_int),
+        ("flags", ctypes.c_int),
+        ("shape", ctypes.POINTER(ctypes.c_ssize_t)),
+        ("strides", ctypes.POINTER(ctypes.c_ssize_t)),
+        ("data", ctypes.c_void_p),
+        ("descr", ctypes.py_object),
+    ]
+
+
+class StructInterface(NullInterface):
+    """Beside it an `__array_struct__`, which NumPy prefers; without `memory`, at address 0 too."""
+
+    def __init__(self, shape, memory=None):
+        super().__init__(shape)
+        self.memory = memory
+        strides = np.empty(shape, np.float32).strides
+        extents = ctypes.c_ssize_t * max(1, len(shape))
+        aligned_native_writable = 0x100 | 0x200 | 0x400
+        self.struct = ArrayStruct(
+            2, len(shape), b"f", 4, aligned_native_writable, extents(*shape), extents(*strides)
+        )
+        self.struct.data = None if memory is None else memory.ctypes.data
+
+    @property
+    def __array_struct__(self):
+        return new_capsule(ctypes.addressof(self.struct), None, None)
 
 
 @pytest.mark.parametrize("shape", [(2, 3), (), (1,)])
@@ -495,19 +528,55 @@ def test_null_capsule_without_elements(versioned):
 
 
 @pytest.mark.parametrize("shape", [(2, 3), (), (1,)])
-def test_null_array_interface(shape):
+@pytest.mark.parametrize("exporter", [NullInterface, StructInterface])
+def test_null_array_interface(exporter, shape):
     """As a capsule without memory."""
-    for fill in (fx.zeros_, lambda w, seed: fx.fill_(w, fx.Normal(), seed=seed)):
-        with pytest.raises(ValueError, match="NULL"):
-            fill(NullInterface(shape), seed=1)
+    null = exporter(shape)
+    for fill in (
+        fx.zeros_,
+        lambda w, seed: fx.fill_(w, fx.Normal(), seed=seed),
+        lambda w, seed: fx.init_({"a": w}, fx.Plan([fx.Rule("*", "ones")]), seed=seed),
+        lambda w, seed: fx.verify(w, fx.Normal()),
+    ):
+        with pytest.raises(ValueError, match="data pointer is NULL") as raised:
+            fill(null, seed=1)
+        assert raised.value.argument == "array"
+        assert raised.value.value is null
     if len(shape) == 2:
         for fill in (fx.he_normal_, fx.orthogonal_, fx.eye_):
-            with pytest.raises(ValueError, match="NULL"):
-                fill(NullInterface(shape), seed=1)
+            with pytest.raises(ValueError, match="data pointer is NULL"):
+                fill(exporter(shape), seed=1)
 
 
-def test_null_array_interface_without_elements():
+def test_null_array_interface_of_other_dtypes():
+    """A plan that fills integers with constants finds no memory either."""
+    plan = fx.Plan([fx.Rule("*", "ones")])
+    for typestr in ("<i8", "|b1"):
+        with pytest.raises(ValueError, match="data pointer is NULL"):
+            fx.init_({"a": NullInterface((3,), typestr)}, plan, seed=1)
+        fx.init_({"a": NullInterface((0,), typestr)}, plan, seed=1)
+
+
+@pytest.mark.parametrize("exporter", [NullInterface, StructInterface])
+def test_null_array_interface_without_elements(exporter):
     """Nothing is written, so there is nothing to refuse."""
     for fill in (fx.zeros_, fx.he_normal_, fx.orthogonal_, fx.eye_):
-        w = NullInterface((0, 3))
+        w = exporter((0, 3))
         assert fill(w, seed=1) is w
+
+
+def test_null_array_interface_that_is_refused():
+    """Without elements, too, as any other array."""
+    for shape in ((0, 3), (3,)):
+        with pytest.raises(ValueError, match=r"read-only|NULL"):
+            fx.zeros_(NullInterface(shape, read_only=True))
+        with pytest.raises((TypeError, ValueError), match=r"dtype int32|NULL"):
+            fx.zeros_(NullInterface(shape, "<i4"))
+
+
+def test_array_struct():
+    """The memory itself is filled."""
+    memory = np.zeros(6, np.float32)
+    held = StructInterface((2, 3), memory)
+    assert fx.fill_(held, fx.Normal(), seed=7) is held
+    same_bits(memory, contiguous(6, fx.Normal(), np.float32, seed=7))

@@ -54,8 +54,8 @@ def test_gelu_closed_form():
         assert gain("gelu") == float(expected)
 
 
-def test_logistic_takes_sixteen_times_the_variance():
-    """Glorot & Bengio assume slope 1 at 0; the logistic function has 1/4."""
+def test_sigmoid_takes_sixteen_times_the_variance():
+    """Glorot & Bengio assume slope 1 at 0; the sigmoid has 1/4."""
     assert gain("sigmoid") ** 2 == gain("logistic") ** 2 == 16
 
 
@@ -111,7 +111,7 @@ def step(z):
     return (z > 0).astype(float)
 
 
-def logistic(z):
+def sigmoid(z):
     return 1 / (1 + np.exp(-z))
 
 
@@ -140,9 +140,9 @@ CLOSED_FORMS = {
     "next to nothing": (lambda z: 1e-299 * np.sign(z), mpmath.mpf("1e299")),
     "large": (lambda z: 1e200 * z, mpmath.mpf("1e-200")),
     "gelu": (lambda z: z * 0.5 * (1 + _ERF(z / math.sqrt(2))), gain("gelu")),
-    "silu": (lambda z: z * logistic(z), gain("silu")),
+    "silu": (lambda z: z * sigmoid(z), gain("silu")),
     "tanh": (np.tanh, moment_gain(mpmath.tanh)),
-    "logistic": (logistic, moment_gain(FUNCTIONS["sigmoid"])),
+    "sigmoid": (sigmoid, moment_gain(FUNCTIONS["sigmoid"])),
 }
 
 

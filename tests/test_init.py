@@ -327,17 +327,39 @@ def test_a_module_is_not_a_mapping():
 
 
 @pytest.mark.parametrize(
-    "pairs",
-    [lambda: Module().named_parameters(), lambda: list(model().items()), lambda: model().items()],
+    ("pairs", "line"),
+    [
+        (lambda: Module().named_parameters(), "init_(dict(model.named_parameters()), plan)"),
+        (lambda: list(model().items()), "init_(dict(pairs), plan)"),
+        (lambda: model().items(), "init_(dict(pairs), plan)"),
+    ],
     ids=["iterator", "list", "view"],
 )
-def test_pairs_are_not_a_mapping(pairs):
-    """They are not read, since an iterator could be read only once."""
+def test_pairs_are_not_a_mapping(pairs, line):
+    """An iterator, which can be read only once, is not read."""
     given = pairs()
-    with pytest.raises(TypeError, match=r"^arrays is a .*with dict\(\.\.\.\)$") as raised:
+    with pytest.raises(TypeError, match=r"^arrays is an? ") as raised:
         fx.init_(given, seed=1)
+    assert str(raised.value).endswith(f"write {line}")
     assert raised.value.argument == "arrays"
     assert len(fx.init_(dict(given), seed=1).tensors) == len(SIZES)
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        (np.ones(3), "for one array write fill_(array, initializer)"),
+        (3, "for one array write fill_(array, initializer)"),
+        ([np.ones(3)], 'write init_({"fc1.weight": array}, plan)'),
+        (model().values(), 'write init_({"fc1.weight": array}, plan)'),
+        ([], 'write init_({"fc1.weight": array}, plan)'),
+    ],
+    ids=["array", "number", "list", "values", "empty"],
+)
+def test_arrays_without_names(given, line):
+    with pytest.raises(TypeError, match=r"it must be a mapping from names to arrays; ") as raised:
+        fx.init_(given, "default", seed=1)
+    assert str(raised.value).endswith(line)
 
 
 # ---- presets by name -----------------------------------------------------------------------------

@@ -92,11 +92,34 @@ def test_scale_of_the_whole():
     """Glorot's bound comes from the fans of the whole tensor, not from the part's."""
     part = np.empty((4, 10), np.float32)
     place = {"w": ((400, 200), (8, 30))}
-    (tensor,) = fx.init_({"w": part}, Plan([Rule("w", "glorot_uniform")]), places=place).tensors
+    plan = Plan([Rule("w", "glorot_uniform")])
+    (tensor,) = fx.init_({"w": part}, plan, seed=1, places=place).tensors
     bound = math.sqrt(6 / 600)
     assert tensor.distribution.bounds == pytest.approx((-bound, bound))
     assert tensor.expected_std == pytest.approx(bound / math.sqrt(3))
     assert abs(part).max() <= np.float32(bound)
+
+
+def test_random_parts_need_a_seed(unseeded):
+    """Fresh entropy belongs to no other part; constants and patterns draw nothing."""
+    part = np.full((4, 10), 9, np.float32)
+    place = {"w": ((400, 200), (8, 30))}
+    for initializer in ("glorot_uniform", "orthogonal", fx.Normal(0, 1)):
+        plan = Plan([Rule("w", initializer)])
+        for seed in ({}, {"seed": None}):
+            with pytest.raises(
+                ValueError, match=r"'w': global_shape is .* without a seed"
+            ) as raised:
+                fx.init_({"w": part}, plan, places=place, **seed)
+            assert raised.value.argument == "seed"
+            assert (part == 9).all()
+    for initializer in ("ones", "eye"):
+        fx.init_({"w": part}, Plan([Rule("w", initializer)]), places=place)
+    fx.manual_seed(3)
+    fx.init_({"w": part}, Plan([Rule("w", "he_normal")]), places=place)
+    expected = np.empty((4, 10), np.float32)
+    fx.init_({"w": expected}, Plan([Rule("w", "he_normal")]), places=place, seed=3)
+    assert (part == expected).all()
 
 
 def test_parts_beside_whole_tensors():

@@ -324,6 +324,34 @@ def test_report_of_another_process():
     assert found.tensors[0].measured_std == here.tensors[0].measured_std
 
 
+# ---- rules that are not used ---------------------------------------------------------------------
+
+
+def test_unused_rules():
+    """A misspelled name, a rule that comes too late and one for other axes; in each form."""
+    unused = [Rule("*.wieght", "ones"), Rule("wide.bias", "ones"), Rule("*.bias", "ones", ndim=2)]
+    plan = Plan([unused[0], Rule("*.bias", "zeros"), *unused[1:], Rule("*", "normal", std=1)])
+    report = fx.init_(model(), plan, seed=1)
+    for one in (report, report.detached(), copy.deepcopy(report)):
+        assert one.unused_rules == tuple(unused)
+        lines = [f"unused: {rule}, which initialized no tensor" for rule in unused]
+        assert str(one).splitlines()[-4:-1] == lines
+        assert json.loads(json.dumps(one.asdict()))["unused_rules"] == [repr(r) for r in unused]
+    assert plan.unused_rules(SIZES) == tuple(unused)
+    assert plan.unused_rules({}) == plan.rules
+
+
+def test_rules_that_are_used():
+    """By what is beside a tensor, too; and those of presets need not be."""
+    for rule in (Rule("wide.weight", "ones", beside="bias"), Rule("wide.*", "ones")):
+        plan = Plan([rule, *fx.default_plan().rules])
+        report = fx.init_(model(), plan, seed=1)
+        assert report.unused_rules == ()
+        assert "unused" not in str(report)
+        assert len(plan.unused_rules(SIZES)) > 3
+        assert fx.init_({"a.bias": np.empty(2)}, plan, seed=1).unused_rules == (rule,)
+
+
 def test_nothing_to_do():
     report = fx.init_({}, seed=1)
     assert report.tensors == ()

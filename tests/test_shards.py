@@ -104,6 +104,45 @@ def test_shard_of_the_module_default():
     same_bits(part, fx.fill_(np.empty(9), fx.Normal(), seed=77, stream=1)[5:])
 
 
+WHOLE_4_3 = {"global_shape": (9, 3), "offset": (5, 0)}
+RANDOM = {
+    "fill": lambda w, **key: fx.fill_(w, fx.Normal(), **key),
+    "fill by fans": lambda w, **key: fx.fill_(w, fx.he_normal(), **key),
+    "fill by name": lambda w, **key: fx.fill_(w, "lecun_normal", **key),
+    "orthogonal": fx.orthogonal_,
+    "sparse": lambda w, **key: fx.sparse_(w, 0.5, **key),
+    "he": fx.he_uniform_,
+    "uniform": lambda w, **key: fx.uniform_(w, 3, 9, **key),
+    "normal": lambda w, **key: fx.normal_(w, 3, 9, **key),
+    "truncated": lambda w, **key: fx.truncated_normal_(w, 3, 9, **key),
+    "draw": lambda w, **key: fx.draw(w.shape, fx.Normal(), **key),
+}
+
+
+@pytest.mark.parametrize("seed", [{}, {"seed": None}, {"stream": "w"}], ids=str)
+@pytest.mark.parametrize("call", RANDOM.values(), ids=RANDOM)
+def test_random_shard_needs_a_seed(call, seed, unseeded):
+    """Parts of fresh entropy are no tensor together; nothing is written and no stream taken."""
+    w = np.full((4, 3), 9.0)
+    with pytest.raises(ValueError, match=r"global_shape is \(9, 3\) without a seed") as raised:
+        call(w, **WHOLE_4_3, **seed)
+    assert raised.value.argument == "seed"
+    assert (w == 9).all()
+    call(w, **WHOLE_4_3, seed=np.random.default_rng(1))
+    call(w, **WHOLE_4_3, seed=fx.Streams(7))
+
+
+def test_shard_without_a_seed_where_nothing_is_drawn(unseeded):
+    """Constants and patterns need none."""
+    w = np.full((4, 3), 9.0)
+    fx.zeros_(w, **WHOLE_4_3)
+    assert not w.any()
+    fx.eye_(w, global_shape=(9, 3), offset=(1, 0))
+    assert (w == np.eye(9, 3)[1:5]).all()
+    fx.fill_(w, fx.Constant(2), **WHOLE_4_3, seed=None)
+    assert (w == 2).all()
+
+
 def test_shard_without_axes():
     """A 0-d array is a shard of a 0-d tensor."""
     part = fx.fill_(np.empty(()), fx.Normal(), seed=3, global_shape=(), offset=())

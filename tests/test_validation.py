@@ -3,6 +3,7 @@
 import copy
 import math
 import pickle
+from collections import OrderedDict
 from decimal import Decimal
 from fractions import Fraction
 
@@ -16,6 +17,7 @@ from fastxavier._validation import (
     ArgumentError,
     ArgumentTypeError,
     ArgumentValueError,
+    a_type,
     choice,
     choose_from,
     integer,
@@ -83,9 +85,10 @@ def test_of_tensor_keeps_the_data():
         ((1, 2), "(1, 2)"),
         (HUGE, "<an integer of 16610 bits>"),
         (-HUGE, "<a negative integer of 16610 bits>"),
+        ([1, HUGE], "[1, <an integer of 16610 bits>]"),
         (fx.Normal(), "Normal(mean=0.0, std=1.0)"),
     ],
-    ids=lambda x: str(x)[:20] if not isinstance(x, int) else "int",
+    ids=lambda x: "int" if isinstance(x, (int, list)) else str(x)[:20],
 )
 def test_shown(value, text):
     """The repr, where it is short."""
@@ -366,6 +369,39 @@ def test_short_names_of_other_things():
     """gelu is not a slip of selu, nor tanh of an unknown name."""
     assert "did you mean" not in choose_from("celu", ("selu", "gelu"))
     assert "did you mean" not in choose_from("kaiming", ("lecun_normal", "he_normal"))
+
+
+def test_long_lists_after_a_suggestion():
+    """A dozen names are enough where one is suggested; the error has them all."""
+    names = [f"name_{i}" for i in range(40)]
+    text = choose_from("nmae_7", names)
+    assert text.startswith("did you mean 'name_7'? It must be one of 'name_0', ")
+    assert text.endswith(", 'name_11', ... (40 names)")
+    assert text.count("'name_") == 13
+    assert choose_from("other", names).count("'name_") == 40
+    assert "..." not in choose_from("nmae_7", names[:12])
+    with pytest.raises(ArgumentValueError) as raised:
+        choice("what", "nmae_7", names)
+    assert raised.value.choices == tuple(names)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (3, "an int"),
+        ("3", "a str"),
+        ([], "a list"),
+        (None, "a NoneType"),
+        (np.zeros(2), "an ndarray"),
+        (np.uint8(2), "a uint8"),
+        (type("_Exporter", (), {})(), "an _Exporter"),
+        (OrderedDict(), "an OrderedDict"),
+        (type("Net", (), {})(), "a Net"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_article(value, expected):
+    assert a_type(value) == expected
 
 
 def test_keywords():

@@ -6,10 +6,10 @@
 Each row below has a function, the interval on which the kernels evaluate it, and the weight that
 turns the error of the fit into the relative error of the final result. The fit is
 minimax (Remez exchange, in 60-digit arithmetic, on a fine grid of the interval); coefficients are
-then rounded to the precision of the kernel. A quotient may be multiplied above and below by any number: of
-some, the one is taken with which the rounded coefficients are best. The largest weighted error of the
-rounded coefficients, found on a second grid, is in the comment above them in the header, in units of
-u = 2^-24 or 2^-53.
+then rounded to the precision of the kernel. A quotient may be multiplied above and below by any
+number: of some, the one is taken with which the rounded coefficients are best. The largest weighted
+error of the rounded coefficients, found on a second grid, is in the comment above them in the
+header, in units of u = 2^-24 or 2^-53.
 """
 
 import argparse
@@ -70,7 +70,7 @@ def central(z):
 
 
 def near_mean(z):
-    """Around it, symmetric intervals: v = -4 q (1 - q), and z / y - 1, where y = scale * (1 - 2 q)."""
+    """Symmetric intervals: v = -4 q (1 - q), and z / y - 1, where y = QUOTIENT_SCALE (1 - 2 q)."""
     q = upper_tail(z)
     return -4 * q * (1 - q), z / (QUOTIENT_SCALE * mp.erf(z / mp.sqrt(2))) - 1
 

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any, SupportsFloat, SupportsIndex, overload
 
 from fastxavier._fans import Layout
 from fastxavier._streams import stream_number
-from fastxavier._validation import ArgumentTypeError, ArgumentValueError, integer, real, shown
+from fastxavier._validation import (
+    ArgumentTypeError,
+    ArgumentValueError,
+    a_type,
+    instead_of_array,
+    integer,
+    real,
+    shown,
+)
 from fastxavier._verify.one_array import verify_array
 from fastxavier._verify.read import viewed
 from fastxavier._verify.report import ModelVerification, Verification
@@ -193,8 +201,7 @@ def verify(
         if layout != "torch":
             raise _useless("layout", layout, "a plan has its own layout")
         return verify_mapping(array, distribution, allowed, number)
-    if not isinstance(distribution, Distribution):
-        _refuse_plan(distribution)
+    _check_one(array, distribution)
     values = viewed(array)
     resolved = resolve(distribution, values.shape, layout)
     return verify_array(values, resolved, allowed, number, stream)
@@ -206,13 +213,24 @@ def _useless(argument: str, value: Any, why: str) -> ArgumentValueError:
     )
 
 
-def _refuse_plan(distribution: Any) -> None:
+def _check_one(array: Any, distribution: Any) -> None:
+    """Refuse a module, an iterator, and a plan for one array."""
+    instead = instead_of_array(array, "verify")
+    if instead:
+        raise ArgumentTypeError(
+            f"array is {a_type(array)}; it must be an array, or a mapping from names to arrays"
+            + instead,
+            "array",
+            array,
+        )
+    if isinstance(distribution, Distribution):
+        return
     from fastxavier.plans import Plan
 
     if isinstance(distribution, Plan):
         raise ArgumentTypeError(
-            "distribution is a Plan, but array is not a mapping of names to arrays; of a torch "
-            "module, pass dict(module.named_parameters())",
+            "distribution is a Plan, but array is not a mapping of names to arrays; "
+            "write verify(dict(module.named_parameters()), plan)",
             "distribution",
             distribution,
         )

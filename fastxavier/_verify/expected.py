@@ -133,7 +133,9 @@ class Summand(NamedTuple):
 
 
 def _summand(values: Doubles, weights: Doubles) -> Summand:
-    mean = float((weights * values).sum())
+    # From the most probable value, so that the mean is exactly that one where there is no other.
+    likely = float(values[np.argmax(weights)])
+    mean = likely + float((weights * (values - likely)).sum())
     if abs(mean) < 1e-12:  # of symmetric distributions, and of all that are not rounded
         mean = 0.0
     x = values - mean
@@ -221,20 +223,23 @@ def _of_numbers(
     cells: Cells | Numbers,
     numbers: Doubles,
     probabilities: Doubles,
-    slack: float,
+    slack: float,  # in units of the std
 ) -> Expected:
     row = FLOATS[dtype.name]
-    # Not less than the distance of the numbers, so that powers of a deviation can be held.
-    scale = max(stored.std, row.epsilon * abs(stored.mean), row.smallest)
+    # A number and a power of two, so that sums over equal values are exact. Not less than the
+    # distance of the numbers, so that powers of a deviation can be held.
+    center = float(numbers[np.argmin(np.abs(numbers - stored.mean))])
+    most = max(stored.std, row.epsilon * abs(stored.mean), row.smallest)
+    scale = math.ldexp(1.0, math.frexp(most)[1])
     met = probabilities > NEVER
-    points, weights = (numbers[met] - stored.mean) / scale, probabilities[met]
+    points, weights = (numbers[met] - center) / scale, probabilities[met]
     value = _summand(points, weights)
     square = _summand((points - value.mean) ** 2, weights)
     opposite = np.minimum(np.searchsorted(numbers, -numbers[met]), len(numbers) - 1)
     twice = (numbers[opposite] == -numbers[met]) & (numbers[met] != 0)
     commonest = float((weights + np.where(twice, probabilities[opposite], 0.0)).max())
     return Expected(
-        stored.mean,
+        center,
         scale,
         value,
         square,
@@ -243,6 +248,6 @@ def _of_numbers(
         np.cumsum(probabilities)[:-1],
         numbers,
         0.0,
-        slack,
+        slack * stored.std / scale,
         min(1.0, commonest),
     )

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
-from fastxavier._validation import shown
+from fastxavier._validation import a_type, shown
 from fastxavier.checkpoints._dtypes import (
     ALIGNMENT,
     Kind,
@@ -210,7 +210,7 @@ def laid_out(kinds: Mapping[str, Kind]) -> dict[str, Tensor]:
             ) from None
         if not isinstance(kind, (list, tuple)) or len(kind) != 2:
             raise CheckpointError(
-                f"tensor {name!r} is {shown(kind)}, a {type(kind).__name__}; it must be "
+                f"tensor {name!r} is {shown(kind)}, {a_type(kind)}; it must be "
                 "(dtype, shape), such as ('float32', (256, 128))"
             )
         checked.append((name, *checked_kind(name, *kind)))

@@ -26,6 +26,7 @@ from fastxavier.fill import fill_
 from fastxavier.initializers import Resolved
 from fastxavier.plans import Plan, Report, init_
 from fastxavier.plans._depth import plan_of_model
+from fastxavier.plans.presets import unused_of_user
 from fastxavier.structured import StructuredInitializer
 
 Value = TypeVar("Value")
@@ -158,7 +159,8 @@ def init_checkpoint(
         report = init_(drawn, plan, seed=key, threads=threads, progress=progress).detached()
         for array in (*drawn.values(), *ones):
             exchange_bytes(array)
-        return report
+        shapes = {name: tensor.shape for name, tensor in tensors.items()}
+        return replace(report, _unused=unused_of_user(plan, shapes))
 
     return write(target_of(Path(path)), size, fill)
 

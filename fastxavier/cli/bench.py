@@ -97,13 +97,11 @@ def add_to(commands: Any) -> None:
         description="Time this package and every other one that is installed, on the same array. "
         "Each is verified before it is timed.",
     )
-    parser.add_argument(
-        "--distribution",
-        nargs="+",
-        choices=Names(distributions),
-        metavar="NAME",
-        help="%(choices)s; default: all",
+    distribution = parser.add_argument(
+        "--distribution", nargs="+", choices=Names(distributions), metavar="NAME"
     )
+    # Not as an argument, since Python 3.14 looks the names up to check it.
+    distribution.help = "%(choices)s; default: all"
     parser.add_argument(
         "--dtype",
         nargs="+",
@@ -120,13 +118,8 @@ def add_to(commands: Any) -> None:
     parser.add_argument(
         "--repetitions", type=positive, help="timings of each implementation; default: 7"
     )
-    parser.add_argument(
-        "--peers",
-        nargs="*",
-        choices=Names(peers),
-        metavar="PACKAGE",
-        help="%(choices)s; default: all that are installed",
-    )
+    peer = parser.add_argument("--peers", nargs="*", choices=Names(peers), metavar="PACKAGE")
+    peer.help = "%(choices)s; default: all that are installed"
     parser.add_argument(
         "--quick", action="store_true", help="4 MiB and 3 repetitions, unless given"
     )

@@ -26,6 +26,7 @@ from fastxavier.cli._arguments import (
 from fastxavier.cli._signals import signals_as_exceptions
 from fastxavier.plans import Plan, Rule
 from fastxavier.plans._names import named
+from fastxavier.plans._report import unused
 
 Tensors = Mapping[str, tuple[str, tuple[int, ...]]]
 
@@ -33,7 +34,8 @@ DESCRIPTION = """
 Write a safetensors file of initial weights, with the names, dtypes and shapes of another file or a
 list. The file appears when it is complete, or not at all, also after Ctrl-C or another signal. Its
 metadata have the seed and the plan. --json prints one object: {"file", "seed", "bytes", "seconds",
-"tensors": {NAME: {"dtype", "shape", "distribution"}}}.
+"tensors": {NAME: {"dtype", "shape", "distribution"}}, "unused_rules"}. Unused rules are those of
+the plan, presets' left out, that initialized no tensor.
 """
 HEAD = ("names", "ndim", "initializer", "tensors", "values")
 LEGEND = (
@@ -103,7 +105,7 @@ def run(options: argparse.Namespace) -> int:
     start = time.perf_counter()
     total = sum(nbytes(name, *kind) for name, kind in tensors.items())
     with signals_as_exceptions(), progress_bar(f"writing {output.name}", total) as show:
-        init_checkpoint(
+        report = init_checkpoint(
             output,
             plan,
             options.like,
@@ -128,11 +130,13 @@ def run(options: argparse.Namespace) -> int:
                 }
                 for name, (dtype, shape) in tensors.items()
             },
+            "unused_rules": [repr(rule) for rule in report.unused_rules],
         }
         print(json.dumps(found))
         return 0
     what = f"{len(tensors)} tensors, {size / 1e6:,.1f} MB, in {seconds:.2f} s, seed {key}"
-    table(f"{output}: {what}", HEAD, rows(plan, tensors), LEGEND)
+    legend = "\n".join([LEGEND, *unused(report.unused_rules)])
+    table(f"{output}: {what}", HEAD, rows(plan, tensors), legend)
     return 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, SupportsIndex, TypeAlias
 
@@ -17,16 +17,19 @@ from fastxavier._validation import (
     ArgumentError,
     ArgumentTypeError,
     ArgumentValueError,
+    a_type,
     of_tensor,
     shown,
 )
 from fastxavier.distributions import Constant, Distribution
+from fastxavier.fill import check_part
 from fastxavier.initializers import Resolved
 from fastxavier.plans._depth import plan_of_model
 from fastxavier.plans._overlap import check_disjoint
 from fastxavier.plans._plan import Plan
 from fastxavier.plans._report import Filled, Report, Tensor
-from fastxavier.plans.presets import default_plan
+from fastxavier.plans._rule import Rule
+from fastxavier.plans.presets import default_plan, unused_of_user
 
 __all__ = ["Filled", "Report", "init_"]
 
@@ -74,14 +77,15 @@ def init_(
     places : mapping of str to (global_shape, offset), optional
         For arrays that are parts of larger tensors: the shape of the whole tensor and where the
         array begins in it, as `fill_` takes them. Scales come from the whole shape, and the part
-        gets exactly the values that a fill of the whole puts there. `Orthogonal` and
-        `DeltaOrthogonal` are drawn whole and sliced.
+        gets exactly the values that a fill of the whole puts there; where they are random, `seed`
+        or `manual_seed` must have given a seed. `Orthogonal` and `DeltaOrthogonal` are drawn whole
+        and sliced.
 
     Returns
     -------
     Report
-        Name, shape, distribution, expected and measured std of every tensor, and the time; prints
-        as a table.
+        Name, shape, distribution, expected and measured std of every tensor, rules of the plan that
+        initialized none, and the time; prints as a table.
 
     Raises
     ------
@@ -132,6 +136,10 @@ def init_(
             structured.append(one)
     for name, array, distribution, _ in counted:
         _check_counted(name, array, distribution)
+    if places:
+        for name, _, distribution, _ in tensors:
+            if name in places:
+                _check_part(name, places[name], seed, distribution)
     for name, target, initializer, _ in structured:
         _check_structured(name, target, initializer, threads)
     check_disjoint(names, targets)
@@ -156,18 +164,19 @@ def init_(
             done += target.nbytes
             if tell:
                 tell(done)
-    return Report(key, time.perf_counter() - start, nbytes, tensors)
+    seconds = time.perf_counter() - start
+
+    def unused() -> tuple[Rule, ...]:
+        return unused_of_user(plan, {name: target.shape for name, target, *_ in tensors})
+
+    return Report(key, seconds, nbytes, tensors, unused)
 
 
 def _check_arguments(arrays: Any, progress: Any, places: Any) -> None:
     if not isinstance(arrays, Mapping):
-        hint = ""
-        if hasattr(arrays, "named_parameters"):
-            hint = "; write init_(dict(model.named_parameters()), plan)"
-        elif isinstance(arrays, Iterable) and not hasattr(arrays, "__array__"):
-            hint = "; of pairs of names and arrays make one with dict(...)"
         raise ArgumentTypeError(
-            f"arrays is a {type(arrays).__name__}; it must be a mapping from names to arrays{hint}",
+            f"arrays is {a_type(arrays)}; it must be a mapping from names to arrays; "
+            + _mapping_of(arrays),
             "arrays",
             arrays,
         )
@@ -190,6 +199,18 @@ def _check_arguments(arrays: Any, progress: Any, places: Any) -> None:
             raise ArgumentValueError(
                 f"places has the name {name!r}, which arrays does not have", "places", name
             )
+
+
+def _mapping_of(arrays: Any) -> str:
+    """What to write instead of an argument that is not a mapping."""
+    if hasattr(arrays, "named_parameters") or isinstance(arrays, Iterator):
+        return "write init_(dict(model.named_parameters()), plan)"
+    if hasattr(arrays, "__array__") or not isinstance(arrays, Iterable):
+        return "for one array write fill_(array, initializer)"
+    first = next(iter(arrays), None) if isinstance(arrays, (list, tuple, ItemsView)) else None
+    if isinstance(first, (tuple, list)) and len(first) == 2 and isinstance(first[0], str):
+        return "of pairs of names and arrays write init_(dict(pairs), plan)"
+    return 'names choose the rules: write init_({"fc1.weight": array}, plan)'
 
 
 def _put(name: str, target: Any, place: Any) -> None:
@@ -239,7 +260,7 @@ def _target(name: str, array: Any) -> _core.Target | Array:
         if isinstance(error, ArgumentError) or type(error) in (TypeError, ValueError):
             raise of_tensor(name, error) from None
         raise ArgumentValueError(
-            f"tensor {name!r}: array is a {type(array).__name__} that exports no memory: "
+            f"tensor {name!r}: array is {a_type(array)} that exports no memory: "
             f"{type(error).__name__}: {error}",
             "array",
         ) from error
@@ -267,7 +288,7 @@ def _integers(array: Any) -> Array | None:
         )
     if not _has_memory(found, array):
         raise ArgumentValueError(
-            f"array of shape {found.shape} is a {type(array).__name__} without memory of its own; "
+            f"array of shape {found.shape} is {a_type(array)} without memory of its own; "
             "allocate it first",
             "array",
         )
@@ -313,6 +334,13 @@ def _check_counted(name: str, array: Array, distribution: Resolved) -> None:
             "array",
             array.dtype,
         )
+
+
+def _check_part(name: str, place: Place, seed: Any, distribution: Resolved) -> None:
+    try:
+        check_part(place[0], seed, distribution)
+    except ArgumentValueError as error:
+        raise of_tensor(name, error) from None
 
 
 def _check_structured(name: str, target: _core.Target, initializer: Any, threads: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
@@ -14,7 +14,7 @@ from fastxavier._validation import choice, shown
 from fastxavier.initializers import Resolved
 from fastxavier.plans import _text
 from fastxavier.plans._layout import layout_of
-from fastxavier.plans._rule import PlanError, Rule, _data, pattern
+from fastxavier.plans._rule import PlanError, Rule, _data, pattern, plan_errors
 
 __all__ = ["Plan"]
 
@@ -87,18 +87,15 @@ class Plan:
         object.__setattr__(self, "_resolved", {})
         object.__setattr__(self, "_names", None)
         if layout is not None:
-            _check_layout(layout)
+            with plan_errors():
+                choice("layout", layout, get_args(Layout))
         for number, rule in enumerate(self.rules, 1):
             if not isinstance(rule, Rule):
                 raise PlanError(
                     f"rules has {shown(rule)} as rule {number}; it must be a Rule", "rules"
                 )
-            try:
+            with plan_errors(f"{_text.rule_called(number, rule.names)}: "):
                 rule.check(layout or "torch")
-            except PlanError as error:
-                raise PlanError(
-                    f"{_text.rule_called(number, rule.names)}: {error}", *_data(error)
-                ) from None
 
     def of_model(self, names: Iterable[str]) -> Plan:
         """The same plan for one model, for rules that ask what is beside a tensor.
@@ -198,6 +195,23 @@ class Plan:
             ) from None
         return resolved
 
+    def unused_rules(self, shapes: Mapping[str, Iterable[int]]) -> tuple[Rule, ...]:
+        """The rules that initialize none of a model's tensors, because of their names or order.
+
+        Parameters
+        ----------
+        shapes : mapping of str to sequence of int
+            The names of all tensors of the model, and their whole shapes.
+
+        Returns
+        -------
+        tuple of Rule
+            In the order of the plan.
+        """
+        plan = self if self.knows_model else self.of_model(shapes)
+        used = {plan.rule_for(name, len(tuple(shape))) for name, shape in shapes.items()}
+        return tuple(rule for rule in dict.fromkeys(self.rules) if rule not in used)
+
     def _unmatched(self, name: str, shape: tuple[int, ...]) -> str:
         glob = re.sub(r"\d+", "*", re.sub(r"[\[?*]", r"[\g<0>]", name))
         near = [rule for rule in self.rules if rule.has_name(name)]
@@ -294,22 +308,8 @@ class Plan:
     def from_json(cls, text: str, *, source: str = "JSON plan") -> Plan:
         """Read a plan from JSON.
 
-        Parameters
-        ----------
-        text : str
-            An object with the same keys as in TOML, `rule` being an array of objects.
-        source : str
-            What errors call the text.
-
-        Returns
-        -------
-        Plan
-            What the text says.
-
-        Raises
-        ------
-        PlanError
-            If the text is not JSON, or something in it is not valid; the message names the rule.
+        The text is an object with the same keys as in TOML, `rule` being an array of objects.
+        Parameters, result and errors are those of `from_toml`.
         """
         return cls._from_document(_text.json_document(text, source), source)
 
@@ -317,22 +317,15 @@ class Plan:
     def _from_document(cls, document: Any, source: str) -> Plan:
         rules: list[Rule] = []
         entries = _text.entries(document, source)
-        layout = document.get("layout")
-        try:
-            if "layout" in document:
-                _check_layout(layout)
-        except PlanError as error:
-            raise PlanError(f"{source}: {error}", *_data(error)) from None
+        if "layout" in document:
+            with plan_errors(f"{source}: "):
+                choice("layout", document["layout"], get_args(Layout))
         for number, entry in enumerate(entries, 1):
-            try:
+            rule = _text.rule_called(number, _text.names_of(entry))
+            with plan_errors(f"{source}, {rule}: "):
                 rules.append(Rule(**_text.rule_arguments(entry)))
-            except PlanError as error:
-                rule = _text.rule_called(number, _text.names_of(entry))
-                raise PlanError(f"{source}, {rule}: {error}", *_data(error)) from None
-        try:
-            return cls(rules, layout)
-        except PlanError as error:
-            raise PlanError(f"{source}, {error}", *_data(error)) from None
+        with plan_errors(f"{source}, "):
+            return cls(rules, document.get("layout"))
 
     def to_toml(self) -> str:
         """The plan as TOML that `from_toml` reads.
@@ -360,10 +353,3 @@ def _literals(globs: Iterable[str]) -> tuple[tuple[str, str], ...]:
     pieces = (re.split(r"\*|\?|\[!?\]?[^]]*\]", glob) for glob in globs)
     parts = (sorted(filter(None, found), key=len) or [""] for found in pieces)
     return tuple({(found[0], found[-1]) for found in parts})
-
-
-def _check_layout(layout: Any) -> None:
-    try:
-        choice("layout", layout, get_args(Layout))
-    except ValueError as error:
-        raise PlanError(str(error), *_data(error)) from None

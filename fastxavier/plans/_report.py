@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -14,8 +15,9 @@ from fastxavier._console import columns
 from fastxavier._moments import moments
 from fastxavier.distributions import Distribution
 from fastxavier.initializers import Resolved
+from fastxavier.plans._rule import Rule
 
-__all__ = ["HEAD", "LEGEND", "Filled", "Report", "Tensor"]
+__all__ = ["HEAD", "LEGEND", "Filled", "Report", "Tensor", "unused"]
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
 Tensor = tuple[str, Any, Any, int]  # name, target, distribution, stream
@@ -59,7 +61,7 @@ class Filled:
 
 @dataclass(frozen=True)
 class Report:
-    """What `init_` did: `tensors`, each a `Filled`, the `seed`, `seconds` and `nbytes`.
+    """What `init_` did: `tensors`, each a `Filled`, `unused_rules`, `seed`, `seconds` and `nbytes`.
 
     Prints as a table. It keeps the arrays alive, and measures them when it is printed, pickled or
     deeply copied, or a `measured_std` is asked for, not before: that takes far longer than filling
@@ -71,6 +73,8 @@ class Report:
     nbytes: int
     _tensors: tuple[Tensor | Filled, ...] = field(repr=False, compare=False)
     """What the tensors are made of when they are asked for, or the tensors."""
+    _unused: Callable[[], tuple[Rule, ...]] | tuple[Rule, ...] = field(repr=False, compare=False)
+    """How the unused rules are found, or the rules."""
 
     @cached_property
     def tensors(self) -> tuple[Filled, ...]:
@@ -79,12 +83,22 @@ class Report:
             [one if isinstance(one, Filled) else _filled(*one[:3]) for one in self._tensors]
         )
 
+    @cached_property
+    def unused_rules(self) -> tuple[Rule, ...]:
+        """The plan's rules that initialized no tensor, as a misspelled name does not.
+
+        Those of presets, which are for more models than one, are left out.
+        """
+        return self._unused() if callable(self._unused) else self._unused
+
     def detached(self) -> Report:
         """The same without the arrays: for memory that will not stay, such as a file's."""
-        return replace(self, _tensors=tuple([replace(one, _values=None) for one in self.tensors]))
+        tensors = tuple([replace(one, _values=None) for one in self.tensors])
+        return replace(self, _tensors=tensors, _unused=self.unused_rules)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Report, (self.seed, self.seconds, self.nbytes, self.tensors)
+        fields = self.seed, self.seconds, self.nbytes, self.tensors, self.unused_rules
+        return Report, fields
 
     def asdict(self) -> dict[str, Any]:
         """The same as a dictionary of plain values; what is not a finite number is None."""
@@ -103,6 +117,7 @@ class Report:
                 }
                 for tensor in self.tensors
             ],
+            "unused_rules": [repr(rule) for rule in self.unused_rules],
         }
 
     @property
@@ -130,7 +145,14 @@ class Report:
         ]
 
     def __str__(self) -> str:
-        return "\n".join([*columns(HEAD, self.rows), LEGEND, self.summary])
+        return "\n".join(
+            [*columns(HEAD, self.rows), LEGEND, *unused(self.unused_rules), self.summary]
+        )
+
+
+def unused(rules: tuple[Rule, ...]) -> list[str]:
+    """Lines that name the rules which initialized no tensor."""
+    return [f"unused: {rule}, which initialized no tensor" for rule in rules]
 
 
 def _shown(distribution: Resolved) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import translate
 from functools import lru_cache
@@ -190,10 +191,8 @@ def _value(initializer: Any, settings: dict[str, Any]) -> Initializer:
             settings["rank"],
         )
     if isinstance(initializer, str):
-        try:
+        with plan_errors():
             return initializer_named(initializer, **settings)
-        except (TypeError, ValueError) as error:
-            raise PlanError(str(error), *_data(error)) from None
     if not isinstance(initializer, (VarianceScaling, Distribution, StructuredInitializer)):
         name = getattr(initializer, "__name__", "")
         hint = f"; call it: {name}()" if callable(initializer) and name else ""
@@ -218,6 +217,15 @@ def _data(error: Exception) -> tuple[Any, ...]:
     if isinstance(error, ArgumentError):
         return error.argument, error.value, error.choices
     return ()
+
+
+@contextmanager
+def plan_errors(where: str = "") -> Iterator[None]:
+    """Make a PlanError of what is raised within, with a message that says first where it was."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise PlanError(f"{where}{error}", *_data(error)) from None
 
 
 def _checked_names(names: Any) -> tuple[str, ...]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
+from typing import Any, get_args
 
 from fastxavier._fans import Layout
 from fastxavier._validation import ArgumentTypeError, choice, choose_from, integer, shown
@@ -15,7 +16,15 @@ from fastxavier.plans._plan import Plan
 from fastxavier.plans._rule import PlanError, Rule
 from fastxavier.plans._text import ENDINGS
 
-__all__ = ["PRESETS", "default_plan", "gpt2_plan", "plan_named", "resnet_plan", "vit_plan"]
+__all__ = [
+    "PRESETS",
+    "default_plan",
+    "gpt2_plan",
+    "plan_named",
+    "resnet_plan",
+    "unused_of_user",
+    "vit_plan",
+]
 
 
 def _last(*names: str) -> list[str]:
@@ -362,6 +371,18 @@ PRESETS: dict[str, Callable[..., Plan]] = {
     "vit_timm_patch16": partial(vit_plan, "timm", 16),
     "resnet": resnet_plan,
 }
+
+
+@cache
+def _in_presets() -> frozenset[tuple[Any, ...]]:
+    plans = [make() for make in PRESETS.values()] + [default_plan(one) for one in get_args(Layout)]
+    return frozenset((rule.names, rule.ndim) for plan in plans for rule in plan.rules)
+
+
+def unused_of_user(plan: Plan, shapes: Mapping[str, Iterable[int]]) -> tuple[Rule, ...]:
+    """`Plan.unused_rules` without those of presets, which are for more models than one."""
+    known = _in_presets()
+    return tuple(one for one in plan.unused_rules(shapes) if (one.names, one.ndim) not in known)
 
 
 def plan_named(plan: Plan | str, layout: Layout | None = None) -> Plan:

@@ -21,7 +21,7 @@ import numpy as np
 
 from fastxavier import _core, _fans
 from fastxavier._dtypes import FLOATS, FloatDtype
-from fastxavier._validation import ArgumentTypeError, ArgumentValueError, choice
+from fastxavier._validation import ArgumentTypeError, ArgumentValueError, a_type, choice
 from fastxavier.distributions import Constant, Distribution
 from fastxavier.gains import gain_number
 
@@ -330,5 +330,5 @@ class PatternInitializer(StructuredInitializer):
 def _check_numpy(array: Any) -> None:
     if not isinstance(array, np.ndarray):
         raise ArgumentTypeError(
-            f"array is a {type(array).__name__}; it must be a NumPy array", "array", array
+            f"array is {a_type(array)}; it must be a NumPy array", "array", array
         )
