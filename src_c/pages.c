@@ -32,6 +32,7 @@ static int can_populate(void)
     static atomic_int answer; /* 0 until it is known; then 1 or -1 */
     int known = atomic_load_explicit(&answer, memory_order_relaxed);
     if (known == 0) {
+        /* Untaken by tests, perhaps: needs an old kernel. */
         known = madvise(NULL, 0, MADV_POPULATE_WRITE) == 0 ? 1 : -1;
         atomic_store_explicit(&answer, known, memory_order_relaxed);
     }
