@@ -276,8 +276,8 @@ def test_fresh_pages_are_populated(threads, populating):
         fill = lambda: fx.fill_(shard, fx.Normal(), seed=1, threads={threads}, **place)
         print(0.9 < bytes_populated(noted(fill), [shard]) / shard.nbytes <= 1)
         # Where there are gaps, and where a page holds values of many tiles, none is.
-        gaps, fortran = fresh(8 << 20).reshape(-1, 2048)[:, :1024], fresh(8 << 20).reshape(1024, -1).T
-        for other in (gaps, fortran):
+        gaps, square = (fresh(8 << 20).reshape(-1, 2048) for _ in range(2))
+        for other in (gaps[:, :1024], square.T):
             fill = lambda: fx.fill_(other, fx.Normal(), seed=1, threads={threads})
             print(bytes_populated(noted(fill), [other]))
     """

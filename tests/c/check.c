@@ -387,7 +387,7 @@ int main(int count, char **arguments)
     far_ends();
     ranges();
     check_layouts(brief);
-    check_pages();
+    check_fresh_memory();
     check_threads(brief);
     environment();
     expect(fx_threads() >= 1 && (fx_openmp() == 0 || fx_openmp() > 200000), "fx_openmp", "no version");

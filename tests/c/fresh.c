@@ -175,7 +175,7 @@ static void shard_of_columns(void)
     munmap(memory, pages * page);
 }
 
-void check_pages(void)
+void check_fresh_memory(void)
 {
     int populates = 0;
     page = (size_t)sysconf(_SC_PAGESIZE);
@@ -197,5 +197,5 @@ void check_pages(void)
 }
 
 #else
-void check_pages(void) {}
+void check_fresh_memory(void) {}
 #endif
