@@ -107,7 +107,7 @@ static void memory_that_cannot_be_populated(void)
     fclose(file);
 }
 
-enum { ROWS = 1100 };
+enum { ROWS = 300 }; /* of a page each, more than a MiB: of less, no page is looked at */
 
 /* Rows of one page each, `pitch` pages apart, in fresh memory with pages before and after them: those that
    hold values are there after the fill, others are not, and values are those of memory that was there. */
@@ -149,9 +149,9 @@ static void only_what_is_written(size_t pitch, size_t offset, int backwards)
 /* Rows that are shorter than a tile and adjacent in memory, but not in the whole tensor. */
 static void shard_of_columns(void)
 {
-    enum { COLUMNS = 300 };
+    enum { COLUMNS = 1000 };
     const size_t pages = 8 + ROWS * COLUMNS * sizeof(float) / page;
-    const int64_t shape[] = {ROWS, COLUMNS}, whole[] = {ROWS, 1000}, offset[] = {0, 30};
+    const int64_t shape[] = {ROWS, COLUMNS}, whole[] = {ROWS, 2000}, offset[] = {0, 30};
     const fx_options options = {.threads = 1};
     fx_distribution distribution;
     fx_normal(&distribution, 0, 1);
