@@ -6,6 +6,7 @@
 #include "kernels.h"
 #include "distribution.h"
 #include "layout.h"
+#include "pages.h"
 #include "parallel.h"
 #include "copy_strided.h"
 
@@ -25,6 +26,9 @@ static const int64_t NONTEMPORAL_BYTES = INT64_C(32) << 20;
    foresee strided writes. */
 static const int64_t NONTEMPORAL_STRIDED_BYTES = INT64_C(2) << 20;
 
+/* Of this much memory one page is looked at, to learn whether the memory is fresh. */
+static const int64_t SAMPLE_BYTES = INT64_C(1) << 20;
+
 static int64_t divided_up(int64_t a, int64_t b) { return a / b + (a % b != 0); }
 static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
@@ -35,6 +39,7 @@ typedef struct {
     kernel *store, *nontemporal; /* nontemporal may be NULL */
     size_t nontemporal_align;
     int nontemporal_copies; /* strided copies use nontemporal stores */
+    int fresh; /* most pages have yet to be made */
     kernel_job job;
     uint64_t seed, stream;
     uint32_t block_high; /* the high counter word for which the job's schedules are prepared */
@@ -339,6 +344,8 @@ static void fill_tile(const fill *f, int64_t tile)
     if (f->in_place) {
         tile_rows.pitch = along.stride;
         tile_rows.dst = dst + column * item;
+        if (f->fresh && (height == 1 || tile_rows.pitch == width * item))
+            fx__populate(tile_rows.dst, height * width * item);
         write_rows(f, &tile_rows, 1);
         return;
     }
@@ -450,12 +457,32 @@ fx_status fx_check(const fx_array *array, const fx_distribution *distribution, c
     return prepare(fx__isa_chosen(), array, distribution, options ? options : &NO_OPTIONS, &f);
 }
 
-/* What remains after `prepare` has accepted a fill. The call fills `together` bytes in all. */
-static void begin(fill *f, uint64_t seed, uint64_t stream, int64_t together)
+/* All memory that a call fills, and how many of the pages that were looked at have yet to be made. */
+typedef struct {
+    int64_t bytes, pages, absent;
+} memory;
+
+/* Add a fill that `prepare` has accepted: look at one of its pages for each SAMPLE_BYTES of the call. */
+static void add_memory(memory *all, const fill *f)
 {
-    if (together < NONTEMPORAL_BYTES)
+    const int64_t end = all->bytes + bytes_of(f);
+    for (; (all->pages + 1) * SAMPLE_BYTES <= end; all->pages++) {
+        int64_t ignored = 0;
+        const int64_t byte = (all->pages + 1) * SAMPLE_BYTES - 1 - all->bytes;
+        all->absent += fx__page_absent(
+            f->data + offset_of(&f->l, 0, f->l.naxes, byte / (int64_t)f->itemsize, &ignored));
+    }
+    all->bytes = end;
+}
+
+/* What remains after `prepare` has accepted a fill. `all` is the memory of the whole call. */
+static void begin(fill *f, uint64_t seed, uint64_t stream, const memory *all)
+{
+    /* What the system has just cleared is in the cache, from which nontemporal stores would remove it. */
+    f->fresh = 2 * all->absent > all->pages;
+    if (all->bytes < NONTEMPORAL_BYTES || f->fresh)
         f->nontemporal = NULL;
-    f->nontemporal_copies = together >= NONTEMPORAL_STRIDED_BYTES;
+    f->nontemporal_copies = all->bytes >= NONTEMPORAL_STRIDED_BYTES && !f->fresh;
     f->seed = seed;
     f->stream = stream;
     f->block_high = (uint32_t)((uint64_t)f->l.first / BLOCK >> 32);
@@ -474,7 +501,9 @@ fx_status fx_fill(const fx_array *array, const fx_distribution *distribution, ui
     const fx_status status = prepare(fx__isa_chosen(), array, distribution, options, &f);
     if (status != FX_OK || f.l.count == 0)
         return status;
-    begin(&f, seed, stream, bytes_of(&f));
+    memory all = {0};
+    add_memory(&all, &f);
+    begin(&f, seed, stream, &all);
     return fx__parallel_run(fill_task, &f, pieces_of(&f), options);
 }
 
@@ -483,7 +512,8 @@ fx_status fx_fill(const fx_array *array, const fx_distribution *distribution, ui
 typedef struct {
     const isa *use; /* for the whole call, even if another thread calls fx_force_isa */
     fx_request *requests;
-    int64_t count, bytes, pieces, pieces_per_task;
+    memory memory;
+    int64_t count, pieces, pieces_per_task;
 } fills;
 
 static int64_t first_piece(const fills *all, int64_t request)
@@ -518,7 +548,7 @@ static void fill_pieces(void *context, int64_t task)
         fill f;
         prepare(all->use, r->array, r->distribution, &NO_OPTIONS,
                 &f); /* cannot fail: it was accepted before */
-        begin(&f, r->seed, r->stream, all->bytes);
+        begin(&f, r->seed, r->stream, &all->memory);
         for (; piece < last; piece++)
             fill_piece(&f, piece - first);
     }
@@ -541,13 +571,13 @@ fx_status fx_fill_all(fx_request *requests, int64_t count, const fx_options *opt
         if (f.l.count) {
             plan(&f);
             all.pieces += pieces_of(&f);
-            all.bytes += bytes_of(&f);
+            add_memory(&all.memory, &f);
         }
         requests[i].last_piece = all.pieces;
     }
     if (!all.pieces)
         return FX_OK;
-    const int64_t fit = TASK_BYTES / divided_up(all.bytes, all.pieces);
+    const int64_t fit = TASK_BYTES / divided_up(all.memory.bytes, all.pieces);
     all.pieces_per_task = fit > 1 ? fit : 1;
     return fx__parallel_run(fill_pieces, &all, divided_up(all.pieces, all.pieces_per_task), options);
 }

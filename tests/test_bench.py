@@ -6,6 +6,7 @@ No time is asserted.
 import dataclasses
 import json
 import math
+import mmap
 import re
 import subprocess
 import sys
@@ -30,7 +31,7 @@ COUNT = 40_003  # no multiple of a block, and more than one
 CLAIMS = [
     pytest.param(one, distribution, dtype, id=f"{one.name}-{distribution}-{dtype}")
     for one in IMPLEMENTATIONS
-    if one.version is not None
+    if one.version is not None and "warm" in one.memories
     for distribution in one.distributions
     for dtype in one.dtypes
 ]
@@ -222,6 +223,86 @@ def test_patience_is_of_each_implementation(monkeypatch):
     assert [len(one.seconds) for one in run.timings] == [9, 4]  # after 12 seconds
 
 
+# ---- fresh memory --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "one", [one for one in IMPLEMENTATIONS if one.version], ids=lambda o: o.name
+)
+def test_a_new_array_has_the_size_and_dtype(one):
+    for dtype in one.dtypes:
+        array = one.empty(1000, DTYPES[dtype])
+        assert (array.shape, array.dtype) == ((1000,), DTYPES[dtype])
+        assert array.flags.writeable
+        assert array.flags.c_contiguous
+
+
+def test_fresh_memory_is_a_new_array_for_each_fill(monkeypatch):
+    """None of them has been written to, and each is filled once."""
+    monkeypatch.setattr(benchmark, "PAUSE", 0.0)
+    monkeypatch.setattr(benchmark, "LEAST_FRESH", 4 * COUNT)
+    made, filled = [], []
+
+    class Recording(Homemade):
+        def empty(self, count, dtype):
+            made.append(np.full(count, np.nan, dtype))
+            return made[-1]
+
+    def draw(array):
+        filled.append((array, np.isnan(array).all()))
+        array[:] = np.random.default_rng(3).uniform(-0.05, 0.05, array.size)
+
+    memory, chosen = np.zeros(4 * COUNT, np.uint8), [Recording("one", draw)]
+    arguments = {"threads": (1,), "repetitions": 3, "implementations": chosen}
+    run = measure("uniform", "float32", memory, fresh=True, **arguments)
+    assert run.memory == "fresh"
+    assert [len(one.seconds) for one in run.timed] == [3]
+    assert len(made) == 3
+    assert all(fresh for _, fresh in filled)
+    assert np.shares_memory(filled[0][0], memory)  # to verify
+    assert [array is one for (array, _), one in zip(filled[1:], made, strict=True)] == [True] * 3
+
+
+def test_fresh_memory_must_be_large():
+    memory = np.empty(32 << 20, np.uint8)
+    with pytest.raises(ValueError, match=r"memory is 33554432 bytes; .* beyond 32 MiB") as raised:
+        measure("normal", "float32", memory, threads=(1,), repetitions=1, fresh=True)
+    assert raised.value.argument == "memory"
+
+
+def test_np_zeros_is_timed_in_fresh_memory_alone(monkeypatch):
+    """Of each page it writes one byte."""
+    monkeypatch.setattr(benchmark, "LEAST_FRESH", 1)
+    (zeros,) = [one for one in IMPLEMENTATIONS if one.name.startswith("np.zeros")]
+    array = np.full(1 << 16, 0xFF, np.uint8)
+    zeros.filler(DISTRIBUTIONS["normal"], array, 1)()
+    assert list(np.flatnonzero(array == 0)) == list(range(0, array.size, mmap.PAGESIZE))
+    assert not zeros.empty(9, np.float64).any()
+    arguments = {"threads": (1,), "repetitions": 1, "implementations": [zeros]}
+    for fresh in (False, True):
+        run = measure("normal", "float32", np.zeros(4096, np.uint8), fresh=fresh, **arguments)
+        assert [one.name for one in run.timed] == [zeros.name] * fresh
+
+
+def test_a_run_in_fresh_memory_survives_json_and_says_so(capsys):
+    found = made_up()
+    found = dataclasses.replace(
+        found, runs=(found.runs[0], dataclasses.replace(found.runs[0], memory="fresh"))
+    )
+    written = json.loads(json.dumps(found.asdict()))
+    assert Benchmark.from_dict(written) == found
+    assert [one["memory"] for one in written["runs"]] == ["warm", "fresh"]
+    report.show_run(found.runs[1])
+    assert "uniform, float32, 3.906 KiB fresh (1,000 values)" in capsys.readouterr().out
+    report.show_summary(found)
+    assert "3.906 KiB fresh" in capsys.readouterr().out
+    del written["runs"][0]["memory"]  # as files without fresh memory were written
+    assert Benchmark.from_dict(written) == found
+    written["runs"][1]["memory"] = "cold"
+    with pytest.raises(ValueError, match=r"runs\[1\]: 'memory' is 'cold'"):
+        Benchmark.from_dict(written)
+
+
 # ---- arithmetic ----------------------------------------------------------------------------------
 
 
@@ -296,7 +377,7 @@ def test_a_benchmark_survives_json():
     assert {"cpu", "isa", "threads", "cores", "system", "python"} <= set(written["machine"])
     assert written["distributions"]["uniform"] == "Uniform(low=-0.05, high=0.05)"
     run = written["runs"][0]
-    assert set(run) == {"distribution", "dtype", "nbytes", "count", "timings"}
+    assert set(run) == {"distribution", "dtype", "nbytes", "count", "memory", "timings"}
     assert run["timings"][4]["times_fastest_peer"] == pytest.approx(10)
     assert run["timings"][-1]["failure"] == "mean off"
 

@@ -110,6 +110,27 @@ def test_quick(asked, capsys, options, nbytes, repetitions):
     assert len(asked) == 3 * 3 * len(nbytes)
 
 
+@pytest.mark.parametrize(
+    ("memory", "expected"),
+    [
+        ((), [(33 << 20, False), (256 << 10, False)]),
+        (("warm", "fresh"), [(33 << 20, False), (33 << 20, True), (256 << 10, False)]),
+        (("fresh",), [(33 << 20, True)]),
+    ],
+)
+def test_memory(asked, capsys, memory, expected):
+    """Fresh memory only of sizes beyond 32 MiB."""
+    sizes = ("--size", "33MiB", "256KiB", "--dtype", "float32", "--distribution", "normal")
+    assert command(*sizes, *(("--memory", *memory) if memory else ())) == 0
+    assert [(nbytes, options["fresh"]) for _, _, nbytes, options in asked] == expected
+
+
+def test_fresh_memory_of_small_sizes_alone_is_refused(asked):
+    with pytest.raises(ValueError, match="size is 4194304 bytes; fresh memory is timed beyond 32"):
+        command("--quick", "--memory", "fresh")
+    assert not asked
+
+
 @pytest.mark.parametrize("chosen", [None, [], ["numpy"], ["torch", "jax"]])
 def test_peers(asked, capsys, chosen):
     """Only those that are named; memory and this package always, and all if none is named."""

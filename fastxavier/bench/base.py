@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal
 
-from numpy.typing import NDArray
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 from fastxavier import _core
 from fastxavier._dtypes import FLOATS
 from fastxavier.distributions import Distribution, Normal, TruncatedNormal, Uniform
 
-__all__ = ["DISTRIBUTIONS", "Array", "Fill", "Implementation"]
+__all__ = ["DISTRIBUTIONS", "MEMORIES", "Array", "Fill", "Implementation"]
 
 Array = NDArray[Any]
 Fill = Callable[[], object]
@@ -24,6 +25,8 @@ DISTRIBUTIONS: dict[str, Distribution] = {
     "normal": Normal(0.0, 0.02),
     "truncated_normal": TruncatedNormal(0.0, 0.02),
 }
+
+MEMORIES = ("warm", "fresh")  # one array, filled again and again; a new one for each fill
 
 SEED = 7
 BLOCK = 1 << 15  # values per pass where several passes are needed, so that they stay in the cache
@@ -49,6 +52,8 @@ class Implementation:
     threads : {"one", "given", "own"}
         Whether it runs on one thread, on the number it is given, or on a pool of its own whose
         size cannot be set.
+    memories : tuple of str
+        Those of `MEMORIES` in which it is timed.
     note : str
         How the values get into the array, if they are not drawn in place.
     """
@@ -58,6 +63,7 @@ class Implementation:
     role: Literal["memory", "ours", "peer"] = "peer"
     dtypes: tuple[str, ...] = tuple(FLOATS)
     threads: Literal["one", "given", "own"] = "given"
+    memories: tuple[str, ...] = MEMORIES
     note: str = ""
 
     @property
@@ -76,6 +82,10 @@ class Implementation:
             return metadata.version(self.package)
         except metadata.PackageNotFoundError:
             return None
+
+    def empty(self, count: int, dtype: DTypeLike) -> Array:
+        """A new array, in memory as the library's users get it."""
+        return np.empty(count, dtype)
 
     def filler(self, distribution: Distribution, array: Array, threads: int) -> Fill:
         """Prepare a fill.

@@ -10,8 +10,9 @@ import os
 import platform
 import random
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from fastxavier._dtypes import dtype_named
 from fastxavier._info import info
 from fastxavier._moments import moments
+from fastxavier._validation import ArgumentValueError
 from fastxavier.bench.base import DISTRIBUTIONS, Array, Fill, Implementation
 from fastxavier.bench.implementations import IMPLEMENTATIONS
 from fastxavier.bench.results import Run, Timing
@@ -31,6 +33,7 @@ STANDARD_ERRORS = 6.0  # a correct implementation exceeds them once in 10^9 chec
 PAUSE = 0.02  # seconds after which idle threads of the library before no longer spin
 MIN_SECONDS = 0.005  # that a repetition lasts
 MAX_SECONDS = 10.0  # after which an implementation with two repetitions skips the others
+LEAST_FRESH = (32 << 20) + 1  # bytes; of fewer, glibc gives out again what was freed
 CALLS = 25  # of each function in turn, between two pauses of `best_seconds`
 
 
@@ -105,6 +108,18 @@ def _repetition(fill: Fill) -> float:
         calls *= 2
 
 
+def _fresh_repetition(
+    implementation: Implementation, distribution: Distribution, like: Array, threads: int
+) -> float:
+    """Seconds of one call that fills a new array."""
+    array = implementation.empty(like.size, like.dtype)
+    fill = implementation.filler(distribution, array, threads)
+    time.sleep(PAUSE)
+    start = time.perf_counter()
+    fill()
+    return time.perf_counter() - start
+
+
 def best_seconds(fills: Sequence[Fill], repetitions: int) -> list[float]:
     """Seconds of the best single call of each function.
 
@@ -159,6 +174,7 @@ def measure(
     *,
     threads: Sequence[int],
     repetitions: int,
+    fresh: bool = False,
     implementations: Iterable[Implementation] = IMPLEMENTATIONS,
 ) -> Run:
     """Verify and time all implementations of a distribution on the same memory.
@@ -180,6 +196,9 @@ def measure(
     repetitions : int
         How often each is timed. One that has taken ten seconds and has two repetitions skips the
         others.
+    fresh : bool, default False
+        Time one fill of a new array in each repetition, whose pages the system has yet to make;
+        `memory` serves to verify. It must be larger than 32 MiB.
     implementations : iterable of Implementation
         The ones to choose from; those whose package is not installed are left out.
 
@@ -187,19 +206,38 @@ def measure(
     -------
     Run
         With a `Timing` for each implementation and number of threads.
+
+    Raises
+    ------
+    ValueError
+        If `memory` is too small for `fresh`.
     """
+    if fresh and memory.nbytes < LEAST_FRESH:
+        raise ArgumentValueError(
+            f"memory is {memory.nbytes} bytes; fresh memory is timed beyond 32 MiB, since of less "
+            "an allocator gives out again what was freed",
+            "memory",
+        )
+    where = "fresh" if fresh else "warm"
     drawn = DISTRIBUTIONS[distribution]
     array = memory.view(dtype_named(dtype))
     timings: list[Timing] = []
-    fills: dict[int, Fill] = {}
+    fills: dict[int, Callable[[], float]] = {}
     for one in implementations:
         if distribution not in one.distributions or dtype not in one.dtypes or one.version is None:
             continue
+        if where not in one.memories:
+            continue
         counts: dict[str, Sequence[int | None]] = {"one": [1], "given": threads, "own": [None]}
         for count in counts[one.threads]:
-            fill, failure = _prepared(one, drawn, array, count or max(threads))
+            used = count or max(threads)
+            fill, failure = _prepared(one, drawn, array, used)
             if fill is not None:
-                fills[len(timings)] = fill
+                fills[len(timings)] = (
+                    partial(_fresh_repetition, one, drawn, array, used)
+                    if fresh
+                    else partial(_repetition, fill)
+                )
             timings.append(
                 Timing(one.name, one.package, one.role, one.note, count, failure=failure)
             )
@@ -210,7 +248,7 @@ def measure(
         random.Random(repetition).shuffle(order)
         for i in order:
             start = time.perf_counter()
-            seconds[i].append(_repetition(fills[i]))
+            seconds[i].append(fills[i]())
             spent[i] += time.perf_counter() - start
     timed = (replace(one, seconds=tuple(seconds.get(i, ()))) for i, one in enumerate(timings))
-    return Run(distribution, dtype, array.nbytes, array.size, tuple(timed))
+    return Run(distribution, dtype, array.nbytes, array.size, tuple(timed), where)

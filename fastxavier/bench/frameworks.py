@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from fastxavier.bench.base import BLOCK, SEED, Array, Fill, Implementation
 from fastxavier.distributions import Normal, TruncatedNormal, Uniform
@@ -19,6 +20,12 @@ class Torch(Implementation):
 
     name, package = "torch", "torch"
     note = "in place"
+
+    def empty(self, count: int, dtype: DTypeLike) -> Array:
+        torch = importlib.import_module("torch")
+        memory = torch.empty(count * np.dtype(dtype).itemsize, dtype=torch.uint8)
+        array: Array = memory.numpy().view(dtype)
+        return array
 
     @staticmethod
     def _tensor(array: Array) -> Any:

@@ -5,7 +5,10 @@ To add one, write a class (see base.py) and its row here; the tests and the comm
 
 from __future__ import annotations
 
+import mmap
+
 import numpy as np
+from numpy.typing import DTypeLike
 
 from fastxavier.bench.base import SEED, Array, Fill, Implementation
 from fastxavier.bench.frameworks import Jax, JaxCast, Keras, Torch, TorchCast
@@ -23,6 +26,22 @@ class Memset(Implementation):
 
     def uniform(self, distribution: Distribution, array: Array, threads: int) -> Fill:
         data = array.view(np.uint8)
+        return lambda: data.fill(0)
+
+    normal = truncated_normal = uniform
+
+
+class Zeros(Implementation):
+    """What the system takes to make the pages of new memory: of each, a value is written."""
+
+    name, package, role, threads = "np.zeros, touched", "numpy", "memory", "one"
+    memories = ("fresh",)
+
+    def empty(self, count: int, dtype: DTypeLike) -> Array:
+        return np.zeros(count, dtype)
+
+    def uniform(self, distribution: Distribution, array: Array, threads: int) -> Fill:
+        data = array.view(np.uint8)[:: mmap.PAGESIZE]
         return lambda: data.fill(0)
 
     normal = truncated_normal = uniform
@@ -55,6 +74,7 @@ MKL_BITS = ("ARS5", "SFMT19937", "MCG59", "PHILOX4X32X10")
 
 IMPLEMENTATIONS: tuple[Implementation, ...] = (
     Memset(),
+    Zeros(),
     ConstantFill(),
     Fastxavier(),
     *(NumPy(bits) for bits in ("PCG64", "SFC64", "Philox")),

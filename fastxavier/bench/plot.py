@@ -116,9 +116,13 @@ def matplotlib() -> tuple[Any, Any]:
 
 
 def _largest(benchmark: Benchmark) -> list[Run]:
-    """The run of the largest size of each distribution and dtype, in the order of the runs."""
+    """The run of the largest size of each distribution and dtype, in the order of the runs.
+
+    Of runs in fresh memory, if there are no others.
+    """
     largest: dict[tuple[str, str], Run] = {}
-    for run in benchmark.runs:
+    warm = [run for run in benchmark.runs if run.memory == "warm"]
+    for run in warm or benchmark.runs:
         key = run.distribution, run.dtype
         if run.ours and (key not in largest or run.nbytes > largest[key].nbytes):
             largest[key] = run
@@ -146,6 +150,7 @@ def _small_print(benchmark: Benchmark, runs: list[Run]) -> str:
         if version and name in timed
     )
     sizes = " and ".join(dict.fromkeys(run.size for run in runs))
+    sizes += " of fresh memory" * (runs[0].memory == "fresh")
     machine = benchmark.machine
     return (
         f"{machine['cpu']}, {machine['isa']}, {machine['threads']} threads; one array of {sizes}; "

@@ -22,7 +22,7 @@ def show_run(run: Run) -> None:
         (one.name, _threads(one), f"{run.gigabytes_per_second(one):.2f}", *_figures(run, one))
         for one in run.timed
     ]
-    title = f"{_words(run.distribution)}, {run.dtype}, {run.size} ({run.count:,} values)"
+    title = f"{_words(run.distribution)}, {run.dtype}, {_size(run)} ({run.count:,} values)"
     print()
     table(title, ("implementation", "threads", "GB/s", *FIGURES), rows, LEGEND)
     for one in run.skipped:
@@ -35,7 +35,7 @@ def show_summary(benchmark: Benchmark) -> None:
         (
             _words(run.distribution),
             run.dtype,
-            run.size,
+            _size(run),
             _threads(one),
             *_figures(run, one),
             run.fastest_peer.name if run.fastest_peer else "",
@@ -72,6 +72,10 @@ def _figures(run: Run, timing: Timing) -> tuple[str, ...]:
 
 def _threads(timing: Timing) -> str:
     return "own pool" if timing.threads is None else str(timing.threads)
+
+
+def _size(run: Run) -> str:
+    return run.size if run.memory == "warm" else f"{run.size} {run.memory}"
 
 
 def _words(name: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from fastxavier._validation import ArgumentError, choice, integer, real, shown
-from fastxavier.bench.base import DISTRIBUTIONS
+from fastxavier.bench.base import DISTRIBUTIONS, MEMORIES
 
 __all__ = ["Benchmark", "Run", "Timing"]
 
@@ -69,6 +69,8 @@ class Run:
         Bytes and values of the array.
     timings : tuple of Timing
         One for each implementation and number of threads, skipped ones included.
+    memory : {"warm", "fresh"}
+        One array for all fills, or a new one for each.
     """
 
     distribution: str
@@ -76,6 +78,7 @@ class Run:
     nbytes: int
     count: int
     timings: tuple[Timing, ...]
+    memory: str = "warm"
 
     @property
     def size(self) -> str:
@@ -165,6 +168,7 @@ class Benchmark:
                     "dtype": run.dtype,
                     "nbytes": run.nbytes,
                     "count": run.count,
+                    "memory": run.memory,
                     "timings": [asdict(one) | _figures(run, one) for one in run.timings],
                 }
                 for run in self.runs
@@ -252,8 +256,10 @@ def _count(data: Any, key: str, where: str) -> int:
 
 
 def _read_run(data: Any, where: str) -> Run:
+    distribution = _value(data, "distribution", str, where)
+    memory = _value({"memory": "warm"} | data, "memory", str, where)  # older files do not say
     return Run(
-        _value(data, "distribution", str, where),
+        distribution,
         _value(data, "dtype", str, where),
         _count(data, "nbytes", where),
         _count(data, "count", where),
@@ -261,6 +267,7 @@ def _read_run(data: Any, where: str) -> Run:
             _read_timing(one, f"{where}.timings[{i}]")
             for i, one in enumerate(_items(data, "timings", where))
         ),
+        choice(f"{where}: 'memory'", memory, MEMORIES),
     )
 
 

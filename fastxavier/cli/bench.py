@@ -114,6 +114,14 @@ def add_to(commands: Any) -> None:
         type=size,
         help="bytes (262144, 256KiB, 1GiB) or values (1e8); default: 256KiB 1GiB",
     )
+    parser.add_argument(
+        "--memory",
+        nargs="+",
+        choices=("warm", "fresh"),
+        default=["warm"],
+        help="warm: one array, filled again and again; fresh: a new one for each fill, of sizes "
+        "beyond 32 MiB; default: warm",
+    )
     parser.add_argument("--threads", nargs="+", type=positive, help="default: 1 and all")
     parser.add_argument(
         "--repetitions", type=positive, help="timings of each implementation; default: 7"
@@ -148,23 +156,30 @@ def measured(options: argparse.Namespace) -> Benchmark:
     for dtype, one in itertools.product(dtypes, sizes):
         if one.nbytes(FLOATS[dtype].itemsize) == 0:
             raise ValueError(f"size is {one.number} bytes; it must hold a value of each dtype")
+    largest = max(one.nbytes(FLOATS[dtype].itemsize) for dtype in dtypes for one in sizes)
+    if "fresh" in options.memory and largest < benchmark.LEAST_FRESH:
+        raise ValueError(
+            f"size is {largest} bytes; fresh memory is timed beyond 32 MiB: write --size 1GiB"
+        )
     for path in filter(None, (options.json, options.plot)):
         check_writable(Path(path).resolve())  # measuring takes long
     arrays = {dtype: dtype_named(dtype) for dtype in dtypes}
-    memory = np.empty(
-        max(one.nbytes(dtype.itemsize) for one in sizes for dtype in arrays.values()), np.uint8
-    )
+    memory = np.empty(largest, np.uint8)
     packages = peers() if options.peers is None else options.peers
     chosen = [one for one in IMPLEMENTATIONS if one.role != "peer" or one.package in packages]
     found = Benchmark(*benchmark.environment(), repetitions, ())
     names = options.distribution or distributions()
-    for one, distribution, dtype in itertools.product(sizes, names, dtypes):
+    for one, distribution, dtype, where in itertools.product(sizes, names, dtypes, options.memory):
+        nbytes = one.nbytes(arrays[dtype].itemsize)
+        if where == "fresh" and nbytes < benchmark.LEAST_FRESH:
+            continue
         run = benchmark.measure(
             distribution,
             dtype,
-            memory[: one.nbytes(arrays[dtype].itemsize)],
+            memory[:nbytes],
             threads=threads,
             repetitions=repetitions,
+            fresh=where == "fresh",
             implementations=chosen,
         )
         report.show_run(run)

@@ -1,8 +1,8 @@
 /* Tests of the C interface, without Python, on any machine:
        check philox4x32_10.txt golden.txt [brief]
    Known answers of Philox, golden values with every implementation that runs here, layouts, shards,
-   threads, and the status of every kind of call that must be refused. Run by make check-c and by
-   tools/targets.py, sanitize.py and coverage.py. */
+   fresh memory, threads, and the status of every kind of call that must be refused. Run by make check-c
+   and by tools/targets.py, sanitize.py and coverage.py. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -387,6 +387,7 @@ int main(int count, char **arguments)
     far_ends();
     ranges();
     check_layouts(brief);
+    check_fresh_memory();
     check_threads(brief);
     environment();
     expect(fx_threads() >= 1 && (fx_openmp() == 0 || fx_openmp() > 200000), "fx_openmp", "no version");

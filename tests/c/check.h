@@ -1,9 +1,11 @@
-/* What check.c, layouts.c and threads.c share: each of them is a part of the C tests. */
+/* What check.c, fresh.c, layouts.c and threads.c share: each of them is a part of the C tests. */
 #ifndef FASTXAVIER_CHECK_H
 #define FASTXAVIER_CHECK_H
 
 /* Count a check; unless it holds, print what failed. */
 void expect(int holds, const char *what, const char *detail);
+
+void check_fresh_memory(void);
 
 /* With `brief`, less, for machines that are emulated or instrumented. */
 void check_layouts(int brief);
