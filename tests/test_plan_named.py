@@ -4,12 +4,11 @@ import argparse
 import json
 
 import pytest
-from fastxavier.cli._depth import plan_from
 from test_presets import glorot
 
 import fastxavier as fx
 from fastxavier.cli import main
-from fastxavier.cli._arguments import add_plan_to
+from fastxavier.cli._arguments import add_plan_to, plan_from
 from fastxavier.plans import (
     PRESETS,
     Plan,
