@@ -70,6 +70,7 @@ INVALID = [
     ({"a": entry("U8", [True])}, b"x", None, r"\[True\]"),
     ({"a": entry("U8", ["1"])}, b"x", None, "'1'"),
     ({"a": {**entry(), "shape": 1}}, b"x", None, "shape 1"),
+    ({"a": entry("U8", [0, 2**63], 0, 0)}, b"", None, r"integers from 0 to 2\*\*63 - 1"),
     ({"a": {**entry(), "shape": None}}, b"x", None, "None"),
     ({"a": entry("U8", [2**64])}, b"x", None, r"2\*\*63 - 1"),
     ({"a": entry("U8", [2**62, 2**62])}, b"x", None, r"more than 2\*\*63"),
