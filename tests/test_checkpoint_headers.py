@@ -70,6 +70,7 @@ INVALID = [
     ({"a": entry("U8", [True])}, b"x", None, r"\[True\]"),
     ({"a": entry("U8", ["1"])}, b"x", None, "'1'"),
     ({"a": {**entry(), "shape": 1}}, b"x", None, "shape 1"),
+    ({"a": entry("U8", [0, 2**63], 0, 0)}, b"", None, r"integers from 0 to 2\*\*63 - 1"),
     ({"a": {**entry(), "shape": None}}, b"x", None, "None"),
     ({"a": entry("U8", [2**64])}, b"x", None, r"2\*\*63 - 1"),
     ({"a": entry("U8", [2**62, 2**62])}, b"x", None, r"more than 2\*\*63"),
@@ -265,7 +266,11 @@ def test_unusual_header(tmp_path, case):
 def test_empty_shapes_are_those_of_numpy(tmp_path_factory, dtype, shape):
     """A tensor without elements is accepted if NumPy has an array of this shape.
 
+<<<<<<< HEAD
     Of a dtype with several values in a byte it has one of bytes.
+=======
+    Of a dtype of less than a byte, for which NumPy has none, if it has one of as many bytes.
+>>>>>>> tests
     """
     shape = [*shape, 0]
     held = shape
@@ -274,9 +279,18 @@ def test_empty_shapes_are_those_of_numpy(tmp_path_factory, dtype, shape):
         held = [math.prod(n or 1 for n in shape) * DTYPES[dtype].bits // 8, 0]
     path = tmp_path_factory.getbasetemp() / "empty.safetensors"
     file_with(path, {"a": entry(dtype, shape, 0, 0)}, b"")
+    alike = shape
+    if DTYPES[dtype].bits < 8:
+        nbytes = math.prod(extent or 1 for extent in shape) * DTYPES[dtype].bits // 8
+        alike = [max(nbytes, *shape)] + [0] * (len(shape) - 1)
     try:
+<<<<<<< HEAD
         np.empty(held, numpy_dtype(dtype))
     except (OverflowError, ValueError):
+=======
+        np.empty(alike, numpy_dtype(dtype))
+    except ValueError:
+>>>>>>> tests
         with pytest.raises(CheckpointError, match=f"{re.escape(str(path))}: tensor 'a' "):
             mapped(path)
     else:

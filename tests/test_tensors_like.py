@@ -119,6 +119,12 @@ def test_invalid_or_missing_shard(sharded):
     assert tensors_like(sharded) == {}
 
 
+@pytest.mark.parametrize("code", DTYPES)
+def test_width_of_a_dtype(code):
+    """It is in the code; a truth value takes a byte."""
+    assert DTYPES[code].bits == (8 if code == "BOOL" else int(re.search("[0-9]+", code)[0]))
+
+
 def test_list(tmp_path):
     """Dtypes by their names in NumPy, torch and safetensors, in the order of the list."""
     path = tmp_path / "like.toml"

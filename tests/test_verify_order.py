@@ -191,6 +191,16 @@ def test_copies_at_any_offset(how, source, target, dtype):
     assert report.repeats.note == f"{length} equal values from ({first},) and ({second},) on{how}"
 
 
+@pytest.mark.parametrize("before", [1, 8, 15, 16])
+def test_copies_where_a_piece_ends(before):
+    """Values are read in pieces; a block may begin in one and end in the next."""
+    values = filled(2 * CHUNK + 1000)
+    target = CHUNK - before
+    values[target : target + 16] = values[77:93]
+    report = verify(values, NORMAL)
+    assert report.repeats.note == f"16 equal values from (77,) and ({target},) on"
+
+
 @pytest.mark.parametrize("how", [*COPIES][:4])
 def test_copies_in_larger_arrays(how):
     values = filled((2100, 1000))
