@@ -266,11 +266,7 @@ def test_unusual_header(tmp_path, case):
 def test_empty_shapes_are_those_of_numpy(tmp_path_factory, dtype, shape):
     """A tensor without elements is accepted if NumPy has an array of this shape.
 
-<<<<<<< HEAD
     Of a dtype with several values in a byte it has one of bytes.
-=======
-    Of a dtype of less than a byte, for which NumPy has none, if it has one of as many bytes.
->>>>>>> tests
     """
     shape = [*shape, 0]
     held = shape
@@ -279,18 +275,9 @@ def test_empty_shapes_are_those_of_numpy(tmp_path_factory, dtype, shape):
         held = [math.prod(n or 1 for n in shape) * DTYPES[dtype].bits // 8, 0]
     path = tmp_path_factory.getbasetemp() / "empty.safetensors"
     file_with(path, {"a": entry(dtype, shape, 0, 0)}, b"")
-    alike = shape
-    if DTYPES[dtype].bits < 8:
-        nbytes = math.prod(extent or 1 for extent in shape) * DTYPES[dtype].bits // 8
-        alike = [max(nbytes, *shape)] + [0] * (len(shape) - 1)
     try:
-<<<<<<< HEAD
         np.empty(held, numpy_dtype(dtype))
     except (OverflowError, ValueError):
-=======
-        np.empty(alike, numpy_dtype(dtype))
-    except ValueError:
->>>>>>> tests
         with pytest.raises(CheckpointError, match=f"{re.escape(str(path))}: tensor 'a' "):
             mapped(path)
     else:
