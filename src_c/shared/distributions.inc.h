@@ -52,7 +52,7 @@ static INLINE R(v) R(clamped)(R(v) z, const R(constants) * c)
 
 /* Symmetric intervals: y = QUOTIENT_SCALE * p, and v = p^2 - 1 from the distance to the nearer end, which
    is exact where p^2 is close to 1. With m = |p| - 1, v = m^2 + 2 m. */
-static INLINE R(v) R(symmetric)(vint word, const R(constants) * c, R(v) *v)
+static INLINE R(v) R(symmetric)(vint word, const R(constants) * c, R(v) * v)
 {
     const vint n = vint_or(word, R(iset)(1));
     const R(v) m = R(fma)(R(distance)(n), R(set)(c->near_slope[0]), R(set)(c->near_base[0]));

@@ -89,11 +89,11 @@ static INLINE void f32_values(int distribution, const f32_constants *c, vint pai
     const vint pairs[2] = {pair01, pair23};
 #pragma GCC unroll 2
     for (int i = 0; i < 2; i++)
-        v[i] = distribution == DISTRIBUTION_uniform          ? f32_uniform(pairs[i], c)
-               : distribution == DISTRIBUTION_uniform_tiny   ? f32_uniform_tiny(pairs[i], c)
+        v[i] = distribution == DISTRIBUTION_uniform        ? f32_uniform(pairs[i], c)
+               : distribution == DISTRIBUTION_uniform_tiny ? f32_uniform_tiny(pairs[i], c)
                : distribution == DISTRIBUTION_truncated_2  ? f32_truncated_2(pairs[i], c)
                : distribution == DISTRIBUTION_truncated_3  ? f32_truncated_3(pairs[i], c)
-                                                             : f32_truncated(pairs[i], c);
+                                                           : f32_truncated(pairs[i], c);
     f32_zip64(v[0], v[1], out);
 }
 
@@ -111,11 +111,11 @@ static INLINE void f64_values(int distribution, const f64_constants *c, const vi
     } else {
 #pragma GCC unroll 4
         for (int i = 0; i < 4; i++)
-            v[i] = distribution == DISTRIBUTION_uniform          ? f64_uniform(words[i], c)
-                   : distribution == DISTRIBUTION_uniform_tiny   ? f64_uniform_tiny(words[i], c)
+            v[i] = distribution == DISTRIBUTION_uniform        ? f64_uniform(words[i], c)
+                   : distribution == DISTRIBUTION_uniform_tiny ? f64_uniform_tiny(words[i], c)
                    : distribution == DISTRIBUTION_truncated_2  ? f64_truncated_2(words[i], c)
                    : distribution == DISTRIBUTION_truncated_3  ? f64_truncated_3(words[i], c)
-                                                                 : f64_truncated(words[i], c);
+                                                               : f64_truncated(words[i], c);
     }
     f64_transpose(v, out);
 }
@@ -212,10 +212,9 @@ static INLINE void write_values(int distribution, int dtype, int from, int end, 
 #pragma GCC unroll 8
     for (int g = from; g < end; g++) {
         if (dtype == FX_FLOAT64) {
-            const vint words[4] = {vint_join_low(w->more01[g], w->pair01[g]),
-                                   vint_join_high(w->more01[g], w->pair01[g]),
-                                   vint_join_low(w->more23[g], w->pair23[g]),
-                                   vint_join_high(w->more23[g], w->pair23[g])};
+            const vint words[4] = {
+                vint_join_low(w->more01[g], w->pair01[g]), vint_join_high(w->more01[g], w->pair01[g]),
+                vint_join_low(w->more23[g], w->pair23[g]), vint_join_high(w->more23[g], w->pair23[g])};
             f64_v v[4];
             f64_values(distribution, &job->f64, words, v);
             WRITE(f64_store(to[g], v), f64_nontemporal(splicing, to[g], v));

@@ -91,8 +91,7 @@ static INLINE vint f64_isub(vint a, vint b) { return _mm256_sub_epi64(a, b); }
    high one, times 2^32, minus 2^52, and only the last addition rounds. */
 static INLINE f64_v f64_low_half(vint a)
 {
-    return _mm256_castsi256_pd(
-        _mm256_blend_epi32(_mm256_castpd_si256(_mm256_set1_pd(0x1p52)), a, 0x55));
+    return _mm256_castsi256_pd(_mm256_blend_epi32(_mm256_castpd_si256(_mm256_set1_pd(0x1p52)), a, 0x55));
 }
 static INLINE f64_v f64_high_half(vint a)
 {

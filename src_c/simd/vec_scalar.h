@@ -65,7 +65,10 @@ static INLINE float distance(uint32_t n)
 {
     return (float)(int32_t)(n >> 31 ? n - 0x80000000u : 0x80000000u - n);
 }
-static INLINE f32_v f32_distance(vint n) { return (f32_v){distance(low_half(n)), distance(high_half(n))}; }
+static INLINE f32_v f32_distance(vint n)
+{
+    return (f32_v){distance(low_half(n)), distance(high_half(n))};
+}
 static INLINE vint f32_bits(f32_v a) { return halves(float_bits(a.low), float_bits(a.high)); }
 static INLINE f32_v f32_unbits(vint a)
 {

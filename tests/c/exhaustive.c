@@ -62,7 +62,8 @@ static double truncated_error(int standard_deviations)
     for (int64_t i = 0; i < INT64_C(1) << 30; i++) {
         const uint64_t word = (uint64_t)(2 * i + 1);
         const f32_v got = is_2 ? f32_truncated_2(word, &job.f32) : f32_truncated_3(word, &job.f32);
-        const f64_v want = is_2 ? f64_truncated_2(word << 32, &job.f64) : f64_truncated_3(word << 32, &job.f64);
+        const f64_v want =
+            is_2 ? f64_truncated_2(word << 32, &job.f64) : f64_truncated_3(word << 32, &job.f64);
         largest = fmax(largest, ulps(got.low, want));
     }
     printf("float32 normal truncated at %d: %.3f ulp at most\n", standard_deviations, largest);

@@ -28,8 +28,7 @@ static size_t page;
 /* Anonymous memory of small pages, which has none yet. */
 static char *fresh(size_t pages)
 {
-    char *memory =
-        mmap(NULL, pages * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *memory = mmap(NULL, pages * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED)
         return NULL;
     madvise(memory, pages * page, MADV_NOHUGEPAGE);
