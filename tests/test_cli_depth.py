@@ -220,3 +220,11 @@ def test_metadata_that_say_nothing(folder, capsys, text):
     safetensors.numpy.save_file(tensors, "out.safetensors", {"fastxavier.plan": text})
     status, found = verified(capsys, "out.safetensors")
     assert (status, found["not_judged"]) == (0, {})
+
+
+@pytest.mark.parametrize("layers", ["0", "-1", "1.5", "many", ""])
+def test_no_number_of_layers(folder, capsys, layers):
+    for command in (["init", "gpt2", "--like", "mini.toml", "-o", "a.safetensors"], ["verify"]):
+        status, lines, errors = call(capsys, *command, f"--layers={layers}")
+        assert (status, lines) == (2, [])
+        assert errors[-1].endswith(f"{layers!r} is not an integer from 1 up")

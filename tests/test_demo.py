@@ -47,6 +47,14 @@ def test_the_demo_sees_what_is_off(distribution):
     assert float(demo.check(distribution, weights * np.float32(1.1))[5]) > 10
 
 
+@pytest.mark.parametrize("distribution", [fx.Uniform(-3.0, 3.0), fx.Normal(0.0, 2.0)])
+def test_numpy_draws_the_same_distribution(distribution):
+    """What it is compared with does the same work."""
+    weights = np.empty((64, 1024), np.float32)
+    demo.by_numpy(distribution)(weights, 0)
+    assert fx.verify(weights, distribution).ok
+
+
 @pytest.mark.parametrize("threads", [None, 1, 3])
 def test_threads_of_the_demo(capsys, monkeypatch, threads):
     """Each fill is asked for this number."""

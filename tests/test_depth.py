@@ -141,6 +141,22 @@ def test_checkpoint_like_one_file_of_several(tmp_path):
 
 
 @pytest.mark.parametrize("layers", [1, 4, 13])
+def test_what_a_file_was_made_for(layers):
+    """More blocks than there are: they are not all. A plan of something else says nothing."""
+    sizes = sizes_of(range(4))
+    text = fx.gpt2_plan(layers).to_toml()
+    chosen = plan_of_model("gpt2", sizes, made_by=["no plan", text, "", fx.vit_plan().to_toml()])
+    if layers <= 4:
+        assert (chosen.unknown, chosen.plan) == ("", fx.gpt2_plan(4))
+    else:
+        assert chosen.unknown == f"the file has 4 blocks, and says that it was made for {layers}"
+    other = text.replace("0.02\n", "0.03\n")
+    assert other != text
+    assert plan_of_model("gpt2", sizes, made_by=[other]).unknown == ""
+    assert plan_of_model("gpt2", {"wte.weight": (2, 3)}, made_by=[text]).unknown == ""
+
+
+@pytest.mark.parametrize("layers", [1, 4, 13])
 def test_verify(layers):
     sizes = sizes_of(range(layers))
     report = fx.verify(drawn(sizes, layers), "gpt2")
