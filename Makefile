@@ -152,8 +152,8 @@ build/cycles: tools/cycles.c tools/cycle.inc.h $(LIBRARY)
 cycles: build/cycles  ## bytes per cycle of every kernel that runs here
 	build/cycles
 
-ports: build/objects/simd/isa_avx512.o  ## port-bound bytes per cycle of the AVX-512 kernels, from their code
-	$(PYTHON) tools/ports.py $<
+ports: build/objects/simd/isa_avx512.o build/objects/simd/isa_avx2.o  ## port-bound bytes per cycle of the AVX-512 and AVX2 kernels, from their code
+	$(PYTHON) tools/ports.py $^
 
 build/instructions: tools/instructions.c $(LIBRARY)
 	$(CC) $(C_FLAGS) tools/instructions.c $(LIBRARY) -lm -o $@

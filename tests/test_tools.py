@@ -1,4 +1,4 @@
-"""The maintainers' tools that compare two measurements: tools/compare.py, tools/instructions.py."""
+"""The maintainers' tools: tools/compare.py, tools/instructions.py, tools/ports.py."""
 
 import importlib.util
 import json
@@ -52,3 +52,41 @@ def test_a_count_that_strayed_is_found():
     assert made_by
     assert {kernel.split()[0] for kernel in counts} == set(instructions.ISAS)
     assert len(counts) == 4 * 4 * len(instructions.ISAS)
+
+
+LISTING = """\
+  10:	vpmuludq %ymm1,%ymm2,%ymm3
+  14:	jmp    20 <uniform_f32_store+0x20>
+  18:	vzeroupper
+  1b:	ret
+  20:	vpmuludq %ymm4,%ymm2,%ymm5
+  24:	vaddps %ymm5,%ymm5,%ymm6
+  28:	vzeroupper
+  2b:	vmulps %ymm6,%ymm6,%ymm7
+  2f:	jne    24 <uniform_f32_store+0x24>
+  33:	cmp    %rax,%rbx
+  36:	jne    20 <uniform_f32_store+0x20>
+  38:	ret
+"""
+
+
+def test_the_ports_of_a_loop():
+    """An iteration has every instruction once, and knows which are in an inner loop."""
+    ports = script("ports")
+    inner, outer = sorted(ports.loops(LISTING), key=len)
+    assert [one.split()[0] for one, _ in inner] == ["jne", "vmulps", "vzeroupper", "vaddps"]
+    assert [one.split()[0] for one, inside in outer if inside] == [
+        "jne",
+        "vmulps",
+        "vzeroupper",
+        "vaddps",
+    ]
+    assert [one.split()[0] for one, inside in outer if not inside] == ["jne", "cmp", "vpmuludq"]
+    assert (ports.philox_multiplications(inner), ports.philox_multiplications(outer)) == (0, 1)
+
+
+def test_an_object_of_another_architecture_has_no_ports(monkeypatch):
+    ports = script("ports")
+    monkeypatch.setattr(ports.subprocess, "check_output", lambda *_, **__: "isa_avx2.o: elf64\n")
+    with pytest.raises(SystemExit, match=r"isa_avx2\.o has no kernel; .* compile for it"):
+        ports.show(pathlib.Path("isa_avx2.o"))

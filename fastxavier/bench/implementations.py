@@ -12,7 +12,13 @@ from numpy.typing import DTypeLike
 
 from fastxavier.bench.base import SEED, Array, Fill, Implementation
 from fastxavier.bench.frameworks import Jax, JaxCast, Keras, Torch, TorchCast
-from fastxavier.bench.libraries import MKLRandom, MKLRandomNormals, Numba, NumPy
+from fastxavier.bench.libraries import (
+    MKLRandom,
+    MKLRandomNormals,
+    Numba,
+    NumPy,
+    Randompack,
+)
 from fastxavier.distributions import Constant, Distribution
 from fastxavier.fill import fill_
 
@@ -78,6 +84,7 @@ IMPLEMENTATIONS: tuple[Implementation, ...] = (
     ConstantFill(),
     Fastxavier(),
     *(NumPy(bits) for bits in ("PCG64", "SFC64", "Philox")),
+    *(Randompack(engine) for engine in ("sfc64simd", "x256++simd")),
     Torch(),
     TorchCast(),
     Jax(),

@@ -1,9 +1,9 @@
-"""NumPy, mkl_random and Numba as implementations; implementations.py lists them."""
+"""NumPy, randompack, mkl_random and Numba as implementations; implementations.py lists them."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
@@ -31,6 +31,16 @@ def by_blocks(array: Array, drawn_in: DTypeLike, draw: Callable[[Array], object]
         draw(out)
         if not direct:
             part[:] = out
+
+
+def by_threads(
+    array: Array, drawn_in: DTypeLike, draws: Sequence[Callable[[Array], object]]
+) -> Fill:
+    """The function that fills a part of the array with each draw, each on a thread of its own."""
+    if len(draws) == 1:
+        return lambda: by_blocks(array, drawn_in, draws[0])
+    pool, parts = _pool(len(draws)), np.array_split(array, len(draws))
+    return lambda: list(pool.map(by_blocks, parts, [drawn_in] * len(draws), draws))
 
 
 def rejecting(draw: Callable[[Array], object], low: float, high: float) -> Callable[[Array], None]:
@@ -81,11 +91,7 @@ class NumPy(Implementation):
         seeds = np.random.SeedSequence(SEED).spawn(threads)
         bits = getattr(np.random, self.bits)
         draws = [drawer(np.random.Generator(bits(seed)), drawn_in) for seed in seeds]
-        parts = np.array_split(array, threads)
-        if threads == 1:
-            return lambda: by_blocks(array, drawn_in, draws[0])
-        pool = _pool(threads)
-        return lambda: list(pool.map(by_blocks, parts, [drawn_in] * threads, draws))
+        return by_threads(array, drawn_in, draws)
 
     def uniform(self, distribution: Uniform, array: Array, threads: int) -> Fill:
         return self._fill(
@@ -119,6 +125,47 @@ class NumPy(Implementation):
             return scaled(standard, distribution.parent.mean, distribution.parent.std)
 
         return self._fill(array, threads, drawer)
+
+
+class Randompack(Implementation):
+    """A sequential generator of randompack in place, each thread with its own, as it documents.
+
+    https://randompack.readthedocs.io/
+    """
+
+    package = "randompack"
+    note = "in place; 16-bit dtypes cast from float32"
+
+    def __init__(self, engine: str) -> None:
+        self.name, self.engine = f"randompack {engine}", engine
+
+    def _fill(
+        self, array: Array, threads: int, drawer: Callable[[Any], Callable[[Array], object]]
+    ) -> Fill:
+        new = importlib.import_module("randompack").Rng
+        generators = [new(self.engine) for _ in range(threads)]
+        for i, generator in enumerate(generators):
+            generator.seed(SEED, spawn_key=[i])
+        drawn_in = np.float64 if array.dtype == np.float64 else np.float32
+        return by_threads(array, drawn_in, [drawer(generator) for generator in generators])
+
+    def uniform(self, distribution: Uniform, array: Array, threads: int) -> Fill:
+        low, high = distribution.low, distribution.high
+        return self._fill(
+            array, threads, lambda generator: lambda out: generator.unif(a=low, b=high, out=out)
+        )
+
+    @staticmethod
+    def _drawer(normal: Normal) -> Callable[[Any], Callable[[Array], object]]:
+        mean, std = normal.mean, normal.std
+        return lambda generator: lambda out: generator.normal(mu=mean, sigma=std, out=out)
+
+    def normal(self, distribution: Normal, array: Array, threads: int) -> Fill:
+        return self._fill(array, threads, self._drawer(distribution))
+
+    def truncated_normal(self, distribution: TruncatedNormal, array: Array, threads: int) -> Fill:
+        drawer, (low, high) = self._drawer(distribution.parent), distribution.bounds
+        return self._fill(array, threads, lambda generator: rejecting(drawer(generator), low, high))
 
 
 class MKLRandom(Implementation):
