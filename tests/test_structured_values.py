@@ -182,6 +182,16 @@ def test_orthogonal_deviation(dtype, gain, layout):
         assert initializer.tolerance(array) < (0.1 if gain > 0.01 else 1)
 
 
+@pytest.mark.parametrize(("shape", "larger"), [((100, 4), 100), ((4, 100), 100), ((9, 9), 9)])
+def test_orthogonal_tolerance_by_hand(shape, larger):
+    """Rounding of normal numbers, of subnormal ones, and the errors of a decomposition."""
+    gain = 2.0**-20
+    row = larger**0.5 * 2.0**-24 / gain  # of errors, half of the smallest number in each entry
+    expected = 1.01 * 2.0**-10 + row + (row / 2) ** 2 + 2 * math.prod(shape) ** 0.5 * 2.0**-23
+    found = Orthogonal(gain).tolerance(np.empty(shape, np.float16))
+    assert found == pytest.approx(expected, rel=1e-12)
+
+
 def test_orthogonal_by_others():
     """One computed in float32 throughout, as torch does, is within the tolerance."""
     vectors = fx.fill_(np.empty((150, 100), np.float32), fx.Normal(), seed=1)
