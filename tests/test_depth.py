@@ -47,6 +47,7 @@ def test_init(layers, prefix):
     sizes = sizes_of(range(layers), prefix)
     arrays = model(sizes)
     report = fx.init_(arrays, "gpt2", seed=1)
+    assert report.unused_rules == ()
     assert equal(arrays, drawn(sizes, layers))
     stds = {one.name: one.expected_std for one in report.tensors}
     assert {stds[name] for name in projections(sizes)} == {0.02 / math.sqrt(2 * layers)}

@@ -167,7 +167,7 @@ def init_(
     seconds = time.perf_counter() - start
 
     def unused() -> tuple[Rule, ...]:
-        return unused_of_user(plan, {name: target.shape for name, target, *_ in tensors})
+        return unused_of_user(chosen.plan, {name: target.shape for name, target, *_ in tensors})
 
     return Report(key, seconds, nbytes, tensors, unused)
 
