@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "fma.h"
+
 typedef uint64_t vint;
 typedef struct {
     float low, high;
@@ -81,7 +83,11 @@ static INLINE f32_v f32_mul(f32_v a, f32_v b) { return (f32_v){a.low * b.low, a.
 static INLINE f32_v f32_div(f32_v a, f32_v b) { return (f32_v){a.low / b.low, a.high / b.high}; }
 static INLINE f32_v f32_fma(f32_v a, f32_v b, f32_v c)
 {
+#if HAS_FMA
     return (f32_v){fmaf(a.low, b.low, c.low), fmaf(a.high, b.high, c.high)};
+#else
+    return (f32_v){fma_of_floats(a.low, b.low, c.low), fma_of_floats(a.high, b.high, c.high)};
+#endif
 }
 static INLINE f32_v f32_sqrt(f32_v a) { return (f32_v){sqrtf(a.low), sqrtf(a.high)}; }
 static INLINE float lesser(float a, float b) { return a < b ? a : b; }
@@ -137,12 +143,11 @@ static INLINE f64_v f64_mul(f64_v a, f64_v b) { return a * b; }
 static INLINE f64_v f64_div(f64_v a, f64_v b) { return a / b; }
 static INLINE f64_v f64_fma(f64_v a, f64_v b, f64_v c)
 {
-#if !defined(__FP_FAST_FMA) && \
-    !defined(__GLIBC__) /* musl adds 0 to the rounded product and so loses -0 */
-    if (c == 0 && a != 0 && b != 0)
-        return a * b;
-#endif
+#if HAS_FMA
     return fma(a, b, c);
+#else
+    return fma_of_doubles(a, b, c);
+#endif
 }
 static INLINE f64_v f64_sqrt(f64_v a) { return sqrt(a); }
 static INLINE f64_v f64_min(f64_v a, f64_v b) { return a < b ? a : b; }
