@@ -172,9 +172,13 @@ static void refusals(void)
     array.dtype = FX_FLOAT32;
     array.shape = negative;
     REFUSED(FX_ERROR_SHAPE, fx_fill(&array, &uniform, 0, 0, NULL));
-    array.shape = shape;
+    int64_t ones[FX_MAX_DIMS + 1];
+    for (int i = 0; i <= FX_MAX_DIMS; i++)
+        ones[i] = 1;
+    array.shape = ones;
     array.ndim = FX_MAX_DIMS + 1;
     REFUSED(FX_ERROR_SHAPE, fx_fill(&array, &uniform, 0, 0, NULL));
+    array.shape = shape;
     array.ndim = -1;
     REFUSED(FX_ERROR_SHAPE, fx_fill(&array, &uniform, 0, 0, NULL));
     array.ndim = 2;
@@ -223,8 +227,10 @@ static void refusals(void)
     expect(memcmp(memory, before, sizeof memory) == 0, "a refused fill", "wrote");
     REFUSED(FX_OK, fx_fill(&array, &uniform, 0, 0, NULL));
     expect(memcmp(memory, before, sizeof memory) != 0, "an accepted fill", "wrote nothing");
-    const int64_t far_apart[2] = {INT64_C(1) << 62, 4};
+    const int64_t far_apart[2] = {INT64_C(1) << 62, 4}, nearer[2] = {INT64_C(1) << 60, 4};
     array.strides = far_apart;
+    REFUSED(FX_ERROR_SHAPE, fx_fill(&array, &uniform, 0, 0, NULL));
+    array.strides = nearer; /* three times that is more than 2**61 bytes, and less than 2**62 */
     REFUSED(FX_ERROR_SHAPE, fx_fill(&array, &uniform, 0, 0, NULL));
     const int64_t one_place[1] = {0}, endless[1] = {FX_MAX_INDEX};
     const fx_array single = {.data = memory, .ndim = 1, .shape = endless, .strides = one_place};
