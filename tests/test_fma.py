@@ -19,7 +19,14 @@ def test_fma(tmp_path):
     compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
     compiler = os.environ.get("CC") or shutil.which(compiler) or "cc"
     flags = ["-O2", "-ffp-contract=off", "-I", ROOT / "src_c"]
-    command = [*compiler.split(), *flags, ROOT / "tests" / "c" / "fma.c", "-o", tmp_path / "fma", "-lm"]
+    command = [
+        *compiler.split(),
+        *flags,
+        ROOT / "tests" / "c" / "fma.c",
+        "-o",
+        tmp_path / "fma",
+        "-lm",
+    ]
     subprocess.run(command, check=True, timeout=120)
     program = subprocess.run(
         [tmp_path / "fma"], check=True, capture_output=True, text=True, timeout=120
