@@ -53,22 +53,22 @@ static INLINE float fma_of_floats(float a, float b, float c)
     double sum = product + c;
     if ((double_bits(sum) & 0xFFFFFFF) == 0) {
         const double error = error_of_sum(product, c, sum);
-        if (error < 0 || error > 0)
-            sum = bits_double(double_bits(sum) + ((error < 0) == (sum < 0) ? 1 : UINT64_MAX));
+        const int more = error > 0, less = error < 0;
+        if (more | less)
+            sum = bits_double(double_bits(sum) + 1 - 2 * (uint64_t)(less ^ (sum < 0)));
     }
     return (float)sum;
 }
 
-/* The product as a sum of two doubles (Dekker), and the sum of its first and c as another; the small parts
-   of both, added, have one rounding error, of half an ulp at most. If the result is the same with one ulp
-   more and less, or up to two, it is the exact one rounded, because rounding is monotonic. Otherwise, some
-   2^-50 of all cases, and where a part could overflow or underflow, libm decides. */
+/* The product is a sum of two doubles (Dekker), and so is the sum of the first of these and c. What is small
+   of both, added up, has one rounding error, of half an ulp at most. If the result is the same with that
+   ulp more and less, it is the right one, because rounding is monotonic. Otherwise, in some 2^-50 of all
+   cases, and where the parts of the product could overflow or underflow, libm decides. It does too where
+   the sum is infinite: then `small` is NaN, which equals nothing. */
 static INLINE double fma_of_doubles(double a, double b, double c)
 {
-#define TWICE_EXPONENT(e) ((UINT64_C(0x3FF) + (e)) << 53) /* of the bits without the sign */
-    const uint64_t low = TWICE_EXPONENT(-400), high = TWICE_EXPONENT(400);
-    const uint64_t from_low_a = (double_bits(a) << 1) - low, from_low_b = (double_bits(b) << 1) - low;
-    if (from_low_a < high - low && from_low_b < high - low && double_bits(c) << 1 < high) {
+    const uint64_t low = (UINT64_C(0x3FF) - 400) << 53, range = UINT64_C(800) << 53;
+    if ((double_bits(a) << 1) - low < range && (double_bits(b) << 1) - low < range) {
         const double big_a = 0x8000001p0 * a, a0 = big_a - (big_a - a), a1 = a - a0;
         const double big_b = 0x8000001p0 * b, b0 = big_b - (big_b - b), b1 = b - b0;
         const double product = a * b;
@@ -79,7 +79,6 @@ static INLINE double fma_of_doubles(double a, double b, double c)
         if (result == sum + small * (1 - 0x1p-52))
             return result;
     }
-#undef TWICE_EXPONENT
 #if !defined(__GLIBC__) /* musl adds 0 to the rounded product and so loses -0 */
     if (c == 0 && a != 0 && b != 0)
         return a * b;

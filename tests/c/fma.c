@@ -81,8 +81,8 @@ static void hard_floats(counts *n)
     floats(n, f, g, -(f * g) * (float)near_one(random_int(-2, 2), 23));
     floats(n, f, g, any_float());
     /* Sizes as kernels have them. */
-    const float h = f * (float)ldexp(1, -ilogb(f));
-    floats(n, h, (float)ldexp(random_int(0, 1 << 24), -24), (float)ldexp(random_int(0, 1 << 24), -25));
+    floats(n, (float)ldexp(random_int(0, 1 << 24), -23), (float)ldexp(random_int(0, 1 << 24), -24),
+           (float)ldexp(random_int(0, 1 << 24), -25));
 }
 
 static void hard_doubles(counts *n)
@@ -94,9 +94,19 @@ static void hard_doubles(counts *n)
     const double b = ldexp(near_one(random_int(0, 3) ? -j : 0, 52), k - 1 - half);
     doubles(n, a, b, c);
     doubles(n, a, b, -c);
-    const double d = ldexp((double)(random_bits() >> 38 | 1), half);
+    const double d = ldexp((double)(random_bits() >> 37 | 1), half);
     const double e = random_sign() * ldexp((double)(random_bits() >> 37 | 1), k - half);
     doubles(n, d, e, random_sign() * ldexp((double)(random_bits() >> 11), k - random_int(50, 200)));
+    /* The 53 last bits of the product are 2^52 - last, and c is about `last`. */
+    const uint64_t odd = random_bits() >> 11 | UINT64_C(1) << 52 | 1;
+    const int last = random_int(-3, 3);
+    uint64_t inverse = odd; /* modulo 2^64, by Newton's method from 3 bits */
+    for (int bits = 3; bits < 64; bits *= 2)
+        inverse *= 2 - odd * inverse;
+    const double other = (double)(((UINT64_C(1) << 52) - (uint64_t)last) * inverse << 11 >> 11);
+    const double nearly = last * (1 + random_int(-1, 1) * 0x1p-52);
+    doubles(n, ldexp((double)odd, half), ldexp(other, k - half), ldexp(nearly, k));
+    doubles(n, -ldexp((double)odd, half), ldexp(other, k - half), -ldexp(nearly, k));
     const double f = ldexp((double)(random_bits() >> 11), half - 53);
     const double g = random_sign() * ldexp((double)(random_bits() >> 11), k - half);
     doubles(n, f, g, -(f * g));
