@@ -255,16 +255,19 @@ static INLINE void write_groups(int distribution, int dtype, int size, int group
     philox_pairs(&job->words, counters, groups, w.pair01, w.pair23);
     if (dtype == FX_FLOAT64)
         philox_pairs(&job->more_words, counters, groups, w.more01, w.more23);
+    /* Untaken by tests of isa_scalar: a step has one group there. */
     if (together == groups) {
         write_values(distribution, dtype, 0, groups, splicing, job, &w, to);
         return;
     }
     FX_PRAGMA(GCC unroll 1)
+    /* Untaken by tests of isa_scalar: a step has one group there. */
     for (int g = 0; g < groups; g += together)
         write_values(distribution, dtype, g, g + together, splicing, job, &w, to);
 }
 
 /* The last GROUPS groups of a row. */
+/* Untaken by tests of isa_scalar: a step has one group there. */
 static INLINE position enter_end(kernel_rows row, size_t size)
 {
     const size_t skipped = row.units * (UNIT_BLOCKS / LANES) - GROUPS;
@@ -280,12 +283,14 @@ static INLINE void store_rows(int distribution, int dtype, int size, const kerne
 {
     position at = enter_row(*place);
     size_t groups = at.left * place->rows;
+    /* Untaken by tests of isa_scalar: a step has one group there. */
     int end_is_a_step = place->rows == 1 && groups > GROUPS;
     while (groups >= GROUPS) {
         write_groups(distribution, dtype, size, GROUPS, NULL, job, &at);
         groups -= GROUPS;
         /* A step takes little longer than a single group, so that writing some values a second time is
            faster than one group after another. */
+        /* Untaken by tests of isa_scalar: a step has one group there. */
         if (end_is_a_step && groups > 1 && groups < GROUPS) {
             at = enter_end(*place, (size_t)size);
             groups = GROUPS;
