@@ -266,18 +266,6 @@ static INLINE void write_groups(int distribution, int dtype, int size, int group
         write_values(distribution, dtype, g, g + together, splicing, job, &w, to);
 }
 
-/* The last GROUPS groups of a row. */
-/* Untaken by tests of isa_scalar: a step has one group there. */
-static INLINE position enter_end(kernel_rows row, size_t size)
-{
-    const size_t skipped = row.units * (UNIT_BLOCKS / LANES) - GROUPS;
-    row.block += (uint32_t)(skipped * LANES) * row.stride;
-    row.dst += skipped * LANES * BLOCK * size;
-    position at = enter_row(row);
-    at.left = GROUPS;
-    return at;
-}
-
 static INLINE void store_rows(int distribution, int dtype, int size, const kernel_job *job,
                               const kernel_rows *place)
 {
@@ -292,7 +280,12 @@ static INLINE void store_rows(int distribution, int dtype, int size, const kerne
            faster than one group after another. */
         /* Untaken by tests of isa_scalar: a step has one group there. */
         if (end_is_a_step && groups > 1 && groups < GROUPS) {
-            at = enter_end(*place, (size_t)size);
+            kernel_rows end = *place;
+            const size_t before = end.units * (UNIT_BLOCKS / LANES) - GROUPS;
+            end.block += (uint32_t)(before * LANES) * end.stride;
+            end.dst += before * LANES * BLOCK * (size_t)size;
+            at = enter_row(end);
+            at.left = GROUPS;
             groups = GROUPS;
             end_is_a_step = 0;
         }
