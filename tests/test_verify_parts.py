@@ -286,3 +286,14 @@ def test_half_width_of_a_fill(uniform, kind):
     assert half == kind(half)
     assert inside(half)
     assert not inside(float(np.nextafter(kind(half), kind(np.inf))))
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_numbers_next_to_what_rounds_to_infinity(sign):
+    """From 65,520 on, float32 numbers become infinite in float16; none of these is met."""
+    least, most = sorted((sign * 65510.0, sign * 65519.99609375))
+    values = fx.fill_(np.empty(300, np.float16), fx.Uniform(least, most), seed=1)
+    assert (values == sign * 65504).all()
+    report = verify(values, fx.Uniform(least, most))
+    assert report.ok
+    assert report.mean.expected == report.mean.measured == sign * 65504
