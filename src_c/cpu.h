@@ -11,8 +11,10 @@
 
 #if defined(__GNUC__)
 #define INLINE inline __attribute__((always_inline))
+#define NOINLINE __attribute__((noinline, unused))
 #else
 #define INLINE inline
+#define NOINLINE
 #endif
 
 /* Open and close a region of code for instruction sets beyond those of the build, so that the build

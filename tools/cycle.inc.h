@@ -1,12 +1,13 @@
-/* The time and the current length of a clock cycle, from a chain of dependent additions, which take one
-   cycle each. Times divided by it do not depend on the frequency. Included by cycles.c. */
+/* The time and the current length of a clock cycle, from a chain of dependent negations, which take one
+   cycle each: some CPUs fold additions of a constant together. Times divided by it do not depend on the
+   frequency. Included by cycles.c. */
 #include <stdint.h>
 #include <time.h>
 
 #if defined(__x86_64__)
-#define ADD "add $1, %0\n\t"
+#define STEP "neg %0\n\t"
 #elif defined(__aarch64__)
-#define ADD "add %0, %0, #1\n\t"
+#define STEP "neg %0, %0\n\t"
 #else
 #error "cycle.inc.h supports x86-64 and AArch64"
 #endif
@@ -27,6 +28,6 @@ double seconds_per_cycle(void)
     const double start = seconds();
     uint64_t x = 0;
     for (long i = 0; i < STEPS; i++)
-        __asm__ volatile(ADD ADD ADD ADD ADD ADD ADD ADD : "+r"(x));
+        __asm__ volatile(STEP STEP STEP STEP STEP STEP STEP STEP : "+r"(x));
     return (seconds() - start) / (8.0 * STEPS);
 }

@@ -64,8 +64,9 @@ static INLINE float fma_of_floats(float a, float b, float c)
    of both, added up, has one rounding error, of half an ulp at most. If the result is the same with that
    ulp more and less, it is the right one, because rounding is monotonic. Otherwise, in some 2^-50 of all
    cases, and where the parts of the product could overflow or underflow, libm decides. It does too where
-   the sum is infinite: then `small` is NaN, which equals nothing. */
-static INLINE double fma_of_doubles(double a, double b, double c)
+   the sum is infinite: then `small` is NaN, which equals nothing. A function of its own, because forty
+   copies in each kernel are bigger and no faster. */
+static NOINLINE double fma_of_doubles(double a, double b, double c)
 {
     const uint64_t low = (UINT64_C(0x3FF) - 400) << 53, range = UINT64_C(800) << 53;
     if ((double_bits(a) << 1) - low < range && (double_bits(b) << 1) - low < range) {
