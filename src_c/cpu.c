@@ -40,6 +40,9 @@ static int has(unsigned leaf1_ecx, unsigned leaf7_ebx, unsigned xcr0)
     return (a & xcr0) == xcr0;
 }
 
+/* Every x86-64 CPU has SSE2. */
+int fx__cpu_has_sse2(void) { return 1; }
+
 int fx__cpu_has_avx2(void) { return has(LEAF1_ECX_FMA | LEAF1_ECX_F16C, LEAF7_EBX_AVX2, XCR0_YMM); }
 
 int fx__cpu_has_avx512(void)

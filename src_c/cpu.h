@@ -39,6 +39,7 @@
 /* Whether the CPU has the instructions and the operating system saves their registers. Each is
    defined only where its kernels are compiled. */
 int fx__cpu_has_scalar(void);
+int fx__cpu_has_sse2(void);
 int fx__cpu_has_avx2(void);
 int fx__cpu_has_avx512(void);
 int fx__cpu_has_neon(void);

@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 
 TABLE = Path(__file__).parent / "instructions.txt"
-ISAS = ("avx2", "scalar")  # valgrind does not run AVX-512
+ISAS = ("avx2", "sse2", "scalar")  # valgrind does not run AVX-512
 TOLERANCE = 0.02
 PART = re.compile(r"Client Request: (\w+ \w+ \w+) (\d+)\n.*?^summary: (\d+)$", re.DOTALL | re.M)
 

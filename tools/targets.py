@@ -72,7 +72,7 @@ ARCHITECTURES = [
 ]
 
 # SandyBridge has AVX without AVX2 and FMA; max is all that qemu has, which ends before AVX-512.
-X86_CPUS = {"Nehalem": "scalar", "SandyBridge": "scalar", "Haswell": "avx2", "max": "avx2"}
+X86_CPUS = {"Nehalem": "sse2", "SandyBridge": "sse2", "Haswell": "avx2", "max": "avx2"}
 
 STATIC = ["-O2", "-static", "-fopenmp"]
 

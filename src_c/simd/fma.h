@@ -1,6 +1,7 @@
-/* a * b + c rounded once, from +, - and * of doubles, for CPUs without the instruction: there libm computes
-   it with integers or by changing the rounding mode, some thirty times as slowly. Included by vec_scalar.h;
-   tests/c/fma.c compares both with libm's. Rounding is to nearest, as fpenv.h sets it. */
+/* a * b + c rounded once. Floats have it from +, - and * of doubles where the CPU has no instruction: there
+   libm computes it with integers or by changing the rounding mode, some thirty times as slowly. Included by
+   vec_scalar.h and vec_sse2.h; tests/c/fma.c compares all three with libm's. Rounding is to nearest, as
+   fpenv.h sets it. */
 #ifndef FASTXAVIER_FMA_H
 #define FASTXAVIER_FMA_H
 
@@ -47,9 +48,8 @@ static INLINE double error_of_sum(double a, double b, double sum)
    are 0. There an inexact sum is rounded to odd instead: away from the middle, to the neighbour on the
    side of the error. NaN compares as neither less nor greater, so infinities and NaN stay. Neither
    products nor sums of floats overflow or underflow as doubles. */
-static INLINE float fma_of_floats(float a, float b, float c)
+static INLINE double sum_to_round(double product, double c)
 {
-    const double product = (double)a * b;
     double sum = product + c;
     if ((double_bits(sum) & 0xFFFFFFF) == 0) {
         const double error = error_of_sum(product, c, sum);
@@ -57,29 +57,16 @@ static INLINE float fma_of_floats(float a, float b, float c)
         if (more | less)
             sum = bits_double(double_bits(sum) + 1 - 2 * (uint64_t)(less ^ (sum < 0)));
     }
-    return (float)sum;
+    return sum;
 }
 
-/* The product is a sum of two doubles (Dekker), and so is the sum of the first of these and c. What is small
-   of both, added up, has one rounding error, of half an ulp at most. If the result is the same with that
-   ulp more and less, it is the right one, because rounding is monotonic. Otherwise, in some 2^-50 of all
-   cases, and where the parts of the product could overflow or underflow, libm decides. It does too where
-   the sum is infinite: then `small` is NaN, which equals nothing. A function of its own, because forty
-   copies in each kernel are bigger and no faster. */
-static NOINLINE double fma_of_doubles(double a, double b, double c)
+static INLINE float fma_of_floats(float a, float b, float c)
 {
-    const uint64_t low = (UINT64_C(0x3FF) - 400) << 53, range = UINT64_C(800) << 53;
-    if ((double_bits(a) << 1) - low < range && (double_bits(b) << 1) - low < range) {
-        const double big_a = 0x8000001p0 * a, a0 = big_a - (big_a - a), a1 = a - a0;
-        const double big_b = 0x8000001p0 * b, b0 = big_b - (big_b - b), b1 = b - b0;
-        const double product = a * b;
-        const double rest = (a0 * b0 - product + a0 * b1 + a1 * b0) + a1 * b1;
-        const double sum = product + c;
-        const double small = error_of_sum(product, c, sum) + rest;
-        const double result = sum + small * (1 + 0x1p-52);
-        if (result == sum + small * (1 - 0x1p-52))
-            return result;
-    }
+    return (float)sum_to_round((double)a * b, c);
+}
+
+static INLINE double fma_of_doubles(double a, double b, double c)
+{
 #if !defined(__GLIBC__) /* musl adds 0 to the rounded product and so loses -0 */
     if (c == 0 && a != 0 && b != 0)
         return a * b;

@@ -141,14 +141,7 @@ static INLINE f64_v f64_add(f64_v a, f64_v b) { return a + b; }
 static INLINE f64_v f64_sub(f64_v a, f64_v b) { return a - b; }
 static INLINE f64_v f64_mul(f64_v a, f64_v b) { return a * b; }
 static INLINE f64_v f64_div(f64_v a, f64_v b) { return a / b; }
-static INLINE f64_v f64_fma(f64_v a, f64_v b, f64_v c)
-{
-#if HAS_FMA
-    return fma(a, b, c);
-#else
-    return fma_of_doubles(a, b, c);
-#endif
-}
+static INLINE f64_v f64_fma(f64_v a, f64_v b, f64_v c) { return fma_of_doubles(a, b, c); }
 static INLINE f64_v f64_sqrt(f64_v a) { return sqrt(a); }
 static INLINE f64_v f64_min(f64_v a, f64_v b) { return a < b ? a : b; }
 static INLINE f64_v f64_max(f64_v a, f64_v b) { return a > b ? a : b; }

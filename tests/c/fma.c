@@ -1,10 +1,16 @@
-/* Compares src_c/simd/fma.h with libm's fmaf and fma: special values, random bits, sums in or next to the
-   middle between two results, and cancellation. Prints, for floats and for doubles, the cases, those
+/* Compares the fma of src_c/simd/fma.h and vec_sse2.h with libm's fmaf and fma: special values, random bits, sums in or next to the
+   middle between two results, and cancellation. For each function it prints the cases, those
    that differ, and those in which rounding the product or the sum alone would have given another result.
    Compiled and run by tests/test_fma.py. */
 #include <stdio.h>
 
-#include "simd/fma.h"
+#include "cpu.h"
+#include "kernels.h"
+#if FX_X86_64
+#include "simd/vec_sse2.h"
+#else
+#include "simd/vec_scalar.h"
+#endif
 
 static uint64_t random_bits(void)
 {
@@ -47,20 +53,65 @@ static void compare(counts *n, double got, double want, double careless, double 
         fprintf(stderr, "%a * %a + %a: %a instead of %a\n", a, b, c, got, want);
 }
 
-static void floats(counts *n, float a, float b, float c)
+static counts plain_floats, vector_floats, vector_doubles;
+
+/* Vectors of unlike cases, collected one by one. */
+
+static void floats_in_vectors(float a, float b, float c)
 {
-    compare(n, fma_of_floats(a, b, c), fmaf(a, b, c), (float)((double)a * b + c), a, b, c);
+    enum { COUNT = sizeof(f32_v) / sizeof(float) };
+    static float x[COUNT], y[COUNT], z[COUNT];
+    static int filled;
+    x[filled] = a;
+    y[filled] = b;
+    z[filled] = c;
+    if (++filled < COUNT)
+        return;
+    filled = 0;
+    f32_v vectors[3];
+    float got[COUNT];
+    memcpy(&vectors[0], x, sizeof x);
+    memcpy(&vectors[1], y, sizeof y);
+    memcpy(&vectors[2], z, sizeof z);
+    const f32_v result = f32_fma(vectors[0], vectors[1], vectors[2]);
+    memcpy(got, &result, sizeof got);
+    for (int i = 0; i < COUNT; i++)
+        compare(&vector_floats, got[i], fmaf(x[i], y[i], z[i]), (float)((double)x[i] * y[i] + z[i]),
+                x[i], y[i], z[i]);
 }
 
-static void doubles(counts *n, double a, double b, double c)
+static void try_doubles(double a, double b, double c)
 {
-    compare(n, fma_of_doubles(a, b, c), fma(a, b, c), a * b + c, a, b, c);
+    enum { COUNT = sizeof(f64_v) / sizeof(double) };
+    static double x[COUNT], y[COUNT], z[COUNT];
+    static int filled;
+    x[filled] = a;
+    y[filled] = b;
+    z[filled] = c;
+    if (++filled < COUNT)
+        return;
+    filled = 0;
+    f64_v vectors[3];
+    double got[COUNT];
+    memcpy(&vectors[0], x, sizeof x);
+    memcpy(&vectors[1], y, sizeof y);
+    memcpy(&vectors[2], z, sizeof z);
+    const f64_v result = f64_fma(vectors[0], vectors[1], vectors[2]);
+    memcpy(got, &result, sizeof got);
+    for (int i = 0; i < COUNT; i++)
+        compare(&vector_doubles, got[i], fma(x[i], y[i], z[i]), x[i] * y[i] + z[i], x[i], y[i], z[i]);
+}
+
+static void try_floats(float a, float b, float c)
+{
+    compare(&plain_floats, fma_of_floats(a, b, c), fmaf(a, b, c), (float)((double)a * b + c), a, b, c);
+    floats_in_vectors(a, b, c);
 }
 
 /* 1 + step * 2^-bits, with `step` for the last bits of a significand. */
 static double near_one(int step, int bits) { return 1 + ldexp(step, -bits); }
 
-static void hard_floats(counts *n)
+static void hard_floats(void)
 {
     /* c has an even or odd last bit at 2^k, and a * b is 2^(k-1) * (1 - j^2 2^-46), or with an error
        in one factor alone. Below k = -149 + 1, c is subnormal or nearly so. */
@@ -68,35 +119,35 @@ static void hard_floats(counts *n)
     const float c = (float)ldexp(random_int(0, 1 << 24), k);
     const float a = (float)(random_sign() * ldexp(near_one(j, 23), half));
     const float b = (float)ldexp(near_one(random_int(0, 3) ? -j : 0, 23), k - 1 - half);
-    floats(n, a, b, c);
-    floats(n, a, b, -c);
+    try_floats(a, b, c);
+    try_floats(a, b, -c);
     /* The product is a middle, or close to one, and c is small. */
     const float d = (float)ldexp(random_int(1 << 11, 1 << 12) | 1, half);
     const float e = (float)(random_sign() * ldexp(random_int(1 << 12, 1 << 13) | 1, k - half));
-    floats(n, d, e, (float)(random_sign() * ldexp(random_int(0, 1 << 24), k - random_int(20, 90))));
-    floats(n, d, e, (float)(random_sign() * 0x1p-149));
+    try_floats(d, e, (float)(random_sign() * ldexp(random_int(0, 1 << 24), k - random_int(20, 90))));
+    try_floats(d, e, (float)(random_sign() * 0x1p-149));
     /* What remains after cancellation. */
     const float f = any_float(), g = any_float();
-    floats(n, f, g, -(f * g));
-    floats(n, f, g, -(f * g) * (float)near_one(random_int(-2, 2), 23));
-    floats(n, f, g, any_float());
+    try_floats(f, g, -(f * g));
+    try_floats(f, g, -(f * g) * (float)near_one(random_int(-2, 2), 23));
+    try_floats(f, g, any_float());
     /* Sizes as kernels have them. */
-    floats(n, (float)ldexp(random_int(0, 1 << 24), -23), (float)ldexp(random_int(0, 1 << 24), -24),
-           (float)ldexp(random_int(0, 1 << 24), -25));
+    try_floats((float)ldexp(random_int(0, 1 << 24), -23), (float)ldexp(random_int(0, 1 << 24), -24),
+               (float)ldexp(random_int(0, 1 << 24), -25));
 }
 
-static void hard_doubles(counts *n)
+static void hard_doubles(void)
 {
     const int k = random_int(0, 7) ? random_int(-300, 300) : random_int(-1074, 970);
     const int j = random_int(-3, 3), half = k / 2 + random_int(-99, 99);
     const double c = ldexp((double)(random_bits() >> random_int(11, 63)), k);
     const double a = random_sign() * ldexp(near_one(j, 52), half);
     const double b = ldexp(near_one(random_int(0, 3) ? -j : 0, 52), k - 1 - half);
-    doubles(n, a, b, c);
-    doubles(n, a, b, -c);
+    try_doubles(a, b, c);
+    try_doubles(a, b, -c);
     const double d = ldexp((double)(random_bits() >> 37 | 1), half);
     const double e = random_sign() * ldexp((double)(random_bits() >> 37 | 1), k - half);
-    doubles(n, d, e, random_sign() * ldexp((double)(random_bits() >> 11), k - random_int(50, 200)));
+    try_doubles(d, e, random_sign() * ldexp((double)(random_bits() >> 11), k - random_int(50, 200)));
     /* The 53 last bits of the product are 2^52 - last, and c is about `last`. */
     const uint64_t odd = random_bits() >> 11 | UINT64_C(1) << 52 | 1;
     const int last = random_int(-3, 3);
@@ -105,38 +156,67 @@ static void hard_doubles(counts *n)
         inverse *= 2 - odd * inverse;
     const double other = (double)(((UINT64_C(1) << 52) - (uint64_t)last) * inverse << 11 >> 11);
     const double nearly = last * (1 + random_int(-1, 1) * 0x1p-52);
-    doubles(n, ldexp((double)odd, half), ldexp(other, k - half), ldexp(nearly, k));
-    doubles(n, -ldexp((double)odd, half), ldexp(other, k - half), -ldexp(nearly, k));
+    try_doubles(ldexp((double)odd, half), ldexp(other, k - half), ldexp(nearly, k));
+    try_doubles(-ldexp((double)odd, half), ldexp(other, k - half), -ldexp(nearly, k));
     const double f = ldexp((double)(random_bits() >> 11), half - 53);
     const double g = random_sign() * ldexp((double)(random_bits() >> 11), k - half);
-    doubles(n, f, g, -(f * g));
-    doubles(n, f, g, -(f * g) * near_one(random_int(-2, 2), 52));
-    doubles(n, f, g, random_sign() * ldexp((double)(random_bits() >> 11), k + random_int(-110, 110)));
-    doubles(n, bits_double(random_bits()), bits_double(random_bits()), bits_double(random_bits()));
+    try_doubles(f, g, -(f * g));
+    try_doubles(f, g, -(f * g) * near_one(random_int(-2, 2), 52));
+    try_doubles(f, g, random_sign() * ldexp((double)(random_bits() >> 11), k + random_int(-110, 110)));
+    try_doubles(bits_double(random_bits()), bits_double(random_bits()), bits_double(random_bits()));
 }
+
+static void print(const counts *n) { printf("%ld %ld %ld\n", n->cases, n->wrong, n->hard); }
 
 int main(void)
 {
-    static const float FLOATS[] = {0, 0x1p-149f, 0x1.fffffcp-127f, 0x1p-126f, 0x1p-75f, 0x1.000002p-75f,
-                                   0x1p-64f, 0x1.fffffep-1f, 1, 0x1.000002p+0f, 3, 0x1p+63f, 0x1p+64f,
-                                   0x1p+103f, 0x1.fffffep+127f, INFINITY, NAN};
-    static const double DOUBLES[] = {0, 0x1p-1074, 0x1p-1022, 0x1p-538, 0x1p-511, 0x1p-401, 0x1p-400,
-                                     0x1.fffffffffffffp-1, 1, 0x1.0000000000001p+0, 3, 0x1p+399, 0x1p+400,
-                                     0x1p+600, 0x1.fffffffffffffp+1023, INFINITY, NAN};
+    static const float FLOATS[] = {0,
+                                   0x1p-149f,
+                                   0x1.fffffcp-127f,
+                                   0x1p-126f,
+                                   0x1p-75f,
+                                   0x1.000002p-75f,
+                                   0x1p-64f,
+                                   0x1.fffffep-1f,
+                                   1,
+                                   0x1.000002p+0f,
+                                   3,
+                                   0x1p+63f,
+                                   0x1p+64f,
+                                   0x1p+103f,
+                                   0x1.fffffep+127f,
+                                   INFINITY,
+                                   NAN};
+    static const double DOUBLES[] = {0,
+                                     0x1p-1074,
+                                     0x1p-1022,
+                                     0x1p-538,
+                                     0x1p-511,
+                                     0x1p-250,
+                                     0x1.0000000000001p-250,
+                                     0x1.fffffffffffffp-1,
+                                     1,
+                                     0x1.0000000000001p+0,
+                                     3,
+                                     0x1p+995,
+                                     0x1p+997,
+                                     0x1p+600,
+                                     0x1.fffffffffffffp+1023,
+                                     INFINITY,
+                                     NAN};
     enum { VALUES = sizeof FLOATS / sizeof *FLOATS };
-    counts float_counts = {0}, double_counts = {0};
     for (int i = 0; i < VALUES * VALUES * VALUES * 8; i++) {
         const int at[3] = {i / 8 % VALUES, i / 8 / VALUES % VALUES, i / 8 / VALUES / VALUES};
         const float signs[3] = {i & 1 ? -1 : 1, i & 2 ? -1 : 1, i & 4 ? -1 : 1};
-        floats(&float_counts, signs[0] * FLOATS[at[0]], signs[1] * FLOATS[at[1]], signs[2] * FLOATS[at[2]]);
-        doubles(&double_counts, signs[0] * DOUBLES[at[0]], signs[1] * DOUBLES[at[1]],
-                signs[2] * DOUBLES[at[2]]);
+        try_floats(signs[0] * FLOATS[at[0]], signs[1] * FLOATS[at[1]], signs[2] * FLOATS[at[2]]);
+        try_doubles(signs[0] * DOUBLES[at[0]], signs[1] * DOUBLES[at[1]], signs[2] * DOUBLES[at[2]]);
     }
     for (int i = 0; i < 300000; i++) {
-        hard_floats(&float_counts);
-        hard_doubles(&double_counts);
+        hard_floats();
+        hard_doubles();
     }
-    printf("%ld %ld %ld\n", float_counts.cases, float_counts.wrong, float_counts.hard);
-    printf("%ld %ld %ld\n", double_counts.cases, double_counts.wrong, double_counts.hard);
+    print(&plain_floats);
+    print(&vector_floats);
+    print(&vector_doubles);
     return 0;
 }
