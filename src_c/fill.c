@@ -347,6 +347,17 @@ void fx__plan_fill(fill *f)
     const layout *l = &f->l;
     const int n = l->naxes;
     const int64_t task = TASK_BYTES / (int64_t)f->itemsize, buffer = TILE_BYTES / (int64_t)f->itemsize;
+    if (n == 1 && l->axes[0].stride == (int64_t)f->itemsize && l->axes[0].step == 1 &&
+        l->count <= task) {
+        /* One tile, as most small tensors of a model are: without divisions, which take as long as a
+           hundred values. */
+        f->row = -1;
+        f->inner = 0;
+        f->in_place = 1;
+        f->columns = f->tile_columns = l->count;
+        f->rows = f->tile_rows = f->row_tiles = f->column_tiles = f->tiles = f->tiles_per_task = 1;
+        return;
+    }
     int fastest = n - 1;
     for (int i = n - 1; i >= 0; i--) {
         const int64_t stride = l->axes[i].stride, best = l->axes[fastest].stride;
@@ -389,6 +400,17 @@ void fx__plan_fill(fill *f)
     f->tiles_per_task = tile < task ? task / tile : 1;
 }
 
+fx_status fx__place_fill(fill *f, const fx_array *array)
+{
+    const fx_status status = fx__layout_of(array, &f->l);
+    if (status != FX_OK)
+        return status;
+    if (f->l.count && !array->data)
+        return FX_ERROR_NULL;
+    f->data = array->data;
+    return FX_OK;
+}
+
 fx_status fx__prepare_fill(const isa *use, const fx_array *array, const fx_distribution *distribution,
                            const fx_options *options, fill *f)
 {
@@ -399,18 +421,15 @@ fx_status fx__prepare_fill(const isa *use, const fx_array *array, const fx_distr
         return FX_ERROR_DTYPE;
     if (options->threads < 0)
         return FX_ERROR_THREADS;
-    fx_status status = fx__layout_of(array, &f->l);
+    fx_status status = fx__place_fill(f, array);
     if (status != FX_OK)
         return status;
-    if (f->l.count && !array->data)
-        return FX_ERROR_NULL;
     int kernel_index;
     const fp_state callers = fp_enter();
     status = fx__prepare_distribution(distribution, array->dtype, &f->job, &kernel_index);
     fp_leave(callers);
     if (status != FX_OK)
         return status;
-    f->data = array->data;
     f->store = use->store[kernel_index][array->dtype];
     f->nontemporal = use->nontemporal[kernel_index][array->dtype];
     f->nontemporal_align = array->dtype == FX_FLOAT64 ? sizeof(double) : use->nontemporal_align;

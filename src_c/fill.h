@@ -12,7 +12,8 @@ static const int64_t SAMPLE_BYTES = INT64_C(1) << 20;
 
 static const fx_options NO_OPTIONS = {0};
 
-static inline int64_t divided_up(int64_t a, int64_t b) { return a / b + (a % b != 0); }
+/* a / b, rounded up, of a from 0 on. */
+static inline int64_t divided_up(int64_t a, int64_t b) { return a <= b ? a > 0 : a / b + (a % b != 0); }
 static inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* A fill in progress. A tile is a block of rows x columns elements. Columns have consecutive indices and
@@ -50,6 +51,9 @@ static inline int64_t pieces_of(const fill *f) { return divided_up(f->tiles, f->
 fx_status fx__prepare_fill(const isa *use, const fx_array *array, const fx_distribution *distribution,
                            const fx_options *options, fill *f);
 void fx__plan_fill(fill *f);
+
+/* Prepare a fill of another array with what fx__prepare_fill has found for a distribution and a dtype. */
+fx_status fx__place_fill(fill *f, const fx_array *array);
 
 /* Add a fill that fx__prepare_fill has accepted: look at one of its pages for each SAMPLE_BYTES of the
    call. */
