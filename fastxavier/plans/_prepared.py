@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, SupportsIndex, TypeAlias
 
 from fastxavier import _core
@@ -72,7 +73,8 @@ def prepare(
     Fixed from here on are the arrays, with their memory, shapes, strides and dtypes, and what the
     plan has for each. What is put into the mapping later is not filled. The arrays are kept alive.
     If one has been given other memory or another shape since, which can be done to an array or a
-    tensor in place, a fill is refused, and the model must be prepared again.
+    tensor in place, a fill is refused, and the model must be prepared again. Of a view, NumPy does
+    not say that its base was resized with ``refcheck=False``: do not do that.
 
     Examples
     --------
@@ -103,7 +105,8 @@ class Prepared:
         chosen = plan_of_model(default_plan() if plan is None else plan, arrays)
         names = list(arrays)
         streams = [stream_number(_name(name)) for name in names]
-        targets = [target_of_tensor(name, arrays[name]) for name in names]
+        given = [arrays[name] for name in names]
+        targets = list(map(target_of_tensor, names, given))
         if places:
             for name, target in zip(names, targets, strict=True):
                 if name in places:
@@ -116,21 +119,20 @@ class Prepared:
         )
         drawn: list[Tensor] = []
         structured: list[Tensor] = []
-        counted: list[Tensor] = []
-        for one in tensors:
+        counted: list[tuple[Tensor, Any]] = []  # and the array as it was given
+        for one, array in zip(tensors, given, strict=True):
             if not isinstance(one[1], _core.Target):
-                counted.append(one)
+                check_counted(*one[:3])
+                counted.append((one, array))
             elif isinstance(one[2], Distribution):
                 drawn.append(one)
             else:
                 structured.append(one)
-        for name, array, distribution, _ in counted:
-            check_counted(name, array, distribution)
         for name, target, initializer, _ in structured:
             _check_structured(name, target, initializer)
         check_disjoint(names, targets)
         self._plan = chosen.plan
-        self._arrays = [arrays[name] for name in names]
+        self._arrays = given
         self._tensors = tensors
         self._parts = [
             (name, places[name], distribution)
@@ -139,9 +141,9 @@ class Prepared:
         ]
         self._requests = _core.Requests(drawn)
         self._structured = structured
-        self._counted = [(one, arrays[one[0]]) for one in counted]
+        self._counted = counted
         self._nbytes = sum([target.nbytes for target in targets])
-        self._drawn_nbytes = self._nbytes - sum([one[1].nbytes for one in structured + counted])
+        self._drawn_nbytes = sum([one[1].nbytes for one in drawn])
         self._memory: Memory | None = None
 
     def __repr__(self) -> str:
@@ -201,16 +203,16 @@ class Prepared:
                 if tell:
                     tell(done)
         seconds = time.perf_counter() - start
-        return Report(key, seconds, self._nbytes, self._tensors, self._unused_rules)
+        unused = partial(_unused_rules, self._plan, self._tensors)
+        return Report(key, seconds, self._nbytes, self._tensors, unused)
 
     def _note_memory(self) -> None:
         """Have each fill check that the arrays' memory is still where it is now."""
         self._memory = Memory(self._arrays, self._tensors)
 
-    def _unused_rules(self) -> tuple[Rule, ...]:
-        return unused_of_user(
-            self._plan, {name: target.shape for name, target, *_ in self._tensors}
-        )
+
+def _unused_rules(plan: Plan, tensors: tuple[Tensor, ...]) -> tuple[Rule, ...]:
+    return unused_of_user(plan, {name: target.shape for name, target, *_ in tensors})
 
 
 def _check_arrays(arrays: Any) -> None:
