@@ -7,6 +7,7 @@ from cpython.buffer cimport PyObject_CheckBuffer
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_IsValid, PyCapsule_SetName
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcpy
 
 from fastxavier cimport c_fastxavier as c
 
@@ -17,7 +18,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from fastxavier._dtypes import FLOATS
-from fastxavier._torch import increment_version, is_tensor, strided_memory
+from fastxavier._torch import increment_version, increment_versions, is_tensor, strided_memory
 from fastxavier._validation import (
     ArgumentTypeError,
     ArgumentValueError,
@@ -388,70 +389,90 @@ def overlaps_itself(cnp.ndarray array):
     return c.fx_check(&target.array, &zero.distribution, &options) == c.FX_ERROR_OVERLAP
 
 
-def fill_all(tensors, seed, threads, progress):
-    """Fill tensors, each (name, target, distribution, stream), in one parallel region.
+cdef class Requests:
+    """Tensors, each (name, target, distribution, stream), that can be filled: in one parallel region,
+    any number of times.
 
-    `seed` is a number, or a function that draws one once all tensors are accepted; the number is
-    returned. Errors name the tensor, and then nothing is written and nothing drawn.
+    All checks are made here; errors name the tensor.
     """
-    cdef c.fx_options options
-    cdef c.fx_status status
-    cdef int64_t failed = 0, count = len(tensors), i
-    cdef Target target
-    cdef DistributionBase distribution
-    cdef Watch watch = Watch.__new__(Watch)
+
+    cdef tuple tensors
     cdef c.fx_request *requests
-    cdef uint64_t number
-    watch.progress = progress
-    options.threads = thread_count(threads)
-    options.poll = poll_python
-    options.poll_argument = NULL if progress is None else <void *>watch
-    requests = <c.fx_request *>PyMem_Malloc(max(count, 1) * sizeof(c.fx_request))
-    if requests == NULL:
-        raise MemoryError(f"no memory for the addresses of {count} tensors")
-    try:
-        for i, (_, target, distribution, stream) in enumerate(tensors):
-            requests[i].array = &target.array
-            requests[i].distribution = &distribution.distribution
-            requests[i].stream = stream
-        status = c.FX_OK
-        if callable(seed):
-            failed = 0
-            while failed < count and status == c.FX_OK:
-                status = c.fx_check(
-                    requests[failed].array, requests[failed].distribution, &options
-                )
-                failed += status == c.FX_OK
+    cdef int64_t count
+    cdef list of_torch  # the tensors of torch among them, which are told that they have been filled
+
+    def __cinit__(self, tensors):
+        cdef c.fx_status status
+        cdef int64_t failed = 0, i
+        cdef Target target
+        cdef DistributionBase distribution
+        self.tensors = tuple(tensors)
+        self.count = len(self.tensors)
+        self.of_torch = []
+        self.requests = requests_for(self.count)
+        for i, (_, target, distribution, stream) in enumerate(self.tensors):
+            self.requests[i].array = &target.array
+            self.requests[i].distribution = &distribution.distribution
+            self.requests[i].stream = stream
+            if target.tensor is not None:
+                self.of_torch.append(target.tensor)
+        status = c.fx_check_all(self.requests, self.count, NULL, &failed)
         if status == c.FX_OK:
-            seed = seed() if callable(seed) else seed
-            number = seed
-            for i in range(count):
-                requests[i].seed = number
-            with nogil:
-                status = c.fx_fill_all(requests, count, &options, &failed)
-    finally:
-        PyMem_Free(requests)
-    if status == c.FX_INTERRUPTED:
-        try:
-            if watch.error is not None:
-                raise watch.error
-            raise_pending()
-        finally:
-            all_written(tensors)
-    if status != c.FX_OK:
-        name, target, distribution, _ = tensors[failed]
+            return
+        name, target, distribution, _ = self.tensors[failed]
         try:
             refused(status, target, distribution)
         except ArgumentValueError as error:
             raise of_tensor(name, error) from None
-    all_written(tensors)
-    return seed
+
+    def __dealloc__(self):
+        PyMem_Free(self.requests)
+
+    def fill(self, seed, threads, progress):
+        """Fill the tensors. The memory of their targets must still be as it was when they were checked.
+
+        `seed` is a number, or a function that draws one once `threads` is accepted; the number is
+        returned.
+        """
+        cdef c.fx_options options
+        cdef c.fx_status status
+        cdef Watch watch = Watch.__new__(Watch)
+        cdef c.fx_request *requests
+        cdef uint64_t number
+        cdef int64_t i
+        watch.progress = progress
+        options.threads = thread_count(threads)
+        options.poll = poll_python
+        options.poll_argument = NULL if progress is None else <void *>watch
+        check_isa()  # before a seed is drawn
+        seed = seed() if callable(seed) else seed
+        number = seed
+        requests = requests_for(self.count)  # of this call, since others may run in other threads
+        memcpy(requests, self.requests, self.count * sizeof(c.fx_request))
+        for i in range(self.count):
+            requests[i].seed = number
+        with nogil:
+            status = c.fx_fill_checked(requests, self.count, &options)
+        PyMem_Free(requests)
+        if status != c.FX_OK and status != c.FX_INTERRUPTED:
+            check_isa()
+            made(status)
+        try:
+            if status == c.FX_INTERRUPTED:
+                if watch.error is not None:
+                    raise watch.error
+                raise_pending()
+        finally:
+            if self.of_torch:
+                increment_versions(self.of_torch)
+        return seed
 
 
-cdef int all_written(tensors) except -1:
-    for _, target, _, _ in tensors:
-        target.written()
-    return 0
+cdef c.fx_request *requests_for(int64_t count) except NULL:
+    requests = <c.fx_request *>PyMem_Malloc(max(count, 1) * sizeof(c.fx_request))
+    if requests == NULL:
+        raise MemoryError(f"no memory for the addresses of {count} tensors")
+    return requests
 
 
 # ---- what runs -------------------------------------------------------------------------------

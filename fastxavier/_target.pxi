@@ -335,6 +335,46 @@ cpdef Target target_of(array):
     return target
 
 
+cdef bint is_as_it_was(Target target) except -1:
+    """Whether the array of NumPy that a target was made of still has this memory and layout."""
+    cdef cnp.ndarray array = target.owner
+    cdef int i
+    if (
+        target.array.data != cnp.PyArray_DATA(array)
+        or target.array.ndim != cnp.PyArray_NDIM(array)
+        or not cnp.PyArray_ISWRITEABLE(array)
+        or not cnp.PyArray_ISNOTSWAPPED(array)
+    ):
+        return False
+    try:
+        if target.array.dtype != numpy_dtype(array):
+            return False
+    except ArgumentTypeError:
+        return False
+    for i in range(target.array.ndim):
+        if (
+            target.extents[i] != cnp.PyArray_DIM(array, i)
+            or target.strides[i] != cnp.PyArray_STRIDE(array, i)
+        ):
+            return False
+    return True
+
+
+def first_changed(targets):
+    """The number of the first target whose array of NumPy has changed since; -1 if none has.
+
+    An array can be resized in place, for instance. Arrays that are not of NumPy are left out.
+    """
+    cdef int64_t number
+    cdef Target target
+    for number, one in enumerate(targets):
+        if isinstance(one, Target):
+            target = one
+            if target.owner is not None and not is_as_it_was(target):
+                return number
+    return -1
+
+
 cpdef tuple checked_place(Target target, str name, value):
     """A global shape or an offset as a tuple of as many integers as the array has axes."""
     numbers = integers(name, value, 0, 1 << 62)

@@ -12,7 +12,7 @@ from typing import Any
 from fastxavier._dtypes import FLOATS
 from fastxavier._validation import ArgumentTypeError, ArgumentValueError, a_type, with_article
 
-__all__ = ["increment_version", "is_tensor", "strided_memory"]
+__all__ = ["increment_version", "increment_versions", "is_tensor", "memories", "strided_memory"]
 
 
 def is_tensor(array: Any) -> bool:
@@ -54,13 +54,7 @@ def _strided_memory(tensor: Any, floats: bool) -> Any:
             "array",
             tensor,
         )
-    if torch._C._len_torch_dispatch_stack():
-        raise ArgumentTypeError(
-            "array is a torch tensor under a dispatch mode, such as FakeTensorMode, which may show "
-            "another tensor in its place; give it outside of the mode",
-            "array",
-            tensor,
-        )
+    _check_no_mode(tensor)
     if torch._C._functorch.is_functorch_wrapped_tensor(tensor):
         raise ArgumentTypeError(
             "array is a tensor inside a torch.func transform, which has no memory of its own; give "
@@ -110,6 +104,37 @@ def _strided_memory(tensor: Any, floats: bool) -> Any:
     return memory
 
 
+def _check_no_mode(tensor: Any) -> None:
+    if sys.modules["torch"]._C._len_torch_dispatch_stack():
+        raise ArgumentTypeError(
+            "array is a torch tensor under a dispatch mode, such as FakeTensorMode, which may show "
+            "another tensor in its place; give it outside of the mode",
+            "array",
+            tensor,
+        )
+
+
+def memories(tensors: list[Any]) -> list[tuple[Any, ...]]:
+    """Where the values of tensors lie, for comparison: a tensor can be given other memory in place.
+
+    The tensors are those that `strided_memory` has accepted.
+    """
+    if not tensors:
+        return []
+    _check_no_mode(tensors[0])
+    with sys.modules["torch"]._C.DisableTorchFunctionSubclass():
+        return [
+            (
+                tensor.data_ptr(),
+                tensor.untyped_storage().nbytes(),  # 0 once it has been freed
+                tensor.shape,
+                tensor.stride(),
+                tensor.dtype,
+            )
+            for tensor in tensors
+        ]
+
+
 def _reach(tensor: Any) -> int:
     """Bytes of storage that the tensor's elements need."""
     last = tensor.storage_offset() + sum(
@@ -121,3 +146,12 @@ def _reach(tensor: Any) -> int:
 def increment_version(tensor: Any) -> None:
     """Tell autograd that the tensor's values have changed."""
     sys.modules["torch"].autograd.graph.increment_version(tensor)
+
+
+def increment_versions(tensors: list[Any]) -> None:
+    """Tell autograd that the values of all of them have changed."""
+    try:
+        increment_version(tensors)
+    except TypeError:  # of an older torch, which takes one tensor
+        for tensor in tensors:
+            increment_version(tensor)

@@ -68,6 +68,9 @@ cdef extern from "fastxavier.h" nogil:
         uint64_t stream
     fx_status fx_fill_all(fx_request *requests, int64_t count, const fx_options *options,
                           int64_t *failed)
+    fx_status fx_check_all(fx_request *requests, int64_t count, const fx_options *options,
+                           int64_t *failed)
+    fx_status fx_fill_checked(const fx_request *requests, int64_t count, const fx_options *options)
 
     const char *fx_isa_available(int i)
     const char *fx_isa()

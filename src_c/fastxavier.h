@@ -144,7 +144,7 @@ typedef struct {
     const fx_array *array;
     const fx_distribution *distribution;
     uint64_t seed, stream;
-    int64_t last_piece; /* used by the library during the call */
+    int64_t last_piece, last_byte; /* used by the library */
 } fx_request;
 
 /* Fill many arrays in one parallel region: threads start once and share small arrays as well as the
@@ -152,6 +152,13 @@ typedef struct {
    *failed, unless `failed` is NULL, is the index of the request that was refused. */
 FX_API fx_status fx_fill_all(fx_request *requests, int64_t count, const fx_options *options,
                              int64_t *failed);
+
+/* The same in two steps, for arrays that are filled more than once. fx_check_all makes the checks, and
+   writes to the requests alone. fx_fill_checked then fills the arrays, or those of a copy of the requests,
+   any number of times. Between the two only seeds, streams and the arrays' values may change. */
+FX_API fx_status fx_check_all(fx_request *requests, int64_t count, const fx_options *options,
+                              int64_t *failed);
+FX_API fx_status fx_fill_checked(const fx_request *requests, int64_t count, const fx_options *options);
 
 /* ---- implementations ----------------------------------------------------------------------- */
 

@@ -1,17 +1,16 @@
-/* The public fill functions. They split a layout into tasks of tiles, tiles into runs of consecutive
-   indices, and runs into calls of kernels; parallel.c runs the tasks. */
+/* The fill of one array: splits a layout into tasks of tiles, tiles into runs of consecutive indices, and
+   runs into calls of kernels; parallel.c runs the tasks. fill_all.c fills many arrays with it. */
+#include "fill.h"
+
 #include <string.h>
 
 #include "fpenv.h"
-#include "kernels.h"
 #include "distribution.h"
-#include "layout.h"
 #include "pages.h"
 #include "parallel.h"
 #include "copy_strided.h"
 
 enum {
-    TASK_BYTES = 1 << 17, /* what a thread takes at a time */
     TILE_BYTES = 1 << 15, /* a tile that is copied to its place: fits the first-level cache */
     TILE_COLUMN_BYTES = 1 << 8,
     SHORT_RUN = 512, /* values: copying fewer costs less than a second call of the kernel */
@@ -25,34 +24,6 @@ static const int64_t NONTEMPORAL_BYTES = INT64_C(32) << 20;
 /* The same for strided copies. They pay earlier, outside a core's own caches, because prefetchers do not
    foresee strided writes. */
 static const int64_t NONTEMPORAL_STRIDED_BYTES = INT64_C(2) << 20;
-
-/* Of this much memory one page is looked at, to learn whether the memory is fresh. */
-static const int64_t SAMPLE_BYTES = INT64_C(1) << 20;
-
-static int64_t divided_up(int64_t a, int64_t b) { return a / b + (a % b != 0); }
-static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-
-/* A fill in progress. A tile is a block of rows x columns elements. Columns have consecutive indices and
-   run along the axes from `inner` on. Rows run along axis `row`: the axis whose elements are adjacent in
-   memory or, where those are the columns, the axis before them; -1 if there is only one row. */
-typedef struct {
-    kernel *store, *nontemporal; /* nontemporal may be NULL */
-    size_t nontemporal_align;
-    int nontemporal_copies; /* strided copies use nontemporal stores */
-    int fresh; /* most pages have yet to be made */
-    kernel_job job;
-    uint64_t seed, stream;
-    uint32_t block_high; /* the high counter word for which the job's schedules are prepared */
-    size_t itemsize;
-    char *data;
-    layout l;
-    int row, inner;
-    int in_place; /* columns are adjacent in memory, so kernels write them directly */
-    int64_t tile_rows, tile_columns; /* extents of a tile */
-    int64_t row_tiles, column_tiles; /* tiles along each, for one position of the outer axes */
-    int64_t rows, columns;
-    int64_t tiles, tiles_per_task;
-} fill;
 
 #define SECOND_WORDS 0x80000000u /* bit 63 of the block number: the words L of float64 */
 
@@ -362,23 +333,31 @@ static void fill_tile(const fill *f, int64_t tile)
         copy_rows(f, dst, column, values, height, width);
 }
 
-static int64_t bytes_of(const fill *f) { return f->l.count * (int64_t)f->itemsize; }
-static int64_t pieces_of(const fill *f) { return divided_up(f->tiles, f->tiles_per_task); }
-
-static void fill_piece(const fill *f, int64_t task)
+void fx__fill_piece(const fill *f, int64_t piece)
 {
-    const int64_t from = task * f->tiles_per_task;
+    const int64_t from = piece * f->tiles_per_task;
     const int64_t to = f->tiles - from < f->tiles_per_task ? f->tiles : from + f->tiles_per_task;
     for (int64_t tile = from; tile < to; tile++)
         fill_tile(f, tile);
 }
 
 /* Choose the axes along which indices and memory run, and the tiles. */
-static void plan(fill *f)
+void fx__plan_fill(fill *f)
 {
     const layout *l = &f->l;
     const int n = l->naxes;
     const int64_t task = TASK_BYTES / (int64_t)f->itemsize, buffer = TILE_BYTES / (int64_t)f->itemsize;
+    if (n == 1 && l->axes[0].stride == (int64_t)f->itemsize && l->axes[0].step == 1 &&
+        l->count <= task) {
+        /* One tile, as most small tensors of a model are: without divisions, which take as long as a
+           hundred values. */
+        f->row = -1;
+        f->inner = 0;
+        f->in_place = 1;
+        f->columns = f->tile_columns = l->count;
+        f->rows = f->tile_rows = f->row_tiles = f->column_tiles = f->tiles = f->tiles_per_task = 1;
+        return;
+    }
     int fastest = n - 1;
     for (int i = n - 1; i >= 0; i--) {
         const int64_t stride = l->axes[i].stride, best = l->axes[fastest].stride;
@@ -421,10 +400,19 @@ static void plan(fill *f)
     f->tiles_per_task = tile < task ? task / tile : 1;
 }
 
-static const fx_options NO_OPTIONS = {0};
+fx_status fx__place_fill(fill *f, const fx_array *array)
+{
+    const fx_status status = fx__layout_of(array, &f->l);
+    if (status != FX_OK)
+        return status;
+    if (f->l.count && !array->data)
+        return FX_ERROR_NULL;
+    f->data = array->data;
+    return FX_OK;
+}
 
-static fx_status prepare(const isa *use, const fx_array *array, const fx_distribution *distribution,
-                         const fx_options *options, fill *f)
+fx_status fx__prepare_fill(const isa *use, const fx_array *array, const fx_distribution *distribution,
+                           const fx_options *options, fill *f)
 {
     if (!use)
         return FX_ERROR_ISA;
@@ -433,18 +421,15 @@ static fx_status prepare(const isa *use, const fx_array *array, const fx_distrib
         return FX_ERROR_DTYPE;
     if (options->threads < 0)
         return FX_ERROR_THREADS;
-    fx_status status = fx__layout_of(array, &f->l);
+    fx_status status = fx__place_fill(f, array);
     if (status != FX_OK)
         return status;
-    if (f->l.count && !array->data)
-        return FX_ERROR_NULL;
     int kernel_index;
     const fp_state callers = fp_enter();
     status = fx__prepare_distribution(distribution, array->dtype, &f->job, &kernel_index);
     fp_leave(callers);
     if (status != FX_OK)
         return status;
-    f->data = array->data;
     f->store = use->store[kernel_index][array->dtype];
     f->nontemporal = use->nontemporal[kernel_index][array->dtype];
     f->nontemporal_align = array->dtype == FX_FLOAT64 ? sizeof(double) : use->nontemporal_align;
@@ -454,16 +439,10 @@ static fx_status prepare(const isa *use, const fx_array *array, const fx_distrib
 fx_status fx_check(const fx_array *array, const fx_distribution *distribution, const fx_options *options)
 {
     fill f;
-    return prepare(fx__isa_chosen(), array, distribution, options ? options : &NO_OPTIONS, &f);
+    return fx__prepare_fill(fx__isa_chosen(), array, distribution, options ? options : &NO_OPTIONS, &f);
 }
 
-/* All memory that a call fills, and how many of the pages that were looked at have yet to be made. */
-typedef struct {
-    int64_t bytes, pages, absent;
-} memory;
-
-/* Add a fill that `prepare` has accepted: look at one of its pages for each SAMPLE_BYTES of the call. */
-static void add_memory(memory *all, const fill *f)
+void fx__add_memory(memory *all, const fill *f)
 {
     const int64_t end = all->bytes + bytes_of(f);
     for (; (all->pages + 1) * SAMPLE_BYTES <= end; all->pages++) {
@@ -475,8 +454,7 @@ static void add_memory(memory *all, const fill *f)
     all->bytes = end;
 }
 
-/* What remains after `prepare` has accepted a fill. `all` is the memory of the whole call. */
-static void begin(fill *f, uint64_t seed, uint64_t stream, const memory *all)
+void fx__begin_fill(fill *f, uint64_t seed, uint64_t stream, const memory *all)
 {
     /* What the system has just cleared is in the cache, from which nontemporal stores would remove it. */
     f->fresh = 2 * all->absent > all->pages;
@@ -487,10 +465,10 @@ static void begin(fill *f, uint64_t seed, uint64_t stream, const memory *all)
     f->stream = stream;
     f->block_high = (uint32_t)((uint64_t)f->l.first / BLOCK >> 32);
     prepare_words(&f->job, f->itemsize, seed, stream, f->block_high);
-    plan(f);
+    fx__plan_fill(f);
 }
 
-static void fill_task(void *context, int64_t task) { fill_piece(context, task); }
+static void fill_task(void *context, int64_t task) { fx__fill_piece(context, task); }
 
 fx_status fx_fill(const fx_array *array, const fx_distribution *distribution, uint64_t seed,
                   uint64_t stream, const fx_options *options)
@@ -498,88 +476,13 @@ fx_status fx_fill(const fx_array *array, const fx_distribution *distribution, ui
     fill f;
     if (!options)
         options = &NO_OPTIONS;
-    const fx_status status = prepare(fx__isa_chosen(), array, distribution, options, &f);
+    const fx_status status = fx__prepare_fill(fx__isa_chosen(), array, distribution, options, &f);
     if (status != FX_OK || f.l.count == 0)
         return status;
     memory all = {0};
-    add_memory(&all, &f);
-    begin(&f, seed, stream, &all);
+    fx__add_memory(&all, &f);
+    fx__begin_fill(&f, seed, stream, &all);
     return fx__parallel_run(fill_task, &f, pieces_of(&f), options);
-}
-
-/* Many fills as one sequence of pieces. Request i has those from its predecessor's last_piece up to its
-   own. A task is as many pieces as have TASK_BYTES on average. */
-typedef struct {
-    const isa *use; /* for the whole call, even if another thread calls fx_force_isa */
-    fx_request *requests;
-    memory memory;
-    int64_t count, pieces, pieces_per_task;
-} fills;
-
-static int64_t first_piece(const fills *all, int64_t request)
-{
-    return request ? all->requests[request - 1].last_piece : 0;
-}
-
-/* The request to which this piece belongs. */
-static int64_t request_of(const fills *all, int64_t piece)
-{
-    int64_t before = -1, at = all->count - 1;
-    while (at - before > 1) {
-        const int64_t middle = before + (at - before) / 2;
-        if (all->requests[middle].last_piece > piece)
-            at = middle;
-        else
-            before = middle;
-    }
-    return at;
-}
-
-static void fill_pieces(void *context, int64_t task)
-{
-    const fills *all = context;
-    int64_t piece = task * all->pieces_per_task;
-    const int64_t end = smaller(piece + all->pieces_per_task, all->pieces);
-    for (int64_t i = request_of(all, piece); piece < end; i++) {
-        const fx_request *r = &all->requests[i];
-        const int64_t first = first_piece(all, i), last = smaller(r->last_piece, end);
-        if (piece == last)
-            continue;
-        fill f;
-        prepare(all->use, r->array, r->distribution, &NO_OPTIONS,
-                &f); /* cannot fail: it was accepted before */
-        begin(&f, r->seed, r->stream, &all->memory);
-        for (; piece < last; piece++)
-            fill_piece(&f, piece - first);
-    }
-}
-
-fx_status fx_fill_all(fx_request *requests, int64_t count, const fx_options *options, int64_t *failed)
-{
-    fills all = {.use = fx__isa_chosen(), .requests = requests, .count = count};
-    if (!options)
-        options = &NO_OPTIONS;
-    for (int64_t i = 0; i < count; i++) {
-        fill f;
-        const fx_status status =
-            prepare(all.use, requests[i].array, requests[i].distribution, options, &f);
-        if (status != FX_OK) {
-            if (failed)
-                *failed = i;
-            return status;
-        }
-        if (f.l.count) {
-            plan(&f);
-            all.pieces += pieces_of(&f);
-            add_memory(&all.memory, &f);
-        }
-        requests[i].last_piece = all.pieces;
-    }
-    if (!all.pieces)
-        return FX_OK;
-    const int64_t fit = TASK_BYTES / divided_up(all.memory.bytes, all.pieces);
-    all.pieces_per_task = fit > 1 ? fit : 1;
-    return fx__parallel_run(fill_pieces, &all, divided_up(all.pieces, all.pieces_per_task), options);
 }
 
 fx_status fx_fill_run(void *data, fx_dtype dtype, int64_t first, int64_t count,

@@ -1,5 +1,5 @@
-/* Runs fill.c's tasks on threads, and decides how many. The only file that uses OpenMP, fork handlers
-   and the clock. */
+/* Runs the tasks of fill.c and fill_all.c on threads, and decides how many. The only file that uses OpenMP,
+   fork handlers and the clock. */
 #include "parallel.h"
 
 #include <stdatomic.h>

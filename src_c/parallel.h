@@ -1,4 +1,4 @@
-/* Runs many independent tasks on the available threads. Called by fill.c. */
+/* Runs many independent tasks on the available threads. Called by fill.c and fill_all.c. */
 #ifndef FASTXAVIER_PARALLEL_H
 #define FASTXAVIER_PARALLEL_H
 

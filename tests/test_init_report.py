@@ -18,7 +18,7 @@ import pytest
 
 import fastxavier as fx
 from fastxavier import Plan, Rule, _core
-from fastxavier.plans import _init
+from fastxavier.plans import _prepared
 
 SIZES = {"wide.weight": (300, 70), "wide.bias": (300,), "norm.weight": (7,)}
 
@@ -110,16 +110,16 @@ class Bar:
 def test_bar(monkeypatch, progress, nbytes, bar):
     """Shown of more than a threshold, or if it is asked for, and full at the end."""
     shown = Bar()
-    monkeypatch.setattr(_init, "progress_bar", shown)
-    monkeypatch.setattr(_init, "LONG_WORK", 8000)
+    monkeypatch.setattr(_prepared, "progress_bar", shown)
+    monkeypatch.setattr(_prepared, "LONG_WORK", 8000)
     arrays = {"a": np.empty(nbytes, np.int8)}
     fx.init_(arrays, Plan([Rule("*", "zeros")]), seed=1, progress=progress)
-    assert _init.LONG_WORK == 8000
+    assert _prepared.LONG_WORK == 8000
     assert shown.shown == ([("initializing", nbytes), nbytes] if bar else [])
 
 
 def test_threshold_of_the_bar():
-    assert _init.LONG_WORK == 4 << 30
+    assert _prepared.LONG_WORK == 4 << 30
 
 
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "aarch64"), reason="FE_UPWARD is unknown")

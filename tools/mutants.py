@@ -71,7 +71,7 @@ CHANGES = [
     Change("parallel.c", "now < w->next_poll", "1", ""),
     Change("fill.c", "f->l.count && !array->data", "0", ""),
     Change("fill.c", "options->threads < 0", "options->threads < -1", ""),
-    Change("fill.c", "*failed = i;", "*failed = 0;", ""),
+    Change("fill_all.c", "*failed = i;", "*failed = 0;", ""),
     Change("pages.c", "begin + page - 1)", "begin)", ""),
     Change("pages.c", "(state & 1) == 0", "(state & 1) != 0", ""),
     Change("fill.c", "2 * all->absent > all->pages", "0", "fresh_memory"),

@@ -55,6 +55,27 @@ class Model:
             fill(array, distribution, threads)
 
 
+class Prepared:
+    """Filling a model that has been prepared, and one array of as many values."""
+
+    params = (["uniform", "normal"], THREADS)
+    param_names = ("distribution", "threads")
+
+    def setup(self, distribution, threads):
+        if not hasattr(fx, "prepare"):
+            raise NotImplementedError("this commit cannot prepare models")
+        memory = np.ones((10_000, 25, 40), np.float32)
+        plan = fx.Plan([fx.Rule("*", f"he_{distribution}")])
+        self.small = fx.prepare({f"{i}.weight": one for i, one in enumerate(memory)}, plan)
+        self.large = fx.prepare({"weight": memory.reshape(10_000, 1000)}, plan)
+
+    def time_ten_thousand_tensors(self, distribution, threads):
+        self.small.init_(seed=7, threads=threads)
+
+    def time_one_tensor(self, distribution, threads):
+        self.large.init_(seed=7, threads=threads)
+
+
 class Import:
     def timeraw_fastxavier(self):
         return "import fastxavier"

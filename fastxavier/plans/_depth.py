@@ -43,7 +43,8 @@ class ChosenPlan:
 
     def distribution(self, name: str, shape: tuple[int, ...]) -> Resolved:
         """What the plan has for a tensor; an error if that is not known."""
-        self.check(name, shape)
+        if self.unknown:
+            self.check(name, shape)
         return self.plan.distribution(name, shape)
 
     def check(self, name: str, shape: tuple[int, ...], hint: str = "") -> None:

@@ -11,12 +11,18 @@ from typing import Any, cast
 from fastxavier._fans import Layout
 from fastxavier._validation import ArgumentValueError
 
-__all__ = ["layout_of"]
+__all__ = ["layout_of", "layout_word"]
 
 _AXES = {
     "kernel": ("(*kernel, in, out), as Flax and Keras have them", ("jax", "keras")),
     "weight": ("(out, in, *kernel), as torch has them", ("torch", "embedding")),
 }
+
+
+def layout_word(name: str) -> str:
+    """The last part of a name if it says a layout, or else nothing."""
+    last = name[-6:]  # both words have six letters
+    return last if last in _AXES and name[-7:-6] in ("", ".", "_", "/") else ""
 
 
 def layout_of(name: str, layout: Layout | None, initializer: Any) -> Layout:
@@ -44,8 +50,8 @@ def layout_of(name: str, layout: Layout | None, initializer: Any) -> Layout:
     asks = getattr(initializer, "layout", "") is None
     if not asks or getattr(initializer, "in_axis", None) is not None:
         return layout or "torch"
-    last = name[-6:]  # both words have six letters
-    if last not in _AXES or name[-7:-6] not in ("", ".", "_", "/"):
+    last = layout_word(name)
+    if not last:
         return layout or "torch"
     axes, layouts = _AXES[last]
     if layout is None:

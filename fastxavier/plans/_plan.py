@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
@@ -13,7 +13,7 @@ from fastxavier._fans import Layout
 from fastxavier._validation import choice, shown
 from fastxavier.initializers import Resolved
 from fastxavier.plans import _text
-from fastxavier.plans._layout import layout_of
+from fastxavier.plans._layout import layout_of, layout_word
 from fastxavier.plans._rule import PlanError, Rule, _data, pattern, plan_errors
 
 __all__ = ["Plan"]
@@ -71,10 +71,10 @@ class Plan:
     rules: tuple[Rule, ...]
     layout: Layout | None
     # Models repeat their shapes, layer after layer, and are initialized more than once.
-    _of_ndim: dict[int, list[tuple[tuple[tuple[str, str], ...], Any, int]]] = field(
+    _of_ndim: dict[int, list[tuple[tuple[tuple[str, str], ...], Any, bool, int]]] = field(
         init=False, repr=False, compare=False
     )
-    _resolved: dict[tuple[int, Layout, tuple[int, ...]], Resolved] = field(
+    _resolved: dict[tuple[int, str, tuple[int, ...]], Resolved] = field(
         init=False, repr=False, compare=False
     )
 
@@ -142,17 +142,19 @@ class Plan:
         patterns = self._of_ndim.get(ndim)
         if patterns is None:
             patterns = self._of_ndim[ndim] = [
-                (_literals(rule.names), pattern(rule.names).match, number)
+                (_literals(rule.names), _matcher(rule.names), bool(rule.beside), number)
                 for number, rule in enumerate(self.rules)
                 if rule.has_ndim(ndim)
             ]
-        for literals, matches, number in patterns:
+        for literals, matches, beside, number in patterns:
             for one, other in literals:
                 if one in name and other in name:
                     break
             else:
                 continue
-            if matches(name) and self.rules[number].has_neighbour(name, self._names):
+            if matches is not None and not matches(name):
+                continue
+            if not beside or self.rules[number].has_neighbour(name, self._names):
                 return number
         return None
 
@@ -182,13 +184,14 @@ class Plan:
         number = self._number(name, len(shape))
         if number is None:
             raise PlanError(self._unmatched(name, shape), "name", name)
+        key = number, layout_word(name), shape
+        resolved = self._resolved.get(key)
+        if resolved is not None:
+            return resolved
         rule = self.rules[number]
         try:
             layout = layout_of(name, self.layout, rule.initializer)
-            resolved = self._resolved.get((number, layout, shape))
-            if resolved is None:
-                resolved = rule.distribution(shape, layout)
-                self._resolved[number, layout, shape] = resolved
+            resolved = self._resolved[key] = rule.distribution(shape, layout)
         except (TypeError, ValueError) as error:
             raise PlanError(
                 f"tensor {name!r} of shape {shape}, by {rule}: {error}", *_data(error)
@@ -353,3 +356,8 @@ def _literals(globs: Iterable[str]) -> tuple[tuple[str, str], ...]:
     pieces = (re.split(r"\*|\?|\[!?\]?[^]]*\]", glob) for glob in globs)
     parts = (sorted(filter(None, found), key=len) or [""] for found in pieces)
     return tuple({(found[0], found[-1]) for found in parts})
+
+
+def _matcher(globs: tuple[str, ...]) -> Callable[[str], object] | None:
+    """Whether one of the globs matches a name; None if one is for all names."""
+    return None if "*" in globs else pattern(globs).match

@@ -226,7 +226,7 @@ static void refusals(void)
     array.dtype = FX_FLOAT32;
     fx_constant(&distribution, 1e39);
     REFUSED(FX_ERROR_THREADS, fx_check(&array, &uniform, &no_threads));
-    fx_request request = {&array, &distribution, 0, 0, 0};
+    fx_request request = {&array, &distribution, 0, 0, 0, 0};
     REFUSED(FX_ERROR_RANGE, fx_fill_all(&request, 1, NULL, NULL));
     expect(memcmp(memory, before, sizeof memory) == 0, "a refused fill", "wrote");
     REFUSED(FX_OK, fx_fill(&array, &uniform, 0, 0, NULL));
@@ -262,7 +262,7 @@ static void without_memory(void)
     REFUSED(FX_ERROR_NULL, fx_fill(&array, &uniform, 0, 0, NULL));
     REFUSED(FX_ERROR_NULL, fx_fill(&scalar, &uniform, 0, 0, NULL));
     REFUSED(FX_ERROR_NULL, fx_fill_run(NULL, FX_FLOAT16, 5, 1, &uniform, 0, 0, NULL));
-    fx_request requests[2] = {{&before, &uniform, 0, 0, 0}, {&array, &uniform, 0, 1, 0}};
+    fx_request requests[2] = {{&before, &uniform, 0, 0, 0, 0}, {&array, &uniform, 0, 1, 0, 0}};
     int64_t failed = -1;
     REFUSED(FX_ERROR_NULL, fx_fill_all(requests, 2, NULL, &failed));
     expect(failed == 1, "fx_fill_all", "does not say which array has no memory");

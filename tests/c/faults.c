@@ -21,7 +21,7 @@ static fx_status race(const fx_distribution *distribution, char *memory)
 {
     const int64_t shape = COUNT;
     const fx_array same = {.data = memory, .dtype = FX_FLOAT32, .ndim = 1, .shape = &shape};
-    fx_request requests[] = {{&same, distribution, 0, 1, 0}, {&same, distribution, 0, 2, 0}};
+    fx_request requests[] = {{&same, distribution, 0, 1, 0, 0}, {&same, distribution, 0, 2, 0, 0}};
     const fx_status status = fx_fill_all(requests, 2, &(fx_options){.threads = 2}, NULL);
     free(memory);
     return status;

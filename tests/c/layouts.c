@@ -191,12 +191,12 @@ static void nontemporal(void)
         for (int n = 0; n < BOXES; n++) {
             const int64_t *most = n % 2 ? LONG[n / 2 % 3] : MOST[n / 2 % 6];
             arrange_any(&b[n], (fx_dtype)(n / 12 % 4), most, n % 5 ? 0 : INT64_C(1) << 34);
-            requests[n] = (fx_request){&b[n].array, &distributions[n / 3 % 3], 7, (uint64_t)n, 0};
+            requests[n] = (fx_request){&b[n].array, &distributions[n / 3 % 3], 7, (uint64_t)n, 0, 0};
         }
-        requests[BOXES] = (fx_request){&beside, &constant, 7, 0, 0};
+        requests[BOXES] = (fx_request){&beside, &constant, 7, 0, 0, 0};
         for (int n = 0; n < KINDS; n++) {
             runs[n] = (fx_array){memory[n] + 16, (fx_dtype)n, 1, &length, NULL, &all, &first};
-            requests[BOXES + 1 + n] = (fx_request){&runs[n], &distributions[1], 7, 8, 0};
+            requests[BOXES + 1 + n] = (fx_request){&runs[n], &distributions[1], 7, 8, 0, 0};
         }
         memset(memory, 0, sizeof memory);
         memset(data, 0, LARGE * sizeof *data);
@@ -256,7 +256,7 @@ static void many(void)
         shapes[i] = i == 7 ? LARGE : i % 50 == 9 ? 0 : 1 + i * 29 % 4001;
         data[i] = calloc((size_t)shapes[i] + 1, sizeof(float));
         arrays[i] = (fx_array){.data = data[i], .dtype = FX_FLOAT32, .ndim = 1, .shape = &shapes[i]};
-        requests[i] = (fx_request){&arrays[i], i % 2 ? &uniform : &normal, 5, (uint64_t)i, 0};
+        requests[i] = (fx_request){&arrays[i], i % 2 ? &uniform : &normal, 5, (uint64_t)i, 0, 0};
     }
     shapes[COUNT - 1] = -1;
     expect(fx_fill_all(requests, COUNT, NULL, &failed) == FX_ERROR_SHAPE, "fx_fill_all", "accepted -1");
@@ -275,6 +275,26 @@ static void many(void)
             memset(data[i], 0, (size_t)shapes[i] * sizeof(float));
         }
     }
+    /* Checked once, and filled by a copy, with another seed each time. */
+    static fx_request copies[COUNT];
+    expect(fx_check_all(requests, COUNT, NULL, &failed) == FX_OK, "fx_check_all", "");
+    expect(data[7][0] == 0 && data[7][LARGE - 1] == 0, "fx_check_all", "wrote");
+    for (uint64_t seed = 6; seed < 8; seed++) {
+        memcpy(copies, requests, sizeof copies);
+        for (int i = 0; i < COUNT; i++)
+            copies[i].seed = seed;
+        expect(fx_fill_checked(copies, COUNT, NULL) == FX_OK, "fx_fill_checked", "");
+        for (int i = 0; i < COUNT && alone; i++) {
+            const fx_array to = {.data = alone, .dtype = FX_FLOAT32, .ndim = 1, .shape = &shapes[i]};
+            fx_fill(&to, requests[i].distribution, seed, (uint64_t)i, NULL);
+            expect(memcmp(alone, data[i], (size_t)shapes[i] * sizeof(float)) == 0 &&
+                       data[i][shapes[i]] == 0,
+                   "fx_fill_checked", "differs from fx_fill");
+        }
+    }
+    expect(fx_fill_checked(requests, COUNT, &(fx_options){.threads = -1}) == FX_ERROR_THREADS,
+           "fx_fill_checked", "accepts -1 threads");
+    expect(fx_fill_checked(NULL, 0, NULL) == FX_OK, "fx_fill_checked", "refuses nothing at all");
     expect(fx_fill_all(NULL, 0, NULL, NULL) == FX_OK, "fx_fill_all", "refuses nothing at all");
     for (int i = 0; i < COUNT; i++)
         free(data[i]);

@@ -225,8 +225,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int refused = -1, writable = 1, isas = 0;
     for (int i = 0; i < count; i++) {
         make(&b, &subjects[i]);
-        requests[i] =
-            (fx_request){&subjects[i].array, &distribution, (uint64_t)word(&b), (uint64_t)word(&b), 0};
+        requests[i] = (fx_request){
+            &subjects[i].array, &distribution, (uint64_t)word(&b), (uint64_t)word(&b), 0, 0};
         const fx_status said = fx_check(&subjects[i].array, &distribution, &options);
         REQUIRE(said >= FX_OK && said <= FX_ERROR_NULL);
         if (said != FX_OK && status == FX_OK) {
