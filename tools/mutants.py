@@ -46,7 +46,7 @@ TESTS = [
     (r"_dtypes|_moments", "dtypes moments init_report verify_parts"),
     (r"_validation", "validation errors streams distributions fans"),
     (r"structured/", "structured structured_shards structured_values float_modes"),
-    (r"plans/", "depth plans plan_text presets init init_* cli_depth"),
+    (r"plans/", "depth plans plan_text presets init init_* prepare cli_depth"),
     (r"checkpoints/", "depth tensors_like checkpoint*"),
     (r"_verify/", "verify_parts verify_report verify_order verify*"),
     (r"bench/", "bench bench_command"),
