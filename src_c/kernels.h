@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "cpu.h"
 #include "exact.h"
@@ -16,20 +17,27 @@ enum { BLOCK = 4, UNIT_BLOCKS = 8, UNIT = BLOCK * UNIT_BLOCKS };
 /* The lists from which tables and kernels are expanded: ROW(distribution) for a distribution, and
    ROW(distribution, DTYPE, name, bytes) for a dtype, in the order of fx_dtype.
    FX_LARGE_DISTRIBUTIONS also have kernels with nontemporal stores, for arrays larger than the caches.
-   uniform_tiny, for half-widths that are nearly subnormal, is too rare for that. */
+   uniform_tiny, for half-widths that are nearly subnormal, is too rare for that. The eight-bit dtypes,
+   FX_NARROW_DTYPES, have none either: their kernels round what those of float32 write. */
 /* clang-format off */
 #define FX_LARGE_DISTRIBUTIONS(ROW) \
     ROW(constant) ROW(uniform) ROW(normal) ROW(truncated_2) ROW(truncated_3) ROW(truncated)
 #define FX_DISTRIBUTIONS(ROW) FX_LARGE_DISTRIBUTIONS(ROW) ROW(uniform_tiny)
-#define FX_DTYPES(ROW, distribution) \
+#define FX_WIDE_DTYPES(ROW, distribution) \
     ROW(distribution, FLOAT32, f32, 4) ROW(distribution, FLOAT64, f64, 8) \
     ROW(distribution, FLOAT16, f16, 2) ROW(distribution, BFLOAT16, bf16, 2)
+#define FX_NARROW_DTYPES(ROW, distribution) \
+    ROW(distribution, FLOAT8_E4M3FN, f8e4m3, 1) ROW(distribution, FLOAT8_E5M2, f8e5m2, 1)
+#define FX_DTYPES(ROW, distribution) \
+    FX_WIDE_DTYPES(ROW, distribution) FX_NARROW_DTYPES(ROW, distribution)
 /* clang-format on */
 
 #define ROW(name) DISTRIBUTION_##name,
 enum { FX_DISTRIBUTIONS(ROW) DISTRIBUTION_COUNT };
 #undef ROW
-enum { DTYPE_COUNT = FX_BFLOAT16 + 1 };
+#define ROW(distribution, DTYPE, name, bytes) +1
+enum { DTYPE_COUNT = 0 FX_DTYPES(ROW, ) };
+#undef ROW
 
 /* The numbers of one distribution in one precision. width and middle are sums of two. near and far
    are the two tail probabilities, doubled, as base + slope * (distance from the interval's near end):
