@@ -330,9 +330,9 @@ REFUSED = {
     "int": (lambda: torch.ones(4, 3, dtype=torch.int32), TypeError, r"torch\.int32"),
     "bool": (lambda: torch.ones(4, 3, dtype=torch.bool), TypeError, r"torch\.bool"),
     "float8": (
-        lambda: torch.ones(4, 3).to(torch.float8_e4m3fn),
+        lambda: torch.ones(4, 3).to(torch.float8_e4m3fnuz),
         TypeError,
-        r"torch\.float8_e4m3fn",
+        r"torch\.float8_e4m3fnuz",
     ),
     "fake": (fake, TypeError, "FakeTensor, whose values lie elsewhere"),
     "wrapper": (

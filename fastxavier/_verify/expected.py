@@ -153,7 +153,7 @@ class Expected(NamedTuple):
     value: Summand
     square: Summand  # about the expected value
     cells: Cells | Numbers
-    probabilities: Doubles  # of each cell; for a 16-bit dtype, of each representable number
+    probabilities: Doubles  # of each cell; of a 16-bit dtype or a narrower one, of each number
     below: Doubles  # their running sum, without the last
     numbers: Doubles | None  # that the cells are; None if cells are intervals
     peak: float  # largest density
@@ -192,7 +192,7 @@ def expected_in(
     found = readings(given, stored, computed_in)
     each = [one.probabilities(few.values) for one in found]
     numbers = few.values
-    if native.itemsize == 2:
+    if native.itemsize <= 2:
         numbers = grid_of(native).numbers
         as_filled = rounded_again(few.values, each[0], native)
         each = [as_filled, *(one.probabilities(numbers) for one in found)]

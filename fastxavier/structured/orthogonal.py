@@ -123,14 +123,16 @@ class Orthogonal(LayoutInitializer):
         units = shape[-1 if self._units_last else 0]
         size = math.prod(shape)
         larger = max(units, size // max(units, 1))
-        # Rounding moves an entry by half of `epsilon` of itself or by half of `smallest`: the
-        # product of two unit rows by the first two terms. The last is a decomposition's in the
-        # array's own precision, as other libraries do it, or in float32: its errors grow as the
-        # root of their number (N. J. Higham, T. Mary, SIAM J. Sci. Comput. 41, 2019).
+        # Rounding moves an entry by half of `epsilon` of itself or by half of `smallest`, and so a
+        # unit row by at most `rounded`, and the product of two by the first two terms. The last is
+        # a decomposition's in the array's own precision, as other libraries do it, or in float32:
+        # its errors grow as the root of their number (N. J. Higham, T. Mary, SIAM J. Sci. Comput.
+        # 41, 2019).
         absolute = math.sqrt(larger) * dtype.smallest / self.gain
+        rounded = (1.01 * dtype.epsilon + absolute) / 2
         precision = min(dtype.epsilon, FLOATS["float32"].epsilon)
         decomposed = 2 * math.sqrt(size) * precision
-        return 1.01 * dtype.epsilon + absolute * (1 + absolute / 4) + decomposed
+        return 2 * rounded + rounded**2 + decomposed
 
 
 @dataclass(frozen=True, slots=True)
