@@ -10,7 +10,7 @@ import pytest
 import reference
 
 import fastxavier as fx
-from fastxavier import Uniform, _core
+from fastxavier import Constant, Normal, TruncatedNormal, Uniform, _core
 
 SEED = 0x0123_4567_89AB_CDEF
 STREAM = 42
@@ -291,10 +291,27 @@ def test_narrow_dtypes_over_all_magnitudes(dtype, isa):
     """Ties, subnormal results and those that round to zero, to the largest number, or between."""
     for exponent in range(-30, 16):
         bound = min(1.999 * 2.0**exponent, LARGEST[dtype])
-        distribution = Uniform(-bound, bound)
-        values = cases.drawn(distribution, dtype, SEED, STREAM, 0, 4096)
-        wide = cases.drawn(distribution, "float32", SEED, STREAM, 0, 4096)
-        assert same(values, wide.astype(cases.DTYPES[dtype])), exponent
+        for distribution in (
+            Uniform(-bound, bound),
+            Normal(0, bound / 6.7),
+            TruncatedNormal(0, bound / 2),
+        ):
+            values = cases.drawn(distribution, dtype, SEED, STREAM, 0, 4096)
+            wide = cases.drawn(distribution, "float32", SEED, STREAM, 0, 4096)
+            assert same(values, wide.astype(cases.DTYPES[dtype])), distribution
+
+
+@pytest.mark.parametrize("dtype", [name for name in NARROW if cases.DTYPES[name].itemsize == 1])
+def test_every_tie_of_eight_bits(dtype, isa):
+    """Each number, each middle between two, and the floats next to either, as ml_dtypes rounds."""
+    kind = cases.DTYPES[dtype]
+    numbers = np.arange(256, dtype=np.uint8).view(kind).astype(np.float32)
+    numbers = np.unique(numbers[np.isfinite(numbers)])
+    points = np.concatenate([numbers, (numbers[:-1] + numbers[1:]) / 2, [np.float32(-0.0)]])
+    points = np.concatenate([points, *(np.nextafter(points, np.float32(s)) for s in (-1e9, 1e9))])
+    for point in points.tolist():
+        values = fx.fill_(np.empty(3, kind), Constant(point))
+        assert same(values, np.full(3, point, np.float32).astype(kind)), point
 
 
 # ---- large arrays --------------------------------------------------------------------------------

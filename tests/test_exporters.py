@@ -320,7 +320,7 @@ KINDS = pytest.mark.parametrize("versioned", [True, False], ids=["versioned", "u
     ],
 )
 def test_dlpack_made_by_hand(versioned, dtype, code, bits):
-    """Those of ml_dtypes included; with a byte offset, strides and none; the deleter is called once."""
+    """ml_dtypes' included; with a byte offset, strides and none; the deleter is called once."""
     itemsize = bits // 8
     memory = np.zeros(50, dtype)
     tensor = HandMade(memory, (4, 5), code, bits, versioned=versioned, byte_offset=3 * itemsize)
@@ -334,8 +334,9 @@ def test_dlpack_made_by_hand(versioned, dtype, code, bits):
 
     memory[...] = 0
     tensor = HandMade(memory, (4, 5), code, bits, versioned=versioned, strides=(2, 9))
-    fx.fill_(tensor, fx.Normal(), seed=7)
+    fx.fill_(tensor, fx.Uniform(1, 2), seed=7)
     assert tensor.deleted == 1
+    expected = contiguous((4, 5), fx.Uniform(1, 2), dtype, seed=7)
     integers = as_strided(memory.view(f"u{itemsize}"), (4, 5), (2 * itemsize, 9 * itemsize))
     same_bits(integers.view(dtype), expected)
     assert np.count_nonzero(memory) == 20

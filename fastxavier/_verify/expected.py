@@ -62,7 +62,8 @@ def rounded_bounds(
     """The bounds as numbers of the dtype, whether they or the parameters are rounded first."""
     given = (distribution if stored.std > 0 else stored).bounds
     bounds = np.array([given, stored.bounds], FLOATS[dtype.name].computed_in)
-    bounds = bounds.astype(dtype.newbyteorder("=")).astype(np.float64)
+    rounded = bounds.astype(dtype.newbyteorder("=")).astype(np.float64)
+    bounds = np.where(np.isfinite(bounds), rounded, bounds)  # some dtypes have no infinity
     return float(bounds[:, 0].min()), float(bounds[:, 1].max())
 
 

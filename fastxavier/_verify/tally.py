@@ -124,7 +124,7 @@ def _tally_patterns(
     scale: float,
     lags: Iterable[int],
 ) -> Tally:
-    """Count how often each bit pattern occurs, of 65,536 or 256: the rest follows from the counts."""
+    """Count how often each of 65,536 or 256 bit patterns occurs: the rest follows from that."""
     unsigned = np.dtype(f"u{values.dtype.itemsize}")
     patterns = np.zeros(1 << 8 * unsigned.itemsize, np.intp)
     grid = grid_of(values.dtype.newbyteorder("="))

@@ -72,7 +72,9 @@ def mismatch(array: Array, distribution: Distribution) -> str | None:
     str or None
         One line, or None if nothing is wrong.
     """
-    low, high = np.array(distribution.bounds).astype(array.dtype).astype(np.float64)
+    bounds = np.array(distribution.bounds)
+    rounded = bounds.astype(array.dtype).astype(np.float64)
+    low, high = np.where(np.isfinite(bounds), rounded, bounds)  # some dtypes have no infinity
     with np.errstate(invalid="ignore"):  # NaN among narrow values warns
         smallest, largest = float(array.min()), float(array.max())
     if not (low <= smallest and largest <= high):

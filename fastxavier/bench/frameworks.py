@@ -15,8 +15,7 @@ from fastxavier._dtypes import FLOATS
 from fastxavier.bench.base import BLOCK, SEED, Array, Fill, Implementation
 from fastxavier.distributions import Normal, TruncatedNormal, Uniform
 
-
-DRAWN = ("float32", "float64", "float16", "bfloat16")  # by the frameworks themselves
+DRAWN: tuple[str, ...] = ("float32", "float64", "float16", "bfloat16")  # by the frameworks themselves
 CAST = tuple(name for name, row in FLOATS.items() if row.itemsize <= 2)
 
 

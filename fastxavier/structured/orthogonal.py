@@ -51,9 +51,9 @@ class Orthogonal(LayoutInitializer):
     -----
     The normals are those that `fill_` draws, float64 for a float64 array and float32 for the
     others. The decomposition is NumPy's (LAPACK's), always in double precision; its result is
-    rounded to float32, and from there to a 16-bit dtype. How LAPACK rounds depends on its build and
-    its threads, so the promise of equal bits on every machine does not hold here: the values agree
-    up to their last digits.
+    rounded to float32, and from there to a narrower dtype. How LAPACK rounds depends on its build
+    and its threads, so the promise of equal bits on every machine does not hold here: the values
+    agree up to their last digits.
 
     The matrix needs memory for about six float64 copies of the whole tensor. So does a part of it:
     with `global_shape` the whole matrix is drawn and decomposed, and the part is copied from it.
