@@ -14,6 +14,8 @@ DTYPES = {
     torch.float64: np.float64,
     torch.float16: np.float16,
     torch.bfloat16: None,  # NumPy has none: its bits are compared as integers
+    torch.float8_e4m3fn: None,
+    torch.float8_e5m2: None,
 }
 INITIALIZERS = [
     fx.Normal(),

@@ -15,7 +15,8 @@ from fastxavier._dtypes import FLOATS
 from fastxavier.bench.base import BLOCK, SEED, Array, Fill, Implementation
 from fastxavier.distributions import Normal, TruncatedNormal, Uniform
 
-DRAWN: tuple[str, ...] = ("float32", "float64", "float16", "bfloat16")  # by the frameworks themselves
+# The dtypes that the frameworks draw themselves, and those that they can round to.
+DRAWN: tuple[str, ...] = ("float32", "float64", "float16", "bfloat16")
 CAST = tuple(name for name, row in FLOATS.items() if row.itemsize <= 2)
 
 
