@@ -374,15 +374,16 @@ def overlaps_itself(cnp.ndarray array):
     cdef Target target = Target.__new__(Target)
     cdef DistributionBase zero = make_constant(DistributionBase, 0.0)
     cdef c.fx_options options
-    # As for a float of this size; bytes as if all distances were twice as long.
-    cdef int64_t itemsize = cnp.PyArray_ITEMSIZE(array), scale = 2 if itemsize == 1 else 1
     cdef int i
-    target.array.dtype = {2: c.FX_FLOAT16, 4: c.FX_FLOAT32, 8: c.FX_FLOAT64}[itemsize * scale]
+    # As for a float of this size.
+    target.array.dtype = {
+        1: c.FX_FLOAT8_E5M2, 2: c.FX_FLOAT16, 4: c.FX_FLOAT32, 8: c.FX_FLOAT64
+    }[cnp.PyArray_ITEMSIZE(array)]
     target.array.data = cnp.PyArray_DATA(array)
     target.have_axes(cnp.PyArray_NDIM(array))
     for i in range(target.array.ndim):
         target.extents[i] = cnp.PyArray_DIM(array, i)
-        target.strides[i] = scale * cnp.PyArray_STRIDE(array, i)
+        target.strides[i] = cnp.PyArray_STRIDE(array, i)
     target.array.strides = target.strides
     options.threads = 0
     options.poll = NULL

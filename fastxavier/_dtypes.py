@@ -29,13 +29,18 @@ class FloatDtype(NamedTuple):
     """The package that defines it."""
 
     @property
+    def extra(self) -> str:
+        """The extra of this package that installs `module`."""
+        return self.name.partition("_")[0]
+
+    @property
     def numpy(self) -> np.dtype[Any]:
         """The dtype as NumPy holds it; ImportError where its package is missing."""
         try:
             kind = getattr(importlib.import_module(self.module), self.name)
         except ImportError:
             raise ImportError(
-                f'{self.name} needs {self.module}: pip install "fastxavier[bfloat16]"'
+                f'{self.name} needs {self.module}: pip install "fastxavier[{self.extra}]"'
             ) from None
         dtype: np.dtype[Any] = np.dtype(kind)
         return dtype
@@ -49,6 +54,8 @@ FLOATS: dict[str, FloatDtype] = {
         FloatDtype("float64", 8, 2.0**-52, 2.0**-1074, "float64", "F64"),
         FloatDtype("float16", 2, 2.0**-10, 2.0**-24, "float32", "F16"),
         FloatDtype("bfloat16", 2, 2.0**-7, 2.0**-133, "float32", "BF16", "ml_dtypes"),
+        FloatDtype("float8_e4m3fn", 1, 2.0**-3, 2.0**-9, "float32", "F8_E4M3", "ml_dtypes"),
+        FloatDtype("float8_e5m2", 1, 2.0**-2, 2.0**-16, "float32", "F8_E5M2", "ml_dtypes"),
     )
 }
 

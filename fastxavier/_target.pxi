@@ -42,6 +42,8 @@ cdef enum:
     DL_CPU = 1
     DL_FLOAT = 2
     DL_BFLOAT = 4
+    DL_FLOAT8_E4M3FN = 10
+    DL_FLOAT8_E5M2 = 12
     DL_READ_ONLY = 1
     DL_IS_COPIED = 2
 
@@ -144,8 +146,9 @@ cdef c.fx_dtype numpy_dtype(cnp.ndarray array) except *:
         return c.FX_FLOAT64
     if number == cnp.NPY_FLOAT16:
         return c.FX_FLOAT16
-    if array.dtype.type.__name__ == "bfloat16" and array.dtype.itemsize == 2:
-        return c.FX_BFLOAT16
+    row = FLOATS.get(array.dtype.type.__name__)
+    if row is not None and row.module != "numpy" and row.itemsize == array.dtype.itemsize:
+        return <c.fx_dtype><int>DTYPE_NAMES.index(row.name)
     raise ArgumentTypeError(
         f"array has dtype {array.dtype}; it must be one of {dtype_names}", "array", array.dtype, DTYPE_NAMES
     )
@@ -245,6 +248,8 @@ cdef int from_dl_tensor(Target target, dl_tensor *tensor) except -1:
         (DL_FLOAT, 64): c.FX_FLOAT64,
         (DL_FLOAT, 16): c.FX_FLOAT16,
         (DL_BFLOAT, 16): c.FX_BFLOAT16,
+        (DL_FLOAT8_E4M3FN, 8): c.FX_FLOAT8_E4M3FN,
+        (DL_FLOAT8_E5M2, 8): c.FX_FLOAT8_E5M2,
     }
     if (code, bits) not in known or tensor.dtype.lanes != 1:
         kinds = {0: "int", 1: "uint", 2: "float", 4: "bfloat", 5: "complex"}

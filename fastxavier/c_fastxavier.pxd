@@ -28,6 +28,8 @@ cdef extern from "fastxavier.h" nogil:
         FX_FLOAT64
         FX_FLOAT16
         FX_BFLOAT16
+        FX_FLOAT8_E4M3FN
+        FX_FLOAT8_E5M2
     size_t fx_itemsize(fx_dtype dtype)
 
     ctypedef struct fx_distribution:

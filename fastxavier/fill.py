@@ -63,13 +63,13 @@ def fill_(
         What is filled: a NumPy array of any layout and alignment, a torch tensor or Parameter on
         the CPU (without autograd; its version counter is increased), or any other object that
         exports writable CPU memory by the buffer protocol, ``__array_interface__`` or DLPack;
-        float32, float64, float16 or bfloat16. No copy is made.
+        float32, float64, float16, bfloat16, float8_e4m3fn or float8_e5m2. No copy is made.
     distribution : Distribution, VarianceScaling, StructuredInitializer or str
-        A distribution: `Uniform`, `Normal`, `TruncatedNormal` or `Constant`, whose 16-bit values
-        are the float32 values rounded once. Or an initializer, such as ``he_normal()``, which takes
-        its fans from `global_shape` or else the array's shape. Or a structured initializer of the
-        whole tensor: `Identity`, `Dirac`, `Orthogonal`, `DeltaOrthogonal` or `Sparse`. Or the name
-        of one, such as "he_normal".
+        A distribution: `Uniform`, `Normal`, `TruncatedNormal` or `Constant`, whose values of
+        16 and 8 bits are the float32 values rounded once. Or an initializer, such as
+        ``he_normal()``, which takes its fans from `global_shape` or else the array's shape. Or a
+        structured initializer of the whole tensor: `Identity`, `Dirac`, `Orthogonal`,
+        `DeltaOrthogonal` or `Sparse`. Or the name of one, such as "he_normal".
     seed : int, numpy.random.Generator, RandomState, SeedSequence, Streams or None, optional
         An integer from 0 up; beyond 64 bits it is hashed. A NumPy source of randomness gives one
         64-bit draw a call. `Streams` gives its next stream. None takes fresh entropy. If it is not
@@ -198,7 +198,8 @@ def draw(
     distribution : Distribution, VarianceScaling, StructuredInitializer or str
         As for `fill_`.
     dtype : data-type, default float32
-        float32, float64, float16 or bfloat16: NumPy's, ml_dtypes' or torch's dtype, or the name.
+        float32, float64, float16, bfloat16, float8_e4m3fn or float8_e5m2: NumPy's, ml_dtypes' or
+        torch's dtype, or the name.
     seed, stream, global_shape, offset, threads
         As for `fill_`.
 

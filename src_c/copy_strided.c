@@ -16,7 +16,7 @@
 #endif
 #endif
 
-/* Items have 2, 4 or 8 bytes. The inner functions are compiled for each of them, so that the size is a
+/* Items have 1, 2, 4 or 8 bytes. The inner functions are compiled for each of them, so that the size is a
    constant where it is used. */
 
 /* ---- lines of any strides ------------------------------------------------------------------ */
@@ -49,7 +49,9 @@ static INLINE void copy_lines(char *dst, pitches to, const char *src, int64_t fr
 static void by_lines(char *dst, pitches to, const char *src, int64_t from_row, int64_t rows,
                      int64_t columns, size_t itemsize)
 {
-    if (itemsize == 2)
+    if (itemsize == 1)
+        copy_lines(dst, to, src, from_row, rows, columns, 1);
+    else if (itemsize == 2)
         copy_lines(dst, to, src, from_row, rows, columns, 2);
     else if (itemsize == 4)
         copy_lines(dst, to, src, from_row, rows, columns, 4);
@@ -60,6 +62,7 @@ static void by_lines(char *dst, pitches to, const char *src, int64_t from_row, i
 /* ---- tiles transposed in registers --------------------------------------------------------- */
 
 #if HAS_SHUFFLES
+typedef uint8_t of_1 __attribute__((vector_size(16)));
 typedef uint16_t of_2 __attribute__((vector_size(16)));
 typedef uint32_t of_4 __attribute__((vector_size(16)));
 typedef uint64_t of_8 __attribute__((vector_size(16)));
@@ -68,13 +71,17 @@ typedef of_8 vector;
 /* Interleave the items of the first halves of two vectors, or those of the second halves. */
 static INLINE vector low(vector a, vector b, size_t item)
 {
-    return item == 2   ? (vector)__builtin_shufflevector((of_2)a, (of_2)b, 0, 8, 1, 9, 2, 10, 3, 11)
+    return item == 1   ? (vector)__builtin_shufflevector((of_1)a, (of_1)b, 0, 16, 1, 17, 2, 18, 3, 19, 4,
+                                                         20, 5, 21, 6, 22, 7, 23)
+           : item == 2 ? (vector)__builtin_shufflevector((of_2)a, (of_2)b, 0, 8, 1, 9, 2, 10, 3, 11)
            : item == 4 ? (vector)__builtin_shufflevector((of_4)a, (of_4)b, 0, 4, 1, 5)
                        : __builtin_shufflevector(a, b, 0, 2);
 }
 static INLINE vector high(vector a, vector b, size_t item)
 {
-    return item == 2   ? (vector)__builtin_shufflevector((of_2)a, (of_2)b, 4, 12, 5, 13, 6, 14, 7, 15)
+    return item == 1   ? (vector)__builtin_shufflevector((of_1)a, (of_1)b, 8, 24, 9, 25, 10, 26, 11, 27,
+                                                         12, 28, 13, 29, 14, 30, 15, 31)
+           : item == 2 ? (vector)__builtin_shufflevector((of_2)a, (of_2)b, 4, 12, 5, 13, 6, 14, 7, 15)
            : item == 4 ? (vector)__builtin_shufflevector((of_4)a, (of_4)b, 2, 6, 3, 7)
                        : __builtin_shufflevector(a, b, 1, 3);
 }
@@ -96,7 +103,7 @@ static INLINE void transpose_tile(char *dst, int64_t to, const char *src, int64_
                                   int nontemporal)
 {
     const int side = 16 / (int)item;
-    vector a[8], b[8];
+    vector a[16], b[16];
     for (int i = 0; i < side; i++)
         memcpy(&a[i], src + i * from, 16);
     for (int n = side; n > 1; n /= 2) {
@@ -128,7 +135,9 @@ static int64_t transpose(char *dst, int64_t to, const char *src, int64_t from, i
                          int64_t columns, size_t itemsize, int nontemporal)
 {
     nontemporal = nontemporal && ((uintptr_t)dst | (uintptr_t)to) % 16 == 0;
-    if (itemsize == 2)
+    if (itemsize == 1)
+        transpose_tiles(dst, to, src, from, rows, columns, 1, nontemporal);
+    else if (itemsize == 2)
         transpose_tiles(dst, to, src, from, rows, columns, 2, nontemporal);
     else if (itemsize == 4)
         transpose_tiles(dst, to, src, from, rows, columns, 4, nontemporal);

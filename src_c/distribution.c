@@ -183,7 +183,7 @@ fx_status fx_truncated_normal(fx_distribution *distribution, double mean, double
 typedef struct {
     int word_bits;
     int is_float;
-    double end;   /* the smallest magnitude that rounds to infinity */
+    double end;   /* the smallest magnitude that rounds beyond the largest finite number */
     double reach; /* the largest normal value: sqrt(2 word_bits ln 2), rounded up */
 } precision;
 
@@ -194,6 +194,8 @@ static const precision PRECISIONS[DTYPE_COUNT] = {
     [FX_FLOAT64] = {64, 0, INFINITY, DOUBLE_REACH},
     [FX_FLOAT16] = {32, 1, 65520, FLOAT_REACH},
     [FX_BFLOAT16] = {32, 1, 0x1.ffp127, FLOAT_REACH},
+    [FX_FLOAT8_E4M3FN] = {32, 1, 0x1.d00002p8, FLOAT_REACH}, /* 464 itself rounds to 448 */
+    [FX_FLOAT8_E5M2] = {32, 1, 61440, FLOAT_REACH},
 };
 
 /* x rounded to the precision in which the kernels compute. Volatile, because GCC 12.2 at -O2 vectorizes

@@ -57,7 +57,14 @@ typedef enum {
 /* One line in English for a status; never NULL. */
 FX_API const char *fx_message(fx_status status);
 
-typedef enum { FX_FLOAT32 = 0, FX_FLOAT64, FX_FLOAT16, FX_BFLOAT16 } fx_dtype;
+typedef enum {
+    FX_FLOAT32 = 0,
+    FX_FLOAT64,
+    FX_FLOAT16,
+    FX_BFLOAT16,
+    FX_FLOAT8_E4M3FN,
+    FX_FLOAT8_E5M2
+} fx_dtype;
 
 /* Bytes of one element; 0 if dtype is not an fx_dtype. */
 FX_API size_t fx_itemsize(fx_dtype dtype);

@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "cpu.h"
 #include "exact.h"
@@ -21,15 +22,23 @@ enum { BLOCK = 4, UNIT_BLOCKS = 8, UNIT = BLOCK * UNIT_BLOCKS };
 #define FX_LARGE_DISTRIBUTIONS(ROW) \
     ROW(constant) ROW(uniform) ROW(normal) ROW(truncated_2) ROW(truncated_3) ROW(truncated)
 #define FX_DISTRIBUTIONS(ROW) FX_LARGE_DISTRIBUTIONS(ROW) ROW(uniform_tiny)
-#define FX_DTYPES(ROW, distribution) \
-    ROW(distribution, FLOAT32, f32, 4) ROW(distribution, FLOAT64, f64, 8) \
+#define FX_COMPUTED_DTYPES(ROW, distribution) \
+    ROW(distribution, FLOAT32, f32, 4) ROW(distribution, FLOAT64, f64, 8)
+#define FX_SIXTEEN_BIT_DTYPES(ROW, distribution) \
     ROW(distribution, FLOAT16, f16, 2) ROW(distribution, BFLOAT16, bf16, 2)
+#define FX_EIGHT_BIT_DTYPES(ROW, distribution) \
+    ROW(distribution, FLOAT8_E4M3FN, f8e4m3, 1) ROW(distribution, FLOAT8_E5M2, f8e5m2, 1)
+#define FX_DTYPES(ROW, distribution) \
+    FX_COMPUTED_DTYPES(ROW, distribution) FX_SIXTEEN_BIT_DTYPES(ROW, distribution) \
+    FX_EIGHT_BIT_DTYPES(ROW, distribution)
 /* clang-format on */
 
 #define ROW(name) DISTRIBUTION_##name,
 enum { FX_DISTRIBUTIONS(ROW) DISTRIBUTION_COUNT };
 #undef ROW
-enum { DTYPE_COUNT = FX_BFLOAT16 + 1 };
+#define ROW(distribution, DTYPE, name, bytes) +1
+enum { DTYPE_COUNT = 0 FX_DTYPES(ROW, ) };
+#undef ROW
 
 /* The numbers of one distribution in one precision. width and middle are sums of two. near and far
    are the two tail probabilities, doubled, as base + slope * (distance from the interval's near end):

@@ -23,7 +23,7 @@ const char *fx_message(fx_status status)
     case FX_ERROR_ISA:
         return "the requested implementation is unknown or does not run on this machine";
     case FX_ERROR_DTYPE:
-        return "not one of the dtypes float32, float64, float16, bfloat16";
+        return "not one of the dtypes float32, float64, float16, bfloat16, float8_e4m3fn, float8_e5m2";
     case FX_ERROR_SHAPE:
         return "a negative extent, more than 64 axes, more than 2^62 elements or more bytes than memory";
     case FX_ERROR_SHARD:

@@ -62,8 +62,9 @@ def odd_rows(buffer, dtype, a, b):
 def interleaved(buffer, dtype, a, b):
     """Strides (2b - 1, 2) elements, of which the rows reach into each other without touching."""
     size = np.dtype(dtype).itemsize
-    flat = taken(buffer, dtype, (2 * b - 1) * a + 2 * b)
-    return as_strided(flat, (a, b), ((2 * b - 1) * size, 2 * size))
+    # As integers, since as_strided does not take every dtype of ml_dtypes.
+    flat = taken(buffer, f"u{size}", (2 * b - 1) * a + 2 * b)
+    return as_strided(flat, (a, b), ((2 * b - 1) * size, 2 * size)).view(dtype)
 
 
 LAYOUTS = {

@@ -253,7 +253,7 @@ def test_verify_seed_of_one_bit(folder, capsys):
 def test_verify_of_bytes(folder, capsys):
     """Tensors of dtypes that NumPy does not have are zeros, byte by byte."""
     (folder / "like.toml").write_text(
-        '[tensors]\n"0.bias" = { shape = [4, 6], dtype = "F8_E4M3" }\n'
+        '[tensors]\n"0.bias" = { shape = [4, 6], dtype = "F8_E4M3FNUZ" }\n'
         '"1.bias" = { shape = [4], dtype = "F4" }\n'
     )
     initialized(capsys, plan="plan.toml")
@@ -261,7 +261,7 @@ def test_verify_of_bytes(folder, capsys):
     found = json.loads(line)["tensors"]
     assert status == 0
     assert [(one["dtype"], one["shape"]) for one in (found["0.bias"], found["1.bias"])] == [
-        ("F8_E4M3", [4, 6]),
+        ("F8_E4M3FNUZ", [4, 6]),
         ("F4", [4]),
     ]
 

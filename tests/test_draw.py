@@ -13,6 +13,8 @@ DTYPE_FORMS = {
     "float64": [np.float64, np.dtype("f8"), "float64", np.dtype(float)],
     "float16": [np.float16, np.dtype("f2"), "float16"],
     "bfloat16": [ml_dtypes.bfloat16, np.dtype(ml_dtypes.bfloat16), "bfloat16"],
+    "float8_e4m3fn": [ml_dtypes.float8_e4m3fn, "float8_e4m3fn"],
+    "float8_e5m2": [ml_dtypes.float8_e5m2, np.dtype(ml_dtypes.float8_e5m2), "float8_e5m2"],
 }
 SHAPES = [(), (1,), (3,), (17,), (4, 3), (0,), (3, 0, 2), (1, 1, 1), (257, 129), (2,) * 12]
 every_dtype = pytest.mark.parametrize("name", cases.DTYPES)

@@ -198,7 +198,7 @@ capsule_name.restype = ctypes.c_char_p
 capsule_name.argtypes = [ctypes.py_object]
 
 CPU, CUDA = 1, 2
-FLOAT, BFLOAT = 2, 4
+FLOAT, BFLOAT, FLOAT8_E4M3FN, FLOAT8_E5M2 = 2, 4, 10, 12
 READ_ONLY, IS_COPIED = 1, 2
 
 
@@ -315,10 +315,12 @@ KINDS = pytest.mark.parametrize("versioned", [True, False], ids=["versioned", "u
         (np.float64, FLOAT, 64),
         (np.float16, FLOAT, 16),
         (ml_dtypes.bfloat16, BFLOAT, 16),
+        (ml_dtypes.float8_e4m3fn, FLOAT8_E4M3FN, 8),
+        (ml_dtypes.float8_e5m2, FLOAT8_E5M2, 8),
     ],
 )
 def test_dlpack_made_by_hand(versioned, dtype, code, bits):
-    """bfloat16 included; with a byte offset, strides and none; the deleter is called once."""
+    """ml_dtypes' included; with a byte offset, strides and none; the deleter is called once."""
     itemsize = bits // 8
     memory = np.zeros(50, dtype)
     tensor = HandMade(memory, (4, 5), code, bits, versioned=versioned, byte_offset=3 * itemsize)
@@ -332,9 +334,11 @@ def test_dlpack_made_by_hand(versioned, dtype, code, bits):
 
     memory[...] = 0
     tensor = HandMade(memory, (4, 5), code, bits, versioned=versioned, strides=(2, 9))
-    fx.fill_(tensor, fx.Normal(), seed=7)
+    fx.fill_(tensor, fx.Uniform(1, 2), seed=7)
     assert tensor.deleted == 1
-    same_bits(as_strided(memory, (4, 5), (2 * itemsize, 9 * itemsize)), expected)
+    expected = contiguous((4, 5), fx.Uniform(1, 2), dtype, seed=7)
+    integers = as_strided(memory.view(f"u{itemsize}"), (4, 5), (2 * itemsize, 9 * itemsize))
+    same_bits(integers.view(dtype), expected)
     assert np.count_nonzero(memory) == 20
 
 

@@ -10,6 +10,7 @@ import safetensors
 import safetensors.numpy
 from checkpoint_files import PLAN, made_from
 
+from fastxavier._dtypes import FLOATS
 from fastxavier.checkpoints import (
     CheckpointError,
     init_checkpoint,
@@ -176,7 +177,7 @@ def test_other_names_of_dtypes(tmp_path, dtype, suggestion):
     with pytest.raises(CheckpointError) as raised:
         tensors_like(path)
     hint = f"did you mean '{suggestion}'? It" if suggestion else "it"
-    usual = ["float32", "float64", "float16", "bfloat16", "int8", "int16", "int32", "int64"]
+    usual = [*FLOATS, "int8", "int16", "int32", "int64"]
     assert str(raised.value).startswith(
         f"{path}: tensor 'a' has dtype '{dtype}'; {hint} must be one of "
         + ", ".join(map(repr, usual))

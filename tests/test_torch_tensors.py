@@ -14,6 +14,8 @@ DTYPES = {
     torch.float64: np.float64,
     torch.float16: np.float16,
     torch.bfloat16: None,  # NumPy has none: its bits are compared as integers
+    torch.float8_e4m3fn: None,
+    torch.float8_e5m2: None,
 }
 INITIALIZERS = [
     fx.Normal(),
@@ -330,9 +332,9 @@ REFUSED = {
     "int": (lambda: torch.ones(4, 3, dtype=torch.int32), TypeError, r"torch\.int32"),
     "bool": (lambda: torch.ones(4, 3, dtype=torch.bool), TypeError, r"torch\.bool"),
     "float8": (
-        lambda: torch.ones(4, 3).to(torch.float8_e4m3fn),
+        lambda: torch.ones(4, 3).to(torch.float8_e4m3fnuz),
         TypeError,
-        r"torch\.float8_e4m3fn",
+        r"torch\.float8_e4m3fnuz",
     ),
     "fake": (fake, TypeError, "FakeTensor, whose values lie elsewhere"),
     "wrapper": (

@@ -38,7 +38,7 @@ LAYOUTS = {
 }
 
 
-NUMPY_ALONE = ("other byte order", "DLPack", "buffer")  # what ml_dtypes' bfloat16 cannot be
+NUMPY_ALONE = ("other byte order", "DLPack", "buffer")  # what the dtypes of ml_dtypes cannot be
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ NUMPY_ALONE = ("other byte order", "DLPack", "buffer")  # what ml_dtypes' bfloat
         (layout, dtype)
         for layout in LAYOUTS
         for dtype in cases.DTYPES
-        if dtype != "bfloat16" or layout not in NUMPY_ALONE
+        if cases.DTYPES[dtype].type.__module__ == "numpy" or layout not in NUMPY_ALONE
     ],
 )
 def test_layouts(layout, dtype):

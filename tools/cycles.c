@@ -11,7 +11,8 @@ enum { BYTES = 256 << 10, RUNS = 100, REPEATS = 4 };
 
 int main(void)
 {
-    static const char *const DTYPES[] = {"float32", "float64", "float16", "bfloat16"};
+    static const char *const DTYPES[] = {"float32",  "float64",       "float16",
+                                         "bfloat16", "float8_e4m3fn", "float8_e5m2"};
     static const char *const DISTRIBUTIONS[] = {"uniform", "normal", "truncated +-2", "truncated +-3"};
     const fx_options one = {.threads = 1};
     char *data = aligned_alloc(4096, BYTES);
@@ -23,13 +24,15 @@ int main(void)
     fx_truncated_normal(&distributions[2], 0, 0.02, -2, 2);
     fx_truncated_normal(&distributions[3], 0, 0.02, -3, 3);
     memset(data, 0, BYTES);
-    printf("%-8s %-14s %9s %9s %9s %9s   bytes per cycle\n", "ISA", "distribution", DTYPES[0], DTYPES[1],
-           DTYPES[2], DTYPES[3]);
+    printf("%-8s %-14s", "ISA", "distribution");
+    for (int dtype = FX_FLOAT32; dtype <= FX_FLOAT8_E5M2; dtype++)
+        printf(" %13s", DTYPES[dtype]);
+    printf("   bytes per cycle\n");
     for (int i = 0; fx_isa_available(i); i++) {
         fx_force_isa(fx_isa_available(i));
         for (int distribution = 0; distribution < 4; distribution++) {
             printf("%-8s %-14s", fx_isa(), DISTRIBUTIONS[distribution]);
-            for (int dtype = FX_FLOAT32; dtype <= FX_BFLOAT16; dtype++) {
+            for (int dtype = FX_FLOAT32; dtype <= FX_FLOAT8_E5M2; dtype++) {
                 const int64_t count = BYTES / (int64_t)fx_itemsize((fx_dtype)dtype);
                 double least = 1e300;
                 for (int run = 0; run < RUNS; run++) {
@@ -41,7 +44,7 @@ int main(void)
                     const double cycles = taken / (before < after ? before : after);
                     least = cycles < least ? cycles : least;
                 }
-                printf(" %9.2f", BYTES / least);
+                printf(" %13.2f", BYTES / least);
                 fflush(stdout);
             }
             printf("\n");

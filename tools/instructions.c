@@ -9,7 +9,8 @@
 
 enum { COUNT = 1 << 16 };
 
-static const char *const DTYPES[] = {"float32", "float64", "float16", "bfloat16"};
+static const char *const DTYPES[] = {"float32",  "float64",       "float16",
+                                     "bfloat16", "float8_e4m3fn", "float8_e5m2"};
 static const char *const DISTRIBUTIONS[] = {"uniform", "normal", "truncated_2", "truncated_3"};
 
 int main(int argc, char **argv)
@@ -25,7 +26,7 @@ int main(int argc, char **argv)
     fx_truncated_normal(&distributions[3], 0, 0.02, -3, 3);
     fx_fill_run(data, FX_FLOAT32, 0, COUNT, &distributions[0], 7, 3, &one);
     for (int distribution = 0; distribution < 4; distribution++)
-        for (int dtype = FX_FLOAT32; dtype <= FX_BFLOAT16; dtype++) {
+        for (int dtype = FX_FLOAT32; dtype <= FX_FLOAT8_E5M2; dtype++) {
             char name[80];
             snprintf(name, sizeof name, "%s %s %s %d", argv[1], DISTRIBUTIONS[distribution],
                      DTYPES[dtype], COUNT);

@@ -5,8 +5,9 @@
 Counts the vector instructions for 64 bytes in a kernel's loop. A Zen core starts four of them a
 cycle (from Zen 2 on those of AVX2, from Zen 5 on those of AVX-512 too), two of which may be
 multiplications (fused ones included), so 64 bytes take at least as many cycles as the busier of the
-two needs. Loads and stores use other ports and are not counted; nor is the latency of divisions and
-square roots.
+two needs. Kernels of eight-bit dtypes are not listed: they are those of float32, and a short loop
+that rounds. Loads and stores use other ports and are not counted; nor is the latency of divisions
+and square roots.
 """
 
 import argparse

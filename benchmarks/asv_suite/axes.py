@@ -18,8 +18,13 @@ DISTRIBUTIONS = {
 DTYPES = {
     "float32": np.dtype(np.float32),
     "bfloat16": np.dtype(ml_dtypes.bfloat16),
-    **({"float64": np.dtype(np.float64), "float16": np.dtype(np.float16)} if FULL else {}),
 }
+if FULL:
+    DTYPES.update(
+        float64=np.dtype(np.float64),
+        float16=np.dtype(np.float16),
+        float8_e4m3fn=np.dtype(ml_dtypes.float8_e4m3fn),
+    )
 SIZES = [10**n for n in (range(3, 9) if FULL else (3, 6))]
 THREADS = sorted({1, os.cpu_count()})
 ISAS = list(_core.available_isas())

@@ -64,10 +64,10 @@ def verify(
     ----------
     array : array_like, or mapping of str to array_like
         A NumPy array of any layout, a torch tensor or Parameter on the CPU, what ``numpy.asarray``
-        makes of other objects, or CPU memory by DLPack; float32, float64, float16 or bfloat16. It
-        is read in pieces and not copied: the memory used is some MiB, and 24 bytes for each of the
-        at most 2**22 places at which blocks are compared. The arrays of a mapping may also hold
-        integers or truth values, if the plan has a constant for them.
+        makes of other objects, or CPU memory by DLPack; of a dtype that `fill_` fills. It is read
+        in pieces and not copied: the memory used is some MiB, and 24 bytes for each of the at most
+        2**22 places at which blocks are compared. The arrays of a mapping may also hold integers or
+        truth values, if the plan has a constant for them.
     distribution : Distribution, VarianceScaling, StructuredInitializer, str or Plan
         What one array should hold: a distribution such as ``Normal(0, 0.02)``; an initializer such
         as ``he_normal()``, which takes its fans from the array's shape; a structured initializer
@@ -117,7 +117,7 @@ def verify(
       the mean, variance and skewness of the sum. They are judged if the kurtosis of the sum is
       within 0.01 of a normal distribution's, which takes some 300 values for the mean and 1,500 for
       the variance of a normal distribution.
-    - The fit. For float16 and bfloat16 each representable number is counted. Its probability is
+    - The fit. In 16 or 8 bits each representable number is counted. Its probability is
       that of the interval between the midpoints to its neighbours; neighbours are merged into
       groups in which at least 20 values are expected, and a chi-square compares. For float32 and
       float64 it compares about 1,024 intervals of nearly equal probability; for fewer than 65,536
@@ -140,13 +140,13 @@ def verify(
       repeated in reverse or with other signs. Of at most 2**20 values, every repeat of 16
       consecutive ones is found. Of more, one place in s is looked at, chosen by the values there; s
       is 32, and beyond 2**26 values n / 2**21 rounded up to a power of two. A repeat of 15 + 14 s
-      different values is then missed with a probability of 1e-6. For 16-bit dtypes, the 16 become
+      different values is then missed with a probability of 1e-6. For narrower dtypes, the 16 become
       as many as chance does not repeat; where a distribution has too few different numbers for
       that, or an array fewer values than two such blocks, repeats are not looked for. Copies that
       are scaled or rounded, or reflected about another number than 0, are not found.
 
     Where a distribution is so narrow that it reaches at most 16,384 numbers of the dtype in which a
-    fill computes (float32 for 16-bit dtypes), each of them is counted, and all of the above follows
+    fill computes (float32 for 16 and 8 bits), each of them is counted, and all of the above follows
     from their exact probabilities. Of fewer than 64 numbers, the fit is the least probable of their
     counts, each of which has a binomial distribution, or the Kolmogorov-Smirnov distance. Since it
     then matters whether parameters are rounded before drawing, as in a fill, or values after it, an

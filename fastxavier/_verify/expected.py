@@ -62,7 +62,8 @@ def rounded_bounds(
     """The bounds as numbers of the dtype, whether they or the parameters are rounded first."""
     given = (distribution if stored.std > 0 else stored).bounds
     bounds = np.array([given, stored.bounds], FLOATS[dtype.name].computed_in)
-    bounds = bounds.astype(dtype.newbyteorder("=")).astype(np.float64)
+    rounded = bounds.astype(dtype.newbyteorder("=")).astype(np.float64)
+    bounds = np.where(np.isfinite(bounds), rounded, bounds)  # some dtypes have no infinity
     return float(bounds[:, 0].min()), float(bounds[:, 1].max())
 
 
@@ -153,7 +154,7 @@ class Expected(NamedTuple):
     value: Summand
     square: Summand  # about the expected value
     cells: Cells | Numbers
-    probabilities: Doubles  # of each cell; for a 16-bit dtype, of each representable number
+    probabilities: Doubles  # of each cell; of a 16-bit dtype or a narrower one, of each number
     below: Doubles  # their running sum, without the last
     numbers: Doubles | None  # that the cells are; None if cells are intervals
     peak: float  # largest density
@@ -192,7 +193,7 @@ def expected_in(
     found = readings(given, stored, computed_in)
     each = [one.probabilities(few.values) for one in found]
     numbers = few.values
-    if native.itemsize == 2:
+    if native.itemsize <= 2:
         numbers = grid_of(native).numbers
         as_filled = rounded_again(few.values, each[0], native)
         each = [as_filled, *(one.probabilities(numbers) for one in found)]

@@ -146,7 +146,7 @@ def lattice(supports: list[tuple[float, float]], kind: Any) -> Numbers | None:
 
 
 def rounded_again(numbers: Doubles, probabilities: Doubles, dtype: np.dtype[Any]) -> Doubles:
-    """Probabilities of a 16-bit dtype's numbers, if float32 numbers of these are rounded to it."""
+    """Probabilities of a narrow dtype's numbers, if float32 numbers of these are rounded to it."""
     grid = grid_of(dtype)
     places = np.searchsorted(grid.numbers, numbers.astype(np.float32).astype(dtype).astype(float))
     found = np.zeros(len(grid.numbers))

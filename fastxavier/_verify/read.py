@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastxavier import _core
-from fastxavier._dtypes import FLOATS, dtype_named
+from fastxavier._dtypes import FLOATS
 from fastxavier._torch import is_tensor, strided_memory
 from fastxavier._validation import ArgumentTypeError, ArgumentValueError, choose_from
 
@@ -44,9 +44,10 @@ def _torch_tensor(tensor: Any) -> Array:
             tensor = tensor.detach().resolve_conj().resolve_neg()
         tensor = strided_memory(tensor, floats=False)
     tensor = tensor.detach()
-    if str(tensor.dtype) == "torch.bfloat16":  # which NumPy cannot take, but 16-bit integers
-        torch = importlib.import_module("torch")
-        return np.asarray(tensor.view(torch.int16).numpy().view(dtype_named("bfloat16")))
+    row = FLOATS.get(str(tensor.dtype).removeprefix("torch."))
+    if row is not None and row.module != "numpy":  # which NumPy can only take as integers
+        integers = getattr(importlib.import_module("torch"), f"int{8 * row.itemsize}")
+        return np.asarray(tensor.view(integers).numpy().view(row.numpy))
     try:
         return np.asarray(tensor.numpy())
     except TypeError:  # a dtype that NumPy does not have

@@ -127,7 +127,11 @@ class _Blocks:
         one, other = elements[middle - 1 :][:count], elements[middle:][:count]
         words = one + other
         if words.itemsize == 2:  # their sum would be too few bits to choose by
-            words = (one ^ other).astype(np.uint32) << np.uint32(16) | words
+            words = _joined(one, other)
+        elif words.itemsize == 1:
+            before, after = elements[middle - 2 :][:count], elements[middle + 1 :][:count]
+            inner, outer = _joined(one, other), _joined(before, after)
+            words = inner.astype(np.uint32) << np.uint32(16) | outer
         marks = words * (ODD_32 if words.itemsize == 4 else ODD_64)
         chosen = np.flatnonzero(marks < marks.dtype.type(1 << 8 * marks.itemsize - self.rate))
         return chosen[: 64 + 4 * (count >> self.rate)]  # if all values are equal, not all places
@@ -184,3 +188,10 @@ class _Blocks:
         which, place = divmod(place, self.size)
         index = tuple(map(int, np.unravel_index(place, self.orders[which].shape)))
         return f"{index[::-1]} down the first axis" if which else f"{index}"
+
+
+def _joined(one: Array, other: Array) -> Array:
+    """A function of two elements in either order, of twice their bits."""
+    wide = np.dtype(f"u{2 * one.itemsize}").type
+    joined: Array = (one ^ other).astype(wide) << wide(8 * one.itemsize) | (one + other)
+    return joined

@@ -62,7 +62,7 @@ class Tally:
     maximum: float = -math.inf
     total: float = 0.0
     squares: float = 0.0
-    counts: Any = 0  # in each cell; for a 16-bit dtype, of each representable number
+    counts: Any = 0  # in each cell; of a 16-bit dtype or a narrower one, of each number
     neighbours: tuple[Neighbours, ...] = ()
 
 
@@ -79,7 +79,7 @@ def tally_of(
     `lags` are the distances at which neighbours are multiplied; a value that is not finite counts
     there as `center`.
     """
-    if values.dtype.itemsize == 2:
+    if values.dtype.itemsize <= 2:
         return _tally_patterns(values, bounds, center, scale, lags)
     tally = Tally(neighbours=tuple(map(Neighbours, lags)))
     buffers = np.empty((2, CHUNK))
@@ -124,17 +124,18 @@ def _tally_patterns(
     scale: float,
     lags: Iterable[int],
 ) -> Tally:
-    """Count how often each of the 65,536 bit patterns occurs: the rest follows from the counts."""
-    patterns = np.zeros(1 << 16, np.intp)
+    """Count how often each of 65,536 or 256 bit patterns occurs: the rest follows from that."""
+    unsigned = np.dtype(f"u{values.dtype.itemsize}")
+    patterns = np.zeros(1 << 8 * unsigned.itemsize, np.intp)
     grid = grid_of(values.dtype.newbyteorder("="))
     x = (grid.numbers - center) / scale
     neighbours = tuple(map(Neighbours, lags))
-    standardized = np.zeros(1 << 16)
+    standardized = np.zeros(len(patterns))
     standardized[grid.finite] = x[grid.place]
     buffer = np.empty(CHUNK)
     for chunk in chunks(values):
-        bits = chunk.view(np.uint16)
-        patterns += np.bincount(bits, minlength=1 << 16)
+        bits = chunk.view(unsigned)
+        patterns += np.bincount(bits, minlength=len(patterns))
         if neighbours:
             here = np.take(standardized, bits, out=buffer[: bits.size], mode="clip")
             _multiply(neighbours, here)
@@ -163,7 +164,7 @@ def _weighted(weights: Array, values: Doubles) -> float:
 
 
 class Grid(NamedTuple):
-    """The finite numbers of a 16-bit dtype in order, and each bit pattern's place among them."""
+    """The finite numbers of such a dtype in order, and each bit pattern's place among them."""
 
     numbers: Doubles
     place: NDArray[np.intp]
@@ -171,10 +172,11 @@ class Grid(NamedTuple):
     nan: NDArray[np.bool_]
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)
 def grid_of(dtype: np.dtype[Any]) -> Grid:
-    """The numbers of a 16-bit dtype in native byte order."""
-    values = np.arange(1 << 16, dtype=np.uint16).view(dtype).astype(np.float64)
+    """The numbers of a dtype of at most 16 bits, in native byte order."""
+    patterns = np.arange(1 << 8 * dtype.itemsize, dtype=f"u{dtype.itemsize}")
+    values = patterns.view(dtype).astype(np.float64)
     finite = np.isfinite(values)
     numbers, place = np.unique(values[finite], return_inverse=True)  # 0 and -0 count as one
     return Grid(numbers, place, finite, np.isnan(values))

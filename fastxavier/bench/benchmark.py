@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastxavier._dtypes import dtype_named
+from fastxavier._dtypes import FLOATS, dtype_named
 from fastxavier._info import info
 from fastxavier._moments import moments
 from fastxavier._validation import ArgumentValueError
@@ -72,8 +72,10 @@ def mismatch(array: Array, distribution: Distribution) -> str | None:
     str or None
         One line, or None if nothing is wrong.
     """
-    low, high = np.array(distribution.bounds).astype(array.dtype).astype(np.float64)
-    with np.errstate(invalid="ignore"):  # NaN among 16-bit values warns
+    bounds = np.array(distribution.bounds)
+    rounded = bounds.astype(array.dtype).astype(np.float64)
+    low, high = np.where(np.isfinite(bounds), rounded, bounds)  # some dtypes have no infinity
+    with np.errstate(invalid="ignore"):  # NaN among narrow values warns
         smallest, largest = float(array.min()), float(array.max())
     if not (low <= smallest and largest <= high):
         return f"values from {smallest:.6g} to {largest:.6g}, not within [{low:.6g}, {high:.6g}]"
@@ -85,8 +87,9 @@ def mismatch(array: Array, distribution: Distribution) -> str | None:
         return f"mean {off:+.2%} of std off, {abs(off) / error:.0f} standard errors"
     off = (found.variance + shift * shift) / distribution.variance - 1
     error = math.sqrt(2 / array.size)
-    # Rounding to 16 bits widens a distribution by its precision squared, visible in many values.
-    if abs(off) > STANDARD_ERRORS * error + (2.0**-16 if array.itemsize == 2 else 0.0):
+    # Rounding to few bits widens a distribution by its precision squared, visible in many values.
+    widened = max(2.0**-16, (FLOATS[array.dtype.name].epsilon / 2) ** 2)
+    if abs(off) > STANDARD_ERRORS * error + (widened if array.itemsize <= 2 else 0.0):
         return f"variance {off:+.2%} off, {abs(off) / error:.0f} standard errors"
     return None
 

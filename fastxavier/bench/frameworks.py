@@ -11,14 +11,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from fastxavier._dtypes import FLOATS
 from fastxavier.bench.base import BLOCK, SEED, Array, Fill, Implementation
 from fastxavier.distributions import Normal, TruncatedNormal, Uniform
+
+# The dtypes that the frameworks draw themselves, and those that they can round to.
+DRAWN: tuple[str, ...] = ("float32", "float64", "float16", "bfloat16")
+CAST = tuple(name for name, row in FLOATS.items() if row.itemsize <= 2)
 
 
 class Torch(Implementation):
     """torch.nn.init on a tensor that shares the array's memory."""
 
-    name, package = "torch", "torch"
+    name, package, dtypes = "torch", "torch", DRAWN
     note = "in place"
 
     def empty(self, count: int, dtype: DTypeLike) -> Array:
@@ -30,9 +35,12 @@ class Torch(Implementation):
     @staticmethod
     def _tensor(array: Array) -> Any:
         torch = importlib.import_module("torch")
-        if array.dtype.name == "bfloat16":  # from_numpy does not take ml_dtypes' bfloat16
-            return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
-        return torch.from_numpy(array)
+        row = FLOATS[array.dtype.name]
+        if row.module == "numpy":
+            return torch.from_numpy(array)
+        # from_numpy does not take the dtypes of ml_dtypes.
+        integers = torch.from_numpy(array.view(f"i{row.itemsize}"))
+        return integers.view(getattr(torch, row.name))
 
     def _fill(self, array: Array, threads: int, draw: Callable[[Any], object]) -> Fill:
         set_threads = importlib.import_module("torch").set_num_threads
@@ -67,9 +75,9 @@ class Torch(Implementation):
 
 
 class TorchCast(Torch):
-    """Drawn in float32 and rounded, because 16-bit draws are not exact enough to be verified."""
+    """Drawn in float32 and rounded, because narrower draws are not exact enough to be verified."""
 
-    name, dtypes = "torch, cast", ("float16", "bfloat16")
+    name, dtypes = "torch, cast", CAST
     note = "float32 blocks, cast into place"
 
     def _fill(self, array: Array, threads: int, draw: Callable[[Any], object]) -> Fill:
@@ -90,7 +98,7 @@ class TorchCast(Torch):
 class Jax(Implementation):
     """jax.random under jit; results are immutable, so they are copied into the array."""
 
-    name, package, threads = "JAX", "jax", "own"
+    name, package, threads, dtypes = "JAX", "jax", "own", DRAWN
     note = "result copied"
 
     def _drawn_in(self, array: Array) -> np.dtype[Any]:
@@ -141,9 +149,9 @@ class Jax(Implementation):
 
 
 class JaxCast(Jax):
-    """Drawn in float32 and rounded, because 16-bit draws are not exact enough to be verified."""
+    """Drawn in float32 and rounded, because narrower draws are not exact enough to be verified."""
 
-    name, dtypes = "JAX, cast", ("float16", "bfloat16")
+    name, dtypes = "JAX, cast", CAST
     note = "float32, cast under jit; result copied"
 
     def _drawn_in(self, array: Array) -> np.dtype[Any]:
@@ -156,7 +164,7 @@ class Keras(Implementation):
     Results are copied into the array. Its truncated normal is always cut at 2 std.
     """
 
-    name, package, threads = "Keras", "keras", "own"
+    name, package, threads, dtypes = "Keras", "keras", "own", DRAWN
     note = "result copied"
 
     @staticmethod

@@ -79,7 +79,7 @@ class NumPy(Implementation):
     """
 
     package = "numpy"
-    note = "in place; 16-bit dtypes cast from float32"
+    note = "in place; narrower dtypes cast from float32"
 
     def __init__(self, bits: str) -> None:
         self.name, self.bits = f"NumPy {bits}", bits
@@ -134,7 +134,7 @@ class Randompack(Implementation):
     """
 
     package = "randompack"
-    note = "in place; 16-bit dtypes cast from float32"
+    note = "in place; narrower dtypes cast from float32"
 
     def __init__(self, engine: str) -> None:
         self.name, self.engine = f"randompack {engine}", engine

@@ -39,8 +39,8 @@ DTYPES = {
     "F6_E3M2": FileDtype(6, None),
     "U8": FileDtype(8, "uint8"),
     "I8": FileDtype(8, "int8"),
-    "F8_E5M2": FileDtype(8, "float8_e5m2"),
-    "F8_E4M3": FileDtype(8, "float8_e4m3fn"),
+    "F8_E5M2": _drawn("F8_E5M2"),
+    "F8_E4M3": _drawn("F8_E4M3"),
     "F8_E8M0": FileDtype(8, "float8_e8m0fnu"),
     "F8_E4M3FNUZ": FileDtype(8, "float8_e4m3fnuz"),
     "F8_E5M2FNUZ": FileDtype(8, "float8_e5m2fnuz"),
@@ -87,7 +87,7 @@ _ALSO_CALLED = {
 def dtype_name(code: str) -> str:
     """The name of a dtype in NumPy or ml_dtypes; its code where arrays hold its bytes."""
     numpy = DTYPES[code].numpy
-    return numpy if numpy and "_" not in code else code
+    return numpy if numpy and (code in DRAWN or "_" not in code) else code
 
 
 def numpy_dtype(code: str) -> np.dtype[Any]:

@@ -81,12 +81,12 @@ def init_checkpoint(
         model of which `like` is a part.
     CheckpointError
         If `like` is not valid, or a tensor has a dtype that cannot hold its initial values: F32,
-        F64, F16 and BF16 can be drawn, integers and truth values can be 0 or 1, and any other
-        dtype can only be 0.
+        F64, F16, BF16, F8_E4M3 and F8_E5M2 can be drawn, integers and truth values can be 0 or 1,
+        and any other dtype can only be 0.
     ValueError, TypeError
         If an argument is not valid, as in `init_`.
     ImportError
-        If a tensor is BF16 and ml_dtypes is not installed.
+        If a tensor is BF16, F8_E4M3 or F8_E5M2 and ml_dtypes is not installed.
     OSError
         If the file cannot be written. The whole file is allocated before it is filled.
 

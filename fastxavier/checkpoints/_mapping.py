@@ -23,16 +23,16 @@ def mapped(path: PathLike) -> dict[str, NDArray[Any]]:
     Returns
     -------
     dict
-        Names and read-only arrays. A dtype of 8 bits or fewer that NumPy does not have comes as
+        Names and read-only arrays. A dtype of 8 bits or fewer that is not drawn comes as
         the tensor's bytes, an array of uint8 with one axis. On a big-endian machine the arrays
-        are little-endian, as the file is; BF16 has no such dtype and is copied.
+        are little-endian, as the file is; those of ml_dtypes are copied.
 
     Raises
     ------
     CheckpointError, OSError
         As `read_header` raises them.
     ImportError
-        If the file has a BF16 tensor and ml_dtypes is not installed.
+        If the file has a tensor of BF16, F8_E4M3 or F8_E5M2 and ml_dtypes is not installed.
     """
     header = read_header(path)
     memory = np.memmap(path, np.uint8, "r")

@@ -109,8 +109,8 @@ class StructuredInitializer(ABC):
         Parameters
         ----------
         array : numpy.ndarray
-            The array to write: float32, float64, float16 or bfloat16, of a shape that the
-            initializer supports. An array without elements is left as it is.
+            The array to write, of a dtype that `fill_` fills and a shape that the initializer
+            supports. An array without elements is left as it is.
         key : tuple of int, or Streams
             Seed and stream, as 64-bit numbers, of the random values; or the streams from which the
             next one is taken once all checks have passed.
@@ -171,7 +171,7 @@ class StructuredInitializer(ABC):
         Parameters
         ----------
         array : numpy.ndarray
-            The tensor: float32, float64, float16 or bfloat16. It may be read-only.
+            The tensor, of a dtype that `fill_` fills. It may be read-only.
 
         Returns
         -------

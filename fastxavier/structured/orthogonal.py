@@ -51,9 +51,9 @@ class Orthogonal(LayoutInitializer):
     -----
     The normals are those that `fill_` draws, float64 for a float64 array and float32 for the
     others. The decomposition is NumPy's (LAPACK's), always in double precision; its result is
-    rounded to float32, and from there to a 16-bit dtype. How LAPACK rounds depends on its build and
-    its threads, so the promise of equal bits on every machine does not hold here: the values agree
-    up to their last digits.
+    rounded to float32, and from there to a narrower dtype. How LAPACK rounds depends on its build
+    and its threads, so the promise of equal bits on every machine does not hold here: the values
+    agree up to their last digits.
 
     The matrix needs memory for about six float64 copies of the whole tensor. So does a part of it:
     with `global_shape` the whole matrix is drawn and decomposed, and the part is copied from it.
@@ -123,14 +123,16 @@ class Orthogonal(LayoutInitializer):
         units = shape[-1 if self._units_last else 0]
         size = math.prod(shape)
         larger = max(units, size // max(units, 1))
-        # Rounding moves an entry by half of `epsilon` of itself or by half of `smallest`: the
-        # product of two unit rows by the first two terms. The last is a decomposition's in the
-        # array's own precision, as other libraries do it, or in float32: its errors grow as the
-        # root of their number (N. J. Higham, T. Mary, SIAM J. Sci. Comput. 41, 2019).
+        # Rounding moves an entry by half of `epsilon` of itself or by half of `smallest`, and so a
+        # unit row by at most `rounded`, and the product of two by the first two terms. The last is
+        # a decomposition's in the array's own precision, as other libraries do it, or in float32:
+        # its errors grow as the root of their number (N. J. Higham, T. Mary, SIAM J. Sci. Comput.
+        # 41, 2019).
         absolute = math.sqrt(larger) * dtype.smallest / self.gain
+        rounded = (1.01 * dtype.epsilon + absolute) / 2
         precision = min(dtype.epsilon, FLOATS["float32"].epsilon)
         decomposed = 2 * math.sqrt(size) * precision
-        return 1.01 * dtype.epsilon + absolute * (1 + absolute / 4) + decomposed
+        return 2 * rounded + rounded**2 + decomposed
 
 
 @dataclass(frozen=True, slots=True)

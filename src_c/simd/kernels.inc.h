@@ -300,8 +300,95 @@ static INLINE void store_rows(int distribution, int dtype, int size, const kerne
     { \
         store_rows(DISTRIBUTION_##distribution, FX_##DTYPE, size, job, place); \
     }
-#define KERNELS_OF(distribution) FX_DTYPES(KERNEL, distribution)
+/* The dtypes with kernels of their own, and those whose kernels round what float32's write. */
+#if ROUNDS_IN_REGISTERS
+#define DIRECT_DTYPES(ROW, distribution) \
+    FX_COMPUTED_DTYPES(ROW, distribution) FX_SIXTEEN_BIT_DTYPES(ROW, distribution)
+#define ROUNDED_DTYPES FX_EIGHT_BIT_DTYPES
+#else
+#define DIRECT_DTYPES FX_COMPUTED_DTYPES
+#define ROUNDED_DTYPES(ROW, distribution) \
+    FX_SIXTEEN_BIT_DTYPES(ROW, distribution) FX_EIGHT_BIT_DTYPES(ROW, distribution)
+#endif
+#define KERNELS_OF(distribution) DIRECT_DTYPES(KERNEL, distribution)
 FX_DISTRIBUTIONS(KERNELS_OF)
+
+/* Floats rounded once to an eight-bit dtype, in the top byte of each half of a lane. The sum with a power
+   of two whose last bit is worth as much as the result's rounds to nearest even, and ends with the bits of
+   the significand. Numbers below `least_normal` are as far apart as those just above it. No value comes
+   here that would round beyond the largest finite number. */
+static INLINE vint eight_bits(int dtype, f32_v x)
+{
+    const int e4m3 = dtype == FX_FLOAT8_E4M3FN; /* three bits after the point, otherwise two */
+    const f32_v least_normal = f32_set(e4m3 ? 0x1p-6f : 0x1p-14f);
+    const vint bits = f32_bits(x);
+    const f32_v power = f32_max(f32_unbits(vint_and(bits, f32_iset(0x7F800000))), least_normal);
+    const f32_v size = f32_unbits(vint_and(bits, f32_iset(INT32_MAX)));
+    const f32_v sum = f32_add(size, f32_mul(power, f32_set(e4m3 ? 0x1p20f : 0x1p21f)));
+    const vint significand = f32_ishl(f32_bits(sum), 24);
+    const vint below = f32_isub(f32_bits(least_normal), f32_bits(power));
+    const vint minus_exponent = e4m3 ? f32_ishl(below, 4) : f32_ishl(below, 3);
+    return f32_bits(f32_flip(f32_unbits(f32_isub(significand, minus_exponent)), bits));
+}
+
+static INLINE void round_units(int dtype, size_t size, char *dst, const char *floats, size_t units)
+{
+    for (size_t i = 0; i < units * (UNIT_BLOCKS / LANES); i++, dst += LANES * BLOCK * size) {
+        f32_v v[2];
+        memcpy(v, floats + i * sizeof v, sizeof v);
+        if (dtype == FX_FLOAT16) {
+            f16_store(dst, v);
+        } else if (dtype == FX_BFLOAT16) {
+            bf16_store(dst, v);
+        } else {
+            const vint codes[2] = {eight_bits(dtype, v[0]), eight_bits(dtype, v[1])};
+            top_bytes_store(dst, codes);
+        }
+    }
+}
+
+/* Write floats to a buffer that fits the first-level cache, and round them from there. Rounding them while
+   they are in registers makes each of these kernels as long as that of float32. For eight-bit dtypes it is
+   not faster; for the others it is, where a vector is one register. */
+static INLINE void round_rows(int dtype, size_t size, kernel *store_floats, const kernel_job *job,
+                              const kernel_rows *place)
+{
+    enum { MOST = 64 }; /* units */
+    char floats[MOST * UNIT * sizeof(float)];
+    const size_t most_units = place->units < MOST ? place->units : MOST, most_rows = MOST / most_units;
+    kernel_rows part = *place;
+    part.dst = floats;
+    for (size_t row = 0; row < place->rows; row += part.rows) {
+        part.rows = place->rows - row < most_rows ? place->rows - row : most_rows;
+        char *dst = place->dst + (int64_t)row * place->dst_step;
+        for (size_t unit = 0; unit < place->units; unit += part.units) {
+            part.units = place->units - unit < most_units ? place->units - unit : most_units;
+            part.dst_step = (int64_t)(part.units * UNIT * sizeof(float));
+            part.block = place->block + (uint32_t)row * place->block_step +
+                         (uint32_t)(unit * UNIT_BLOCKS) * place->stride;
+            store_floats(job, &part);
+            for (size_t i = 0; i < part.rows; i++)
+                round_units(dtype, size, dst + (int64_t)i * place->dst_step + unit * UNIT * size,
+                            floats + (int64_t)i * part.dst_step, part.units);
+        }
+    }
+}
+
+/* One function for each dtype, which all distributions share. */
+#define ROUND(unused, DTYPE, name, size) \
+    static NOINLINE void name##_from_floats(kernel *store_floats, const kernel_job *job, \
+                                      const kernel_rows *place) \
+    { \
+        round_rows(FX_##DTYPE, size, store_floats, job, place); \
+    }
+ROUNDED_DTYPES(ROUND, )
+#define ROUNDED_KERNEL(distribution, DTYPE, name, size) \
+    static void distribution##_##name##_store(const kernel_job *job, const kernel_rows *place) \
+    { \
+        name##_from_floats(distribution##_f32_store, job, place); \
+    }
+#define ROUNDED_KERNELS_OF(distribution) ROUNDED_DTYPES(ROUNDED_KERNEL, distribution)
+FX_DISTRIBUTIONS(ROUNDED_KERNELS_OF)
 
 #define STORE(distribution, DTYPE, name, size) [FX_##DTYPE] = distribution##_##name##_store,
 #define STORES_OF(distribution) [DISTRIBUTION_##distribution] = {FX_DTYPES(STORE, distribution)},
@@ -347,12 +434,12 @@ static INLINE void nontemporal_row(int distribution, int dtype, int size, kernel
         nontemporal_row(DISTRIBUTION_##distribution, FX_##DTYPE, size, distribution##_##name##_store, \
                         job, place); \
     }
-#define NONTEMPORAL_KERNELS_OF(distribution) FX_DTYPES(NONTEMPORAL_KERNEL, distribution)
+#define NONTEMPORAL_KERNELS_OF(distribution) DIRECT_DTYPES(NONTEMPORAL_KERNEL, distribution)
 FX_LARGE_DISTRIBUTIONS(NONTEMPORAL_KERNELS_OF)
 
 #define NONTEMPORAL(distribution, DTYPE, name, size) [FX_##DTYPE] = distribution##_##name##_nontemporal,
 #define NONTEMPORALS_OF(distribution) \
-    [DISTRIBUTION_##distribution] = {FX_DTYPES(NONTEMPORAL, distribution)},
+    [DISTRIBUTION_##distribution] = {DIRECT_DTYPES(NONTEMPORAL, distribution)},
 #define KERNEL_TABLES \
     STORE_TABLE, .nontemporal_align = LANES * 8, .nontemporal = {FX_LARGE_DISTRIBUTIONS(NONTEMPORALS_OF)}
 #else

@@ -9,6 +9,7 @@ typedef __m256d f64_v;
 #define LANES 4
 #define GROUPS 8
 #define TOGETHER 2
+#define ROUNDS_IN_REGISTERS 1
 #define F64_NORMALS_TOGETHER 2
 #define HAS_NONTEMPORAL 1
 
@@ -189,5 +190,13 @@ static INLINE vint bf16_pack(const f32_v v[2])
 }
 static INLINE void bf16_store(void *p, const f32_v v[2]) { _mm256_storeu_si256(p, bf16_pack(v)); }
 static INLINE void bf16_nontemporal(void *p, const f32_v v[2]) { _mm256_stream_si256(p, bf16_pack(v)); }
+static INLINE void top_bytes_store(void *p, const vint a[2])
+{
+    const vint both = _mm256_blend_epi16(_mm256_srli_epi32(a[0], 16), a[1], 0xAA);
+    const vint order = _mm256_set1_epi64x(0x0F0B07030D090501); /* the odd bytes, those of a[0] first */
+    const vint bytes = _mm256_shuffle_epi8(both, order);
+    _mm_storeu_si128(
+        p, _mm_unpacklo_epi32(_mm256_castsi256_si128(bytes), _mm256_extracti128_si256(bytes, 1)));
+}
 /* Nontemporal stores are ordered before later stores only by this. */
 static INLINE void nontemporal_fence(void) { _mm_sfence(); }

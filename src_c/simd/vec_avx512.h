@@ -9,6 +9,7 @@ typedef __m512d f64_v;
 #define LANES 8
 #define GROUPS 8
 #define TOGETHER 2
+#define ROUNDS_IN_REGISTERS 1
 #define F64_NORMALS_TOGETHER 4
 #define HAS_NONTEMPORAL 1
 
@@ -177,5 +178,13 @@ static INLINE vint bf16_pack(const f32_v v[2])
 }
 static INLINE void bf16_store(void *p, const f32_v v[2]) { _mm512_storeu_si512(p, bf16_pack(v)); }
 static INLINE void bf16_nontemporal(void *p, const f32_v v[2]) { _mm512_stream_si512(p, bf16_pack(v)); }
+static INLINE void top_bytes_store(void *p, const vint a[2])
+{
+    const vint both = _mm512_mask_mov_epi16(_mm512_srli_epi32(a[0], 16), 0xAAAAAAAA, a[1]);
+    const vint order = _mm512_set1_epi64(0x0F0B07030D090501); /* the odd bytes, those of a[0] first */
+    const vint halves = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 0, 0, 0, 0, 0, 0, 0, 0);
+    const vint bytes = _mm512_permutexvar_epi32(halves, _mm512_shuffle_epi8(both, order));
+    _mm256_storeu_si256(p, _mm512_castsi512_si256(bytes));
+}
 /* Nontemporal stores are ordered before later stores only by this. */
 static INLINE void nontemporal_fence(void) { _mm_sfence(); }

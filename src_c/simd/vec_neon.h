@@ -9,6 +9,7 @@ typedef float64x2_t f64_v;
 #define LANES 2
 #define GROUPS 4
 #define TOGETHER 2
+#define ROUNDS_IN_REGISTERS 1
 #define F64_NORMALS_TOGETHER 2
 #define HAS_NONTEMPORAL 0
 
@@ -145,4 +146,9 @@ static INLINE uint16x4_t bf16_round(f32_v v)
 static INLINE void bf16_store(void *p, const f32_v v[2])
 {
     vst1q_u8(p, vreinterpretq_u8_u16(vcombine_u16(bf16_round(v[0]), bf16_round(v[1]))));
+}
+static INLINE void top_bytes_store(void *p, const vint a[2])
+{
+    const uint16x4_t first = vshrn_n_u32(U32(a[0]), 16), second = vshrn_n_u32(U32(a[1]), 16);
+    vst1_u8(p, vshrn_n_u16(vcombine_u16(first, second), 8));
 }

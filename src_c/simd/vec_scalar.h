@@ -14,6 +14,7 @@ typedef double f64_v;
 #define LANES 1
 #define GROUPS 1
 #define TOGETHER 1
+#define ROUNDS_IN_REGISTERS 0
 #define F64_NORMALS_TOGETHER 1
 #define HAS_NONTEMPORAL 0
 
@@ -188,6 +189,12 @@ static INLINE void f16_store(void *p, const f32_v v[2])
 {
     const uint16_t four[4] = {f16_round(v[0].low), f16_round(v[0].high), f16_round(v[1].low),
                               f16_round(v[1].high)};
+    memcpy(p, four, sizeof four);
+}
+static INLINE void top_bytes_store(void *p, const vint a[2])
+{
+    const uint8_t four[4] = {(uint8_t)(low_half(a[0]) >> 24), (uint8_t)(high_half(a[0]) >> 24),
+                             (uint8_t)(low_half(a[1]) >> 24), (uint8_t)(high_half(a[1]) >> 24)};
     memcpy(p, four, sizeof four);
 }
 static INLINE void bf16_store(void *p, const f32_v v[2])

@@ -18,6 +18,7 @@ typedef struct {
 #define LANES 8
 #define GROUPS 1
 #define TOGETHER 1
+#define ROUNDS_IN_REGISTERS 0
 #define F64_NORMALS_TOGETHER 1
 #define HAS_NONTEMPORAL 0
 
@@ -287,4 +288,15 @@ static INLINE vint bf16_round(f32_v x)
 static INLINE void bf16_store(void *p, const f32_v v[2])
 {
     upper_halves_store(p, bf16_round(v[0]), bf16_round(v[1]));
+}
+/* Bytes from numbers below 256 */
+static INLINE __m128i pack_bytes(__m128i a, __m128i b, __m128i c, __m128i d)
+{
+    return _mm_packus_epi16(_mm_packs_epi32(a, b), _mm_packs_epi32(c, d));
+}
+static INLINE void top_bytes_store(void *p, const vint v[2])
+{
+    const vint x = f32_ishr(v[0], 24), y = f32_ishr(v[1], 24);
+    const __m128i bytes[2] = {pack_bytes(x.a, x.b, x.c, x.d), pack_bytes(y.a, y.b, y.c, y.d)};
+    memcpy(p, bytes, sizeof bytes);
 }

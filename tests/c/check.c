@@ -44,11 +44,12 @@ static void known_answers(const char *path)
         fclose(file);
 }
 
-static const char *const DTYPES[] = {"float32", "float64", "float16", "bfloat16"};
+static const char *const DTYPES[DTYPE_COUNT] = {"float32",  "float64",       "float16",
+                                                "bfloat16", "float8_e4m3fn", "float8_e5m2"};
 
 static fx_dtype dtype_of(const char *name)
 {
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < DTYPE_COUNT; i++)
         if (strcmp(name, DTYPES[i]) == 0)
             return (fx_dtype)i;
     expect(0, "unknown dtype", name);
@@ -222,6 +223,16 @@ static void refusals(void)
     REFUSED(FX_ERROR_RANGE, fx_check(&array, &distribution, NULL));
     fx_truncated_normal(&distribution, 65000.00196, 519.99602, 1 - 0x1p-20,
                         1); /* the sum of these as floats is 65520 */
+    REFUSED(FX_ERROR_RANGE, fx_check(&array, &distribution, NULL));
+    array.dtype = FX_FLOAT8_E4M3FN; /* 464 is as far from 448 as from 480, which is not a number */
+    fx_uniform(&distribution, -464, 464);
+    REFUSED(FX_OK, fx_check(&array, &distribution, NULL));
+    fx_uniform(&distribution, -464, 464.00002);
+    REFUSED(FX_ERROR_RANGE, fx_check(&array, &distribution, NULL));
+    array.dtype = FX_FLOAT8_E5M2; /* 61440 rounds to infinity */
+    fx_constant(&distribution, -61439.997);
+    REFUSED(FX_OK, fx_check(&array, &distribution, NULL));
+    fx_constant(&distribution, -61440);
     REFUSED(FX_ERROR_RANGE, fx_check(&array, &distribution, NULL));
     array.dtype = FX_FLOAT32;
     fx_constant(&distribution, 1e39);

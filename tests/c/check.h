@@ -2,6 +2,10 @@
 #ifndef FASTXAVIER_CHECK_H
 #define FASTXAVIER_CHECK_H
 
+#include "fastxavier.h"
+
+enum { DTYPE_COUNT = FX_FLOAT8_E5M2 + 1 };
+
 /* Count a check; unless it holds, print what failed. */
 void expect(int holds, const char *what, const char *detail);
 

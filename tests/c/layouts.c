@@ -127,11 +127,11 @@ static void boxes(int brief)
     fx_truncated_normal(&distributions[2], 0, 1, -1, 3);
     for (int i = 0; fx_isa_available(i); i++) {
         fx_force_isa(fx_isa_available(i));
-        for (int n = 0; n < (brief ? 72 : 1200); n++) {
-            arrange_any(&b, (fx_dtype)(n / 6 % 4), MOST[n % 6], n % 5 ? 0 : INT64_C(1) << 34);
-            fill_and_compare(&b, &distributions[n / 24 % 3], n % 3);
+        for (int n = 0; n < (brief ? 108 : 1200); n++) {
+            arrange_any(&b, (fx_dtype)(n / 6 % DTYPE_COUNT), MOST[n % 6], n % 5 ? 0 : INT64_C(1) << 34);
+            fill_and_compare(&b, &distributions[n / 36 % 3], n % 3);
         }
-        for (int n = 0; n < (brief ? 0 : 12); n++) {
+        for (int n = 0; n < (brief ? 0 : 3 * DTYPE_COUNT); n++) {
             const fx_dtype dtype = (fx_dtype)(n / 3);
             const int64_t *vast = VAST[n % 3];
             const int64_t most[3] = {vast[0], vast[1], vast[2] / (int64_t)fx_itemsize(dtype) + 9};
@@ -171,14 +171,14 @@ static void odd_boxes(void)
    is aligned for these from the 28th float or 24th half on, but whose first 32 values are before 2^34. */
 static void nontemporal(void)
 {
-    enum { BOXES = 96, LARGE = 4 << 20, RUN = 6032, KINDS = 4 };
+    enum { BOXES = 24 * DTYPE_COUNT, LARGE = 4 << 20, RUN = 6032 };
     static const int64_t LONG[][3] = {{1, 1, 20000}, {2, 1, 5000}, {1, 90, 200}};
     static box b[BOXES];
-    static _Alignas(64) char memory[KINDS][16 + RUN * 8 + 48];
+    static _Alignas(64) char memory[DTYPE_COUNT][16 + RUN * 8 + 48];
     static const int64_t large = LARGE, length = RUN, all = INT64_C(1) << 40,
                          first = (INT64_C(1) << 34) - 32;
-    fx_request requests[BOXES + 1 + KINDS];
-    fx_array runs[KINDS];
+    fx_request requests[BOXES + 1 + DTYPE_COUNT];
+    fx_array runs[DTYPE_COUNT];
     double *data = malloc(LARGE * sizeof(double));
     const fx_array beside = {.data = data, .dtype = FX_FLOAT64, .ndim = 1, .shape = &large};
     fx_distribution constant, distributions[3];
@@ -190,22 +190,22 @@ static void nontemporal(void)
         fx_force_isa(fx_isa_available(i));
         for (int n = 0; n < BOXES; n++) {
             const int64_t *most = n % 2 ? LONG[n / 2 % 3] : MOST[n / 2 % 6];
-            arrange_any(&b[n], (fx_dtype)(n / 12 % 4), most, n % 5 ? 0 : INT64_C(1) << 34);
+            arrange_any(&b[n], (fx_dtype)(n / 12 % DTYPE_COUNT), most, n % 5 ? 0 : INT64_C(1) << 34);
             requests[n] = (fx_request){&b[n].array, &distributions[n / 3 % 3], 7, (uint64_t)n, 0, 0};
         }
         requests[BOXES] = (fx_request){&beside, &constant, 7, 0, 0, 0};
-        for (int n = 0; n < KINDS; n++) {
+        for (int n = 0; n < DTYPE_COUNT; n++) {
             runs[n] = (fx_array){memory[n] + 16, (fx_dtype)n, 1, &length, NULL, &all, &first};
             requests[BOXES + 1 + n] = (fx_request){&runs[n], &distributions[1], 7, 8, 0, 0};
         }
         memset(memory, 0, sizeof memory);
         memset(data, 0, LARGE * sizeof *data);
-        expect(fx_fill_all(requests, BOXES + 1 + KINDS, NULL, NULL) == FX_OK, "fill",
+        expect(fx_fill_all(requests, BOXES + 1 + DTYPE_COUNT, NULL, NULL) == FX_OK, "fill",
                "with nontemporal stores");
         for (int n = 0; n < BOXES; n++)
             compare(&b[n], requests[n].distribution, (uint64_t)n);
         int right = 1;
-        for (int n = 0; n < KINDS; n++) {
+        for (int n = 0; n < DTYPE_COUNT; n++) {
             char *same = in_small_runs((fx_dtype)n, first, RUN, &distributions[1], 8);
             right &= memcmp(memory[n] + 16, same, RUN * fx_itemsize((fx_dtype)n)) == 0;
             free(same);

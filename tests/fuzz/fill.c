@@ -154,7 +154,7 @@ static void make(bytes *b, subject *s)
 {
     memset(s, 0, sizeof *s);
     const uint8_t dtype = byte(b), axes = byte(b), forms = byte(b);
-    s->array.dtype = dtype >= 250 ? (fx_dtype)word(b) : (fx_dtype)(dtype % 4);
+    s->array.dtype = dtype >= 250 ? (fx_dtype)word(b) : (fx_dtype)(dtype % (FX_FLOAT8_E5M2 + 1));
     const int n = axes >= 250 ? (int)(int8_t)byte(b) : axes % 6;
     const int64_t itemsize = (int64_t)fx_itemsize(s->array.dtype);
     for (int i = 0; i < n; i++) {

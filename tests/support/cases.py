@@ -13,10 +13,12 @@ DTYPES = {
     "float64": np.dtype(np.float64),
     "float16": np.dtype(np.float16),
     "bfloat16": np.dtype(ml_dtypes.bfloat16),
+    "float8_e4m3fn": np.dtype(ml_dtypes.float8_e4m3fn),
+    "float8_e5m2": np.dtype(ml_dtypes.float8_e5m2),
 }
 
 # Bits of the integer drawn at an index, and the dtype in which the value is computed.
-WORD_BITS = {"float32": 32, "float64": 64, "float16": 32, "bfloat16": 32}
+WORD_BITS = {name: 64 if name == "float64" else 32 for name in DTYPES}
 COMPUTED_IN = {name: "float64" if bits == 64 else "float32" for name, bits in WORD_BITS.items()}
 
 THREADS = (1, 2, 3, 7)
@@ -29,6 +31,8 @@ _SUBNORMAL = {
     "float64": 1.3 * 2.0**-1060,
     "float16": 1.3 * 2.0**-16,
     "bfloat16": 1.3 * 2.0**-128,
+    "float8_e4m3fn": 1.3 * 2.0**-8,
+    "float8_e5m2": 1.3 * 2.0**-16,
 }
 
 

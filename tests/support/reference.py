@@ -116,7 +116,14 @@ def _odd(seed, stream, indices, bits):
 # ---- uniform -------------------------------------------------------------------------------------
 
 FLOATS = {32: np.float32, 64: np.float64}
-_BITS = {"float32": 32, "float64": 64, "float16": 32, "bfloat16": 32}
+_BITS = {
+    "float32": 32,
+    "float64": 64,
+    "float16": 32,
+    "bfloat16": 32,
+    "float8_e4m3fn": 32,
+    "float8_e5m2": 32,
+}
 
 
 def round_to(x, dtype):
@@ -164,7 +171,7 @@ def uniform_parameters(low, high, bits):
 
 
 def uniform(seed, stream, indices, low, high, dtype):
-    """The uniform values, bit for bit; dtype by name: float32, float64, float16 or bfloat16."""
+    """The uniform values, bit for bit; the dtype by name."""
     dtype = str(np.dtype(dtype))
     bits = _BITS[dtype]
     mid, h = uniform_parameters(low, high, bits)
