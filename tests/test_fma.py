@@ -1,4 +1,4 @@
-"""The fused multiply-add of CPUs without the instruction, in plain C and in SSE2, against libm's."""
+"""The exact fma of CPUs without the instruction, in plain C and in SSE2, against libm's."""
 
 import os
 import pathlib

@@ -33,7 +33,13 @@ def public_functions():
 
 
 def test_the_header_has_public_functions():
-    assert {"fx_fill", "fx_fill_all", "fx_fill_checked", "fx_uniform", "fx_isa"} <= public_functions()
+    assert {
+        "fx_fill",
+        "fx_fill_all",
+        "fx_fill_checked",
+        "fx_uniform",
+        "fx_isa",
+    } <= public_functions()
 
 
 def test_exactly_the_public_functions_are_exported():

@@ -377,7 +377,7 @@ static INLINE void round_rows(int dtype, size_t size, kernel *store_floats, cons
 /* One function for each dtype, which all distributions share. */
 #define ROUND(unused, DTYPE, name, size) \
     static NOINLINE void name##_from_floats(kernel *store_floats, const kernel_job *job, \
-                                      const kernel_rows *place) \
+                                            const kernel_rows *place) \
     { \
         round_rows(FX_##DTYPE, size, store_floats, job, place); \
     }
