@@ -85,7 +85,8 @@ class _Short(reprlib.Repr):
 
 _short = _Short()
 _short.maxstring = _short.maxother = _short.maxlong = 120
-_short.maxlist = _short.maxtuple = _short.maxset = _short.maxdict = 12
+_short.maxlist = _short.maxtuple = _short.maxset = _short.maxfrozenset = _short.maxdict = 12
+_short.maxdeque = _short.maxarray = 12
 
 
 def shown(value: Any) -> str:

@@ -3,9 +3,11 @@
 import copy
 import math
 import pickle
-from collections import OrderedDict
+from array import array
+from collections import OrderedDict, deque
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 
 import ml_dtypes
 import numpy as np
@@ -413,3 +415,22 @@ def test_keywords():
     assert "did you mean 'gain'?" in str(raised.value)
     assert (raised.value.argument, raised.value.value) == ("gian", 1)
     assert raised.value.choices == ("gain", "mode")
+
+
+KINDS = [list, tuple, set, frozenset, dict.fromkeys, deque, partial(array, "i")]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=range(len(KINDS)))
+def test_shown_items(kind):
+    """Twelve items and no more."""
+    twelve, thirteen = shown(kind(range(12))), shown(kind(range(13)))
+    assert "11" in twelve
+    assert "..." not in twelve
+    assert "11, ..." in thirteen.replace(": None", "")
+
+
+@pytest.mark.parametrize("value", ["x" * 118, 10**119], ids=["str", "int"])
+def test_shown_characters(value):
+    """120 characters and no more."""
+    assert shown(value) == repr(value)
+    assert len(shown(value)) == 120 == len(shown(value * 10))
