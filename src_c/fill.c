@@ -22,8 +22,8 @@ enum {
 /* A call that fills this much uses nontemporal stores, since caches would not keep its values anyway. */
 static const int64_t NONTEMPORAL_BYTES = INT64_C(32) << 20;
 /* The same for strided copies. They pay earlier, outside a core's own caches, because prefetchers do not
-   foresee strided writes. They do not pay for items of one byte: a square of 16 bytes has 16 of these in a
-   row, more lines than a CPU combines writes for, and takes five times as long. */
+   foresee strided writes. They do not pay for items of one or two bytes: a square of 16 bytes has 16 or 8
+   of these in a row, more lines than a CPU combines writes for. */
 static const int64_t NONTEMPORAL_STRIDED_BYTES = INT64_C(2) << 20;
 
 #define SECOND_WORDS 0x80000000u /* bit 63 of the block number: the words L of float64 */
@@ -461,7 +461,7 @@ void fx__begin_fill(fill *f, uint64_t seed, uint64_t stream, const memory *all)
     f->fresh = 2 * all->absent > all->pages;
     if (all->bytes < NONTEMPORAL_BYTES || f->fresh)
         f->nontemporal = NULL;
-    f->nontemporal_copies = all->bytes >= NONTEMPORAL_STRIDED_BYTES && !f->fresh && f->itemsize > 1;
+    f->nontemporal_copies = all->bytes >= NONTEMPORAL_STRIDED_BYTES && !f->fresh && f->itemsize > 2;
     f->seed = seed;
     f->stream = stream;
     f->block_high = (uint32_t)((uint64_t)f->l.first / BLOCK >> 32);
