@@ -11,7 +11,7 @@ from scipy import stats
 import fastxavier as fx
 from fastxavier import Normal
 from fastxavier._moments import moments
-from fastxavier._verify import judge, repeats, tally, verify
+from fastxavier._verify import judge, read, repeats, tally, verify
 from fastxavier._verify.expected import Expected, Summand, as_stored
 from fastxavier._verify.lattice import readings, shares
 
@@ -50,9 +50,9 @@ def test_lengths_that_are_certainly_met(log_count, certain):
     assert repeats._Blocks([order], math.ceil(2**log_count), 16).certain == certain
 
 
-@pytest.mark.parametrize("dtype", [np.uint16, np.uint32, np.uint64])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32, np.uint64])
 def test_one_place_in_32_is_an_anchor(dtype):
-    """Chosen by its middle two values, in either order; of equal ones no more than four in 32."""
+    """Chosen by its middle values, in either order; of equal ones no more than four in 32."""
     count = 1 << 17
     blocks = repeats._Blocks([np.zeros(2, dtype)], 1 << 21, 16)
     g = np.random.default_rng(20100513)
@@ -62,6 +62,31 @@ def test_one_place_in_32_is_an_anchor(dtype):
     backward = blocks._anchors(elements[::-1].copy(), count)
     assert np.array_equal(np.sort(count - 1 - backward), anchors)
     assert len(blocks._anchors(np.zeros(count + 15, dtype), count)) <= 64 + 4 * count // 32
+
+
+@pytest.mark.parametrize("most", [1, 5, 7, 12, 100, 1000])
+@pytest.mark.parametrize(
+    "layout",
+    [
+        lambda a: a,
+        lambda a: a.T,
+        lambda a: a[:, ::2],
+        lambda a: a[::-1].transpose(1, 0, 2),
+        lambda a: a[3],
+        lambda a: a[..., 1],
+        lambda a: a.astype(a.dtype.newbyteorder()),
+    ],
+    ids=range(7),
+)
+def test_chunks(layout, most):
+    """Every element once, in C order, in contiguous pieces of this machine's byte order."""
+    array = layout(np.arange(4 * 6 * 10, dtype=np.float32).reshape(4, 6, 10))
+    pieces = list(read.chunks(array, most))
+    assert np.array_equal(np.concatenate(pieces), array.reshape(-1))
+    for piece in pieces:
+        assert 0 < len(piece) <= most
+        assert piece.flags.c_contiguous
+        assert piece.dtype == np.float32
 
 
 def test_equal_values_take_no_more_memory_than_others():
