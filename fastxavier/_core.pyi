@@ -1,6 +1,6 @@
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from numpy.typing import NDArray
 
@@ -88,6 +88,17 @@ def fill(
     offset: Any,
     threads: Any,
 ) -> None: ...
+class DeviceCall(NamedTuple):
+    distribution: str
+    name: str
+    entry: str | None
+    grid: int
+    threads: int
+    launch: bytes
+
+def device_call(
+    target: Target, distribution: DistributionBase, seed: int, stream: int
+) -> DeviceCall: ...
 def available_isas() -> tuple[str, ...]: ...
 def check_isa() -> str: ...
 def force_isa(name: str | None) -> None: ...

@@ -14,6 +14,7 @@ from fastxavier cimport c_fastxavier as c
 import os
 import sys
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -312,6 +313,47 @@ def fill(array, distribution_, key, global_shape, offset, threads):
         refused(status, target, distribution)
     if target.tensor is not None:
         target.written()
+
+
+cdef extern from "device.h" nogil:
+    enum: LAUNCH_THREADS
+    ctypedef struct device_launch:
+        pass
+    ctypedef struct c_device_call "device_call":
+        const char *distribution
+        const char *name
+        const char *entry
+        uint32_t grid
+        device_launch launch
+    c.fx_status fx__device_call(const c.fx_array *, const c.fx_distribution *, uint64_t seed, uint64_t stream,
+                                c_device_call *)
+
+
+class DeviceCall(NamedTuple):
+    """The launch of a kernel on a GPU."""
+
+    distribution: str  # with `name`, which kernel: FX_DISTRIBUTION and FX_NAME of its text
+    name: str
+    entry: str | None  # its name there; None if there is nothing to do
+    grid: int  # groups of `threads` threads
+    threads: int
+    launch: bytes  # its parameter
+
+
+def device_call(Target target, DistributionBase distribution, uint64_t seed, uint64_t stream):
+    """The launch that fills an array on a GPU; errors as of `fill`."""
+    cdef c_device_call call
+    status = fx__device_call(&target.array, &distribution.distribution, seed, stream, &call)
+    if status != c.FX_OK:
+        refused(status, target, distribution)
+    return DeviceCall(
+        call.distribution.decode(),
+        call.name.decode(),
+        None if call.entry == NULL else call.entry.decode(),
+        call.grid,
+        LAUNCH_THREADS,
+        (<char *>&call.launch)[: sizeof(device_launch)],
+    )
 
 
 def check_unmasked(array):
