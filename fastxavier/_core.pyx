@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastxavier._cuda.arrays import dlpack_place, interface_memory, tensor_memory
 from fastxavier._dtypes import FLOATS
 from fastxavier._torch import increment_version, increment_versions, is_tensor, strided_memory
 from fastxavier._validation import (
@@ -269,7 +270,7 @@ def check(array, DistributionBase distribution, global_shape, offset, threads):
     return target
 
 
-def fill(array, distribution_, key, global_shape, offset, threads):
+def fill(array, distribution_, key, global_shape, offset, threads, cuda_stream=None):
     """Fill `array`; `key` is (seed, stream), or Streams to take one of once all checks have passed."""
     if not isinstance(distribution_, DistributionBase):
         raise ArgumentTypeError(
@@ -278,7 +279,7 @@ def fill(array, distribution_, key, global_shape, offset, threads):
             distribution_,
         )
     cdef DistributionBase distribution = distribution_
-    cdef Target target = target_of(array)
+    cdef Target target = target_of(array, cuda_stream)
     cdef c.fx_options options
     cdef c.fx_status status
     cdef uint64_t seed, stream
@@ -287,6 +288,11 @@ def fill(array, distribution_, key, global_shape, offset, threads):
     if global_shape is not None or offset is not None:
         place(target, global_shape, offset)
     options.threads = thread_count(threads)
+    if target.place is not None:
+        from fastxavier._cuda.launch import fill as fill_on_device
+
+        fill_on_device(target, distribution, key)
+        return
     options.poll = poll_python
     options.poll_argument = NULL
     if isinstance(key, Streams):
