@@ -3,7 +3,7 @@ PYTHON ?= python3
 CC ?= cc
 VENV = .venv
 BIN = $(VENV)/bin
-HEADERS = $(wildcard src_c/*.h src_c/shared/*.h src_c/simd/*.h)
+HEADERS = $(wildcard src_c/*.h src_c/shared/*.h src_c/simd/*.h src_c/cuda/*.h)
 SOURCES = $(wildcard src_c/simd/*.c src_c/*.c)
 OBJECTS = $(SOURCES:src_c/%.c=build/objects/%.o)
 LIBRARY = build/libfastxavier.a

@@ -15,6 +15,7 @@ import numpy as np
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 
 # The kernels take longest to compile, so they are started first.
 SOURCES = sorted(
@@ -97,6 +98,20 @@ class BuildCore(build_ext):
         super().build_extensions()
 
 
+class BuildPython(build_py):
+    """build_py, with the text that fastxavier/_cuda compiles at run time beside the package."""
+
+    def run(self):
+        super().run()
+        if self.editable_mode:  # there it is read from src_c
+            return
+        for folder in ("shared", "cuda"):
+            for source in sorted(pathlib.Path("src_c", folder).iterdir()):
+                target = pathlib.Path(self.build_lib, "fastxavier", "_src_c", folder, source.name)
+                self.mkpath(str(target.parent))
+                self.copy_file(str(source), str(target))
+
+
 def version():
     """The version of the C header, which has its only copy."""
     header = pathlib.Path("src_c/fastxavier.h").read_text()
@@ -105,7 +120,7 @@ def version():
 
 setup(
     version=version(),
-    cmdclass={"build_ext": BuildCore},
+    cmdclass={"build_ext": BuildCore, "build_py": BuildPython},
     ext_modules=cythonize(
         [
             Extension(

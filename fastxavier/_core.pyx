@@ -14,9 +14,11 @@ from fastxavier cimport c_fastxavier as c
 import os
 import sys
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import numpy as np
 
+from fastxavier._cuda.arrays import dlpack_place, interface_memory, tensor_memory
 from fastxavier._dtypes import FLOATS
 from fastxavier._torch import increment_version, increment_versions, is_tensor, strided_memory
 from fastxavier._validation import (
@@ -268,7 +270,7 @@ def check(array, DistributionBase distribution, global_shape, offset, threads):
     return target
 
 
-def fill(array, distribution_, key, global_shape, offset, threads):
+def fill(array, distribution_, key, global_shape, offset, threads, cuda_stream=None):
     """Fill `array`; `key` is (seed, stream), or Streams to take one of once all checks have passed."""
     if not isinstance(distribution_, DistributionBase):
         raise ArgumentTypeError(
@@ -277,7 +279,7 @@ def fill(array, distribution_, key, global_shape, offset, threads):
             distribution_,
         )
     cdef DistributionBase distribution = distribution_
-    cdef Target target = target_of(array)
+    cdef Target target = target_of(array, cuda_stream)
     cdef c.fx_options options
     cdef c.fx_status status
     cdef uint64_t seed, stream
@@ -286,6 +288,11 @@ def fill(array, distribution_, key, global_shape, offset, threads):
     if global_shape is not None or offset is not None:
         place(target, global_shape, offset)
     options.threads = thread_count(threads)
+    if target.place is not None:
+        from fastxavier._cuda.launch import fill as fill_on_device
+
+        fill_on_device(target, distribution, key)
+        return
     options.poll = poll_python
     options.poll_argument = NULL
     if isinstance(key, Streams):
@@ -312,6 +319,47 @@ def fill(array, distribution_, key, global_shape, offset, threads):
         refused(status, target, distribution)
     if target.tensor is not None:
         target.written()
+
+
+cdef extern from "device.h" nogil:
+    enum: LAUNCH_THREADS
+    ctypedef struct device_launch:
+        pass
+    ctypedef struct c_device_call "device_call":
+        const char *distribution
+        const char *name
+        const char *entry
+        uint32_t grid
+        device_launch launch
+    c.fx_status fx__device_call(const c.fx_array *, const c.fx_distribution *, uint64_t seed, uint64_t stream,
+                                c_device_call *)
+
+
+class DeviceCall(NamedTuple):
+    """The launch of a kernel on a GPU."""
+
+    distribution: str  # with `name`, which kernel: FX_DISTRIBUTION and FX_NAME of its text
+    name: str
+    entry: str | None  # its name there; None if there is nothing to do
+    grid: int  # groups of `threads` threads
+    threads: int
+    launch: bytes  # its parameter
+
+
+def device_call(Target target, DistributionBase distribution, uint64_t seed, uint64_t stream):
+    """The launch that fills an array on a GPU; errors as of `fill`."""
+    cdef c_device_call call
+    status = fx__device_call(&target.array, &distribution.distribution, seed, stream, &call)
+    if status != c.FX_OK:
+        refused(status, target, distribution)
+    return DeviceCall(
+        call.distribution.decode(),
+        call.name.decode(),
+        None if call.entry == NULL else call.entry.decode(),
+        call.grid,
+        LAUNCH_THREADS,
+        (<char *>&call.launch)[: sizeof(device_launch)],
+    )
 
 
 def check_unmasked(array):

@@ -36,8 +36,9 @@ seed : int, numpy.random.Generator, RandomState, SeedSequence, Streams or None, 
     If it is not given, the module default's seed: see `manual_seed`.
 stream : int or str, optional
     Which tensor, by number or name; tensors with the same seed need different streams.
-global_shape, offset, threads
-    Whole tensor and place of a part, and the number of threads; see `fill_`.
+global_shape, offset, threads, cuda_stream
+    Whole tensor and place of a part, the number of threads, and where a fill on a GPU runs; see
+    `fill_`.
 
 Returns
 -------
@@ -75,6 +76,7 @@ def _in_place(name: str, initializer: str) -> Callable[..., Any]:
         global_shape: Any = None,
         offset: Any = None,
         threads: Any = None,
+        cuda_stream: Any = None,
         **settings: Any,
     ) -> Any:
         if len(values) > len(positional):
@@ -112,6 +114,7 @@ def _in_place(name: str, initializer: str) -> Callable[..., Any]:
             global_shape=global_shape,
             offset=offset,
             threads=threads,
+            cuda_stream=cuda_stream,
         )
 
     array = inspect.Parameter("array", inspect.Parameter.POSITIONAL_OR_KEYWORD)

@@ -28,6 +28,7 @@ def glorot_uniform_(
     global_shape: _Shape | None = ...,
     offset: _Shape | None = ...,
     threads: SupportsIndex | None = ...,
+    cuda_stream: Any | None = ...,
 ) -> _A: ...
 def glorot_normal_(
     array: _A,
@@ -46,6 +47,7 @@ def glorot_normal_(
     global_shape: _Shape | None = ...,
     offset: _Shape | None = ...,
     threads: SupportsIndex | None = ...,
+    cuda_stream: Any | None = ...,
 ) -> _A: ...
 def glorot_truncated_normal_(
     array: _A,
@@ -64,6 +66,7 @@ def glorot_truncated_normal_(
     global_shape: _Shape | None = ...,
     offset: _Shape | None = ...,
     threads: SupportsIndex | None = ...,
+    cuda_stream: Any | None = ...,
 ) -> _A: ...
 def he_uniform_(
     array: _A,
@@ -83,6 +86,7 @@ def he_uniform_(
     global_shape: _Shape | None = ...,
     offset: _Shape | None = ...,
     threads: SupportsIndex | None = ...,
+    cuda_stream: Any | None = ...,
 ) -> _A: ...
 def he_normal_(
     array: _A,
@@ -102,6 +106,7 @@ def he_normal_(
     global_shape: _Shape | None = ...,
     offset: _Shape | None = ...,
     threads: SupportsIndex | None = ...,
+    cuda_stream: Any | None = ...,
 ) -> _A: ...
 def he_truncated_normal_(
     array: _A,
@@ -121,6 +126,7 @@ def he_truncated_normal_(
     global_shape: _Shape | None = ...,
     offset: _Shape | None = ...,
     threads: SupportsIndex | None = ...,
+    cuda_stream: Any | None = ...,
 ) -> _A: ...
 def lecun_uniform_(
     array: _A,
@@ -139,6 +145,7 @@ def lecun_uniform_(
     global_shape: _Shape | None = ...,
     offset: _Shape | None = ...,
     threads: SupportsIndex | None = ...,
+    cuda_stream: Any | None = ...,
 ) -> _A: ...
 def lecun_normal_(
     array: _A,
@@ -157,6 +164,7 @@ def lecun_normal_(
     global_shape: _Shape | None = ...,
     offset: _Shape | None = ...,
     threads: SupportsIndex | None = ...,
+    cuda_stream: Any | None = ...,
 ) -> _A: ...
 def lecun_truncated_normal_(
     array: _A,
@@ -175,6 +183,7 @@ def lecun_truncated_normal_(
     global_shape: _Shape | None = ...,
     offset: _Shape | None = ...,
     threads: SupportsIndex | None = ...,
+    cuda_stream: Any | None = ...,
 ) -> _A: ...
 def heuristic_uniform_(
     array: _A,
@@ -192,6 +201,7 @@ def heuristic_uniform_(
     global_shape: _Shape | None = ...,
     offset: _Shape | None = ...,
     threads: SupportsIndex | None = ...,
+    cuda_stream: Any | None = ...,
 ) -> _A: ...
 def variance_scaling_(
     array: _A,
@@ -212,6 +222,7 @@ def variance_scaling_(
     global_shape: _Shape | None = ...,
     offset: _Shape | None = ...,
     threads: SupportsIndex | None = ...,
+    cuda_stream: Any | None = ...,
 ) -> _A: ...
 def zeros_(
     array: _A,
@@ -221,6 +232,7 @@ def zeros_(
     global_shape: _Shape | None = ...,
     offset: _Shape | None = ...,
     threads: SupportsIndex | None = ...,
+    cuda_stream: Any | None = ...,
 ) -> _A: ...
 def ones_(
     array: _A,
@@ -230,6 +242,7 @@ def ones_(
     global_shape: _Shape | None = ...,
     offset: _Shape | None = ...,
     threads: SupportsIndex | None = ...,
+    cuda_stream: Any | None = ...,
 ) -> _A: ...
 def constant_(
     array: _A,
@@ -240,6 +253,7 @@ def constant_(
     global_shape: _Shape | None = ...,
     offset: _Shape | None = ...,
     threads: SupportsIndex | None = ...,
+    cuda_stream: Any | None = ...,
 ) -> _A: ...
 def identity_(
     array: _A,
@@ -250,6 +264,7 @@ def identity_(
     global_shape: _Shape | None = ...,
     offset: _Shape | None = ...,
     threads: SupportsIndex | None = ...,
+    cuda_stream: Any | None = ...,
 ) -> _A: ...
 def dirac_(
     array: _A,
@@ -262,6 +277,7 @@ def dirac_(
     global_shape: _Shape | None = ...,
     offset: _Shape | None = ...,
     threads: SupportsIndex | None = ...,
+    cuda_stream: Any | None = ...,
 ) -> _A: ...
 def orthogonal_(
     array: _A,
@@ -273,6 +289,7 @@ def orthogonal_(
     global_shape: _Shape | None = ...,
     offset: _Shape | None = ...,
     threads: SupportsIndex | None = ...,
+    cuda_stream: Any | None = ...,
 ) -> _A: ...
 def delta_orthogonal_(
     array: _A,
@@ -284,6 +301,7 @@ def delta_orthogonal_(
     global_shape: _Shape | None = ...,
     offset: _Shape | None = ...,
     threads: SupportsIndex | None = ...,
+    cuda_stream: Any | None = ...,
 ) -> _A: ...
 def sparse_(
     array: _A,
@@ -295,6 +313,7 @@ def sparse_(
     global_shape: _Shape | None = ...,
     offset: _Shape | None = ...,
     threads: SupportsIndex | None = ...,
+    cuda_stream: Any | None = ...,
 ) -> _A: ...
 def xavier_uniform_(
     array: _A,
@@ -313,6 +332,7 @@ def xavier_uniform_(
     global_shape: _Shape | None = ...,
     offset: _Shape | None = ...,
     threads: SupportsIndex | None = ...,
+    cuda_stream: Any | None = ...,
 ) -> _A: ...
 def xavier_normal_(
     array: _A,
@@ -331,6 +351,7 @@ def xavier_normal_(
     global_shape: _Shape | None = ...,
     offset: _Shape | None = ...,
     threads: SupportsIndex | None = ...,
+    cuda_stream: Any | None = ...,
 ) -> _A: ...
 def kaiming_uniform_(
     array: _A,
@@ -350,6 +371,7 @@ def kaiming_uniform_(
     global_shape: _Shape | None = ...,
     offset: _Shape | None = ...,
     threads: SupportsIndex | None = ...,
+    cuda_stream: Any | None = ...,
 ) -> _A: ...
 def kaiming_normal_(
     array: _A,
@@ -369,6 +391,7 @@ def kaiming_normal_(
     global_shape: _Shape | None = ...,
     offset: _Shape | None = ...,
     threads: SupportsIndex | None = ...,
+    cuda_stream: Any | None = ...,
 ) -> _A: ...
 def eye_(
     array: _A,
@@ -379,4 +402,5 @@ def eye_(
     global_shape: _Shape | None = ...,
     offset: _Shape | None = ...,
     threads: SupportsIndex | None = ...,
+    cuda_stream: Any | None = ...,
 ) -> _A: ...

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from fastxavier import _core
+from fastxavier._cuda.found import found
 
 __all__ = ["Info", "info"]
 
@@ -23,6 +24,8 @@ class Info:
     available_isas: tuple[str, ...]
     threads: int
     openmp: str | None
+    gpus: tuple[str, ...]
+    cuda: str
 
     def asdict(self) -> dict[str, object]:
         """The fields as a dictionary."""
@@ -36,6 +39,8 @@ class Info:
                 f"CPU         {self.cpu}",
                 f"ISA         {self.isa} (available: {', '.join(self.available_isas)})",
                 f"threads     {self.threads} ({openmp})",
+                *(f"GPU {number:<7} {name}" for number, name in enumerate(self.gpus)),
+                f"CUDA        {self.cuda}",
             )
         )
 
@@ -56,7 +61,8 @@ def info() -> Info:
     Info
         With `version`, `stream_version` (of the definition of all values drawn), `cpu`, `isa` (in
         use), `available_isas` (best first), `threads` (of a large fill) and `openmp` (year and
-        month of its specification; None in a build without OpenMP, which fills on one thread).
+        month of its specification; None in a build without OpenMP, which fills on one thread),
+        `gpus` (NVIDIA's, by number) and `cuda` (how their kernels are compiled, or why not).
 
     Raises
     ------
@@ -65,6 +71,7 @@ def info() -> Info:
         available here.
     """
     openmp = _core.openmp_version()
+    gpus, cuda = found()
     return Info(
         version=_core.version,
         stream_version=_core.stream_version,
@@ -72,5 +79,7 @@ def info() -> Info:
         isa=_core.check_isa(),
         available_isas=_core.available_isas(),
         threads=_core.default_threads(),
+        gpus=gpus,
+        cuda=cuda,
         openmp=f"{openmp // 100}-{openmp % 100:02d}" if openmp else None,
     )

@@ -40,6 +40,8 @@ cdef extern from *:
 
 cdef enum:
     DL_CPU = 1
+    DL_CUDA = 2
+    DL_CUDA_MANAGED = 13
     DL_FLOAT = 2
     DL_BFLOAT = 4
     DL_FLOAT8_E4M3FN = 10
@@ -58,6 +60,7 @@ cdef class Target:
     cdef int64_t *first
     cdef object owner
     cdef object tensor  # a torch tensor, which is told when it has been filled
+    cdef readonly object place  # the GPU and the stream of memory on a GPU; None in CPU memory
     cdef dl_managed *managed
     cdef dl_versioned *versioned
 
@@ -78,6 +81,11 @@ cdef class Target:
         if self.array.offset == NULL:
             return (0,) * self.array.ndim
         return tuple([self.first[i] for i in range(self.array.ndim)])
+
+    @property
+    def address(self):
+        """Where the first element lies."""
+        return <size_t>self.array.data
 
     def written(self):
         """Tell the owner of the memory that its values have changed."""
@@ -108,7 +116,11 @@ cdef class Target:
         }
 
     def numpy(self):
-        """The memory as a NumPy array."""
+        """The memory as a NumPy array; of memory on a GPU, a copy."""
+        if self.place is not None:
+            from fastxavier._cuda.launch import read
+
+            return read(self)
         if self.owner is not None:
             return self.owner
         if self.array.data == NULL:  # for which NumPy 2.2 would look for a scalar
@@ -237,9 +249,10 @@ def exported(array):
 
 cdef int from_dl_tensor(Target target, dl_tensor *tensor) except -1:
     cdef int i
-    if tensor.device.device_type != DL_CPU:
+    if target.place is None and tensor.device.device_type != DL_CPU:
         raise ArgumentValueError(
-            f"array lies on DLPack device type {tensor.device.device_type}; it must lie in CPU memory",
+            f"array lies on DLPack device type {tensor.device.device_type}; it must lie "
+            "in CPU memory or on an NVIDIA GPU",
             "array",
         )
     code, bits = tensor.dtype.code, tensor.dtype.bits
@@ -274,11 +287,12 @@ cdef int from_dl_tensor(Target target, dl_tensor *tensor) except -1:
 
 
 cdef int from_dlpack(Target target, array) except -1:
+    options = {} if target.place is None else {"stream": target.place.stream}
     try:
         try:
-            capsule = array.__dlpack__(max_version=(1, 0))
+            capsule = array.__dlpack__(max_version=(1, 0), **options)
         except TypeError:  # a producer older than DLPack 1.0
-            capsule = array.__dlpack__()
+            capsule = array.__dlpack__(**options)
     except (BufferError, RuntimeError, NotImplementedError) as error:
         raise ArgumentValueError(
             f"array is {a_type(array)} that exports no memory: {error}", "array", array
@@ -309,10 +323,68 @@ cdef int from_dlpack(Target target, array) except -1:
     return from_dl_tensor(target, &target.managed.tensor)
 
 
-cpdef Target target_of(array):
-    """Where a fill of `array` writes; TypeError or ValueError if it cannot be written to."""
+cdef int from_device(Target target, memory) except -1:
+    """Memory on a GPU, as _cuda/arrays.py describes it."""
+    cdef int i
+    if len(memory.shape) > c.FX_MAX_DIMS:
+        raise ArgumentValueError(
+            f"array has {len(memory.shape)} axes; it must have at most {c.FX_MAX_DIMS}", "array"
+        )
+    target.array.dtype = <c.fx_dtype><int>DTYPE_NAMES.index(memory.dtype)
+    target.array.data = <void *><size_t>memory.address
+    target.place = memory.place
+    target.have_axes(len(memory.shape))
+    for i in range(target.array.ndim):
+        target.extents[i] = memory.shape[i]
+        if memory.strides is not None:
+            target.strides[i] = memory.strides[i]
+    target.array.strides = target.strides if memory.strides is not None else NULL
+    return 0
+
+
+def lattice(Target target, first, axes):
+    """A part of a target that is on a GPU, as an array of its own.
+
+    `first` is the position of its first element, and each of `axes` the steps along the target's axes
+    from one element to the next, with their number.
+    """
+    cdef Target part = Target.__new__(Target)
+    cdef int64_t step = c.fx_itemsize(target.array.dtype)
+    strides = [0] * target.array.ndim
+    for i in reversed(range(target.array.ndim)):
+        strides[i] = step if target.array.strides == NULL else target.strides[i]
+        step *= target.extents[i]
+    address = target.address + sum([j * stride for j, stride in zip(first, strides)])
+    part.array.dtype = target.array.dtype
+    part.array.data = <void *><size_t>address
+    part.place = target.place
+    part.owner = target
+    part.have_axes(len(axes))
+    for i, (steps, count) in enumerate(axes):
+        part.extents[i] = count
+        part.strides[i] = sum([j * stride for j, stride in zip(steps, strides)])
+    part.array.strides = part.strides
+    return part
+
+
+cpdef Target target_of(array, cuda_stream=None):
+    """Where a fill of `array` writes; TypeError or ValueError if it cannot be written to.
+
+    `cuda_stream` is for an array on a GPU, in place of the stream that its library gives.
+    """
     if isinstance(array, Target):
         return array
+    cdef Target target = located(array, cuda_stream)
+    if cuda_stream is not None and target.place is None:
+        raise ArgumentValueError(
+            f"cuda_stream is {shown(cuda_stream)} for an array in CPU memory; it is for arrays on a GPU",
+            "cuda_stream",
+            cuda_stream,
+        )
+    return target
+
+
+cdef Target located(array, cuda_stream):
     cdef Target target = Target.__new__(Target)
     if isinstance(array, cnp.ndarray):
         if type(array) is not np.ndarray:
@@ -323,16 +395,23 @@ cpdef Target target_of(array):
             f"array is the scalar {array!r}, which cannot be written to", "array", array
         )
     elif is_tensor(array):
-        from_dlpack(target, strided_memory(array))
+        memory = strided_memory(array)
+        if memory.is_cuda:
+            from_device(target, tensor_memory(memory, cuda_stream))
+        else:
+            from_dlpack(target, memory)
         target.tensor = array
+    elif hasattr(array, "__cuda_array_interface__"):
+        from_device(target, interface_memory(array, cuda_stream))
     elif PyObject_CheckBuffer(array) or hasattr(array, "__array_interface__"):
         from_numpy(target, exported(array))
     elif hasattr(array, "__dlpack__"):
+        target.place = dlpack_place(array, cuda_stream)
         from_dlpack(target, array)
     else:
         raise ArgumentTypeError(
             f"array is {a_type(array)}; it must be a NumPy array or export a writable "
-            "buffer, __array_interface__ or DLPack" + instead_of_array(array, "init_"),
+            "buffer, __array_interface__, __cuda_array_interface__ or DLPack" + instead_of_array(array, "init_"),
             "array",
             array,
         )

@@ -22,7 +22,7 @@ def is_tensor(array: Any) -> bool:
 
 
 def strided_memory(tensor: Any, *, floats: bool = True) -> Any:
-    """The tensor without autograd, if its values lie in CPU memory as they are.
+    """The tensor without autograd, if its values lie in CPU memory or on a GPU as they are.
 
     Raises
     ------
@@ -30,7 +30,7 @@ def strided_memory(tensor: Any, *, floats: bool = True) -> Any:
         If it is a subclass whose values lie elsewhere, sparse, quantized or nested, or with
         `floats` of a dtype that is not drawn.
     ValueError
-        If it is not in CPU memory, has no shape yet or has lost its storage, or is a negated or
+        If it is on another device, has no shape yet or has lost its storage, or is a negated or
         conjugated view.
     """
     with sys.modules["torch"]._C.DisableTorchFunctionSubclass():  # a subclass may refuse to be read
@@ -70,9 +70,10 @@ def _strided_memory(tensor: Any, floats: bool) -> Any:
             "array",
             tensor,
         )
-    if tensor.device.type != "cpu":
+    if tensor.device.type not in ("cpu", "cuda"):
         raise ArgumentValueError(
-            f"array is a torch tensor on device {str(tensor.device)!r}; it must be on 'cpu'"
+            f"array is a torch tensor on device {str(tensor.device)!r}; it must be on "
+            "'cpu' or 'cuda'"
             + (", which to_empty(device='cpu') makes of it" if tensor.is_meta else ""),
             "array",
             tensor,

@@ -50,6 +50,7 @@ def fill_(
     global_shape: Shape | None = None,
     offset: Shape | None = None,
     threads: SupportsIndex | None = None,
+    cuda_stream: Any = None,
 ) -> Array:
     """Fill an array in place with random values, or with a constant.
 
@@ -60,10 +61,11 @@ def fill_(
     Parameters
     ----------
     array : array_like
-        What is filled: a NumPy array of any layout and alignment, a torch tensor or Parameter on
-        the CPU (without autograd; its version counter is increased), or any other object that
-        exports writable CPU memory by the buffer protocol, ``__array_interface__`` or DLPack;
-        float32, float64, float16, bfloat16, float8_e4m3fn or float8_e5m2. No copy is made.
+        What is filled: a NumPy array of any layout and alignment, a torch tensor or Parameter
+        (without autograd; its version counter is increased), or any other object that exports
+        writable memory by the buffer protocol, ``__array_interface__``,
+        ``__cuda_array_interface__`` or DLPack; float32, float64, float16, bfloat16,
+        float8_e4m3fn or float8_e5m2. The memory is the CPU's or an NVIDIA GPU's. No copy is made.
     distribution : Distribution, VarianceScaling, StructuredInitializer or str
         A distribution: `Uniform`, `Normal`, `TruncatedNormal` or `Constant`, whose values of
         16 and 8 bits are the float32 values rounded once. Or an initializer, such as
@@ -88,6 +90,10 @@ def fill_(
         At most this many threads. If it is not given, as many as OpenMP would use
         (``OMP_NUM_THREADS``, affinity and threadpoolctl's limits), fewer while other processes hold
         the cores, and one for an array too small to be worth more.
+    cuda_stream : int or stream, optional
+        Where the fill of an array on a GPU runs: the handle of a CUDA stream of that GPU, or a
+        stream of cuda.core, torch or CuPy. If it is not given, torch's current stream, the stream
+        that the array exports, or else the default stream. The call does not wait for the fill.
 
     Returns
     -------
@@ -106,7 +112,10 @@ def fill_(
     KeyboardInterrupt
         On Ctrl-C, within a tenth of a second; the array is then partly filled.
     RuntimeError
-        If the environment variable ``FASTXAVIER_ISA`` names no implementation that runs here.
+        If the environment variable ``FASTXAVIER_ISA`` names no implementation that runs here; for
+        an array on a GPU, if the driver, the compiler or the GPU's architecture does not allow it.
+    ImportError
+        For an array on a GPU, if the extra ``fastxavier[cuda]`` is not installed.
 
     References
     ----------
@@ -127,11 +136,12 @@ def fill_(
     """
     if isinstance(distribution, Distribution):
         check_part(global_shape, seed, distribution)
-        _core.fill(array, distribution, resolve(seed, stream), global_shape, offset, threads)
-    else:
-        _fill_whole(
-            _core.target_of(array), distribution, seed, stream, global_shape, offset, threads
+        _core.fill(
+            array, distribution, resolve(seed, stream), global_shape, offset, threads, cuda_stream
         )
+    else:
+        target = _core.target_of(array, cuda_stream)
+        _fill_whole(target, distribution, seed, stream, global_shape, offset, threads)
     return array
 
 
@@ -152,6 +162,11 @@ def _fill_whole(
     key = resolve(seed, stream)
     if isinstance(resolved, Distribution):
         _core.fill(target, resolved, key, global_shape, offset, threads)
+    elif target.place is not None:
+        from fastxavier._cuda.launch import fill as fill_on_device
+
+        _core.place(target, global_shape, offset)
+        fill_on_device(target, resolved, key)
     else:
         try:
             resolved.write(target.numpy(), key, threads, global_shape, offset)
@@ -298,6 +313,7 @@ def uniform_(
     global_shape: Shape | None = None,
     offset: Shape | None = None,
     threads: SupportsIndex | None = None,
+    cuda_stream: Any = None,
 ) -> Array:
     """Fill an array in place with Glorot (Xavier) uniform weights.
 
@@ -321,7 +337,7 @@ def uniform_(
     mode : {"fan_avg", "fan_in", "fan_out", "fan_geo_avg"}
         What the variance is divided by: (fan_in + fan_out) / 2; fan_in, which keeps the variance of
         activations; fan_out, which keeps that of gradients; or sqrt(fan_in * fan_out).
-    seed, stream, global_shape, offset, threads
+    seed, stream, global_shape, offset, threads, cuda_stream
         Which values, and where; see `fill_`.
 
     Returns
@@ -348,7 +364,7 @@ def uniform_(
     >>> bool(abs(w).max() <= np.float32((6 / (128 + 256)) ** 0.5))
     True
     """
-    target = _core.target_of(array)
+    target = _core.target_of(array, cuda_stream)
     fans = _checked_fans(target, "Uniform", fan_in, fan_out)
     glorot = scaling(1, mode, "uniform", gain).with_fans(*fans)
     check_part(global_shape, seed, glorot)
@@ -369,6 +385,7 @@ def normal_(
     global_shape: Shape | None = None,
     offset: Shape | None = None,
     threads: SupportsIndex | None = None,
+    cuda_stream: Any = None,
 ) -> Array:
     """Fill an array in place with Glorot (Xavier) normal weights.
 
@@ -386,7 +403,7 @@ def normal_(
     X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward neural
     networks", AISTATS 2010, equation 12.
     """
-    target = _core.target_of(array)
+    target = _core.target_of(array, cuda_stream)
     fans = _checked_fans(target, "Normal", fan_in, fan_out)
     glorot = scaling(1, mode, "normal", gain).with_fans(*fans)
     check_part(global_shape, seed, glorot)
@@ -407,6 +424,7 @@ def truncated_normal_(
     global_shape: Shape | None = None,
     offset: Shape | None = None,
     threads: SupportsIndex | None = None,
+    cuda_stream: Any = None,
 ) -> Array:
     """Fill an array in place with Glorot (Xavier) weights from a truncated normal.
 
@@ -425,7 +443,7 @@ def truncated_normal_(
     X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward neural
     networks", AISTATS 2010, equation 12.
     """
-    target = _core.target_of(array)
+    target = _core.target_of(array, cuda_stream)
     fans = _checked_fans(target, "TruncatedNormal", fan_in, fan_out)
     glorot = scaling(1, mode, "truncated_normal", gain).with_fans(*fans)
     check_part(global_shape, seed, glorot)

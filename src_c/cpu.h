@@ -3,23 +3,16 @@
 #ifndef FASTXAVIER_CPU_H
 #define FASTXAVIER_CPU_H
 
+#include "shared/portable.h"
+
 #if defined(__GNUC__) && defined(__x86_64__)
 #define FX_X86_64 1
 #elif defined(__GNUC__) && defined(__aarch64__) && !defined(__AARCH64EB__)
 #define FX_AARCH64 1
 #endif
 
-#if defined(__GNUC__)
-#define INLINE inline __attribute__((always_inline))
-#define NOINLINE __attribute__((noinline, unused))
-#else
-#define INLINE inline
-#define NOINLINE
-#endif
-
 /* Open and close a region of code for instruction sets beyond those of the build, so that the build
    needs no flags and one binary runs everywhere. Standard headers must be included before it. */
-#define FX_PRAGMA(text) _Pragma(#text)
 #if defined(__clang__)
 #define FX_TARGET_BEGIN(features) \
     FX_PRAGMA(clang attribute push(__attribute__((target(features))), apply_to = function))

@@ -26,8 +26,6 @@ static const int64_t NONTEMPORAL_BYTES = INT64_C(32) << 20;
    of these in a row, more lines than a CPU combines writes for. */
 static const int64_t NONTEMPORAL_STRIDED_BYTES = INT64_C(2) << 20;
 
-#define SECOND_WORDS 0x80000000u /* bit 63 of the block number: the words L of float64 */
-
 static void prepare_words(kernel_job *job, size_t itemsize, uint64_t seed, uint64_t stream,
                           uint32_t block_high)
 {

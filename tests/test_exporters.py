@@ -197,7 +197,7 @@ capsule_name = ctypes.pythonapi.PyCapsule_GetName
 capsule_name.restype = ctypes.c_char_p
 capsule_name.argtypes = [ctypes.py_object]
 
-CPU, CUDA = 1, 2
+CPU, ROCM = 1, 10
 FLOAT, BFLOAT, FLOAT8_E4M3FN, FLOAT8_E5M2 = 2, 4, 10, 12
 READ_ONLY, IS_COPIED = 1, 2
 
@@ -367,7 +367,7 @@ def test_dlpack_scalar_and_empty():
 REFUSED = {
     "read-only": ({"flags": READ_ONLY}, ValueError, "read-only"),
     "a copy": ({"flags": IS_COPIED}, (ValueError, BufferError), "cop(y|ied)"),
-    "cuda": ({"device": CUDA}, (ValueError, BufferError), "device type 2|CPU"),
+    "an AMD GPU": ({"device": ROCM}, (ValueError, BufferError), "device type 10|CPU"),
     "int32": ({"code": 0}, TypeError, "dtype int32"),
     "float8": ({"bits": 8}, TypeError, "dtype float8"),
     "bfloat32": ({"code": BFLOAT}, TypeError, "dtype bfloat32"),

@@ -17,7 +17,7 @@ from fastxavier._in_place import IN_PLACE
 from fastxavier.gains import ACTIVATIONS
 from fastxavier.initializers import ALIASES, INITIALIZERS, resolve
 
-FILL = ["seed", "stream", "global_shape", "offset", "threads"]
+FILL = ["seed", "stream", "global_shape", "offset", "threads", "cuda_stream"]
 # What a function needs, and what it takes besides: by position where torch does.
 ARGUMENTS = {
     "variance_scaling_": [((), {"scale": 2, "mode": "fan_out", "distribution": "uniform"})],

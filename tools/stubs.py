@@ -49,6 +49,7 @@ TYPES = {
     "global_shape": "_Shape | None",
     "offset": "_Shape | None",
     "threads": "SupportsIndex | None",
+    "cuda_stream": "Any",
 }
 
 

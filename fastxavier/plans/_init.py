@@ -21,6 +21,7 @@ def init_(
     threads: SupportsIndex | None = None,
     progress: Progress | bool | None = None,
     places: Mapping[str, Place] | None = None,
+    cuda_stream: Any = None,
 ) -> Report:
     """Fill all tensors of a model in place, each by the initializer that a plan gives to its name.
 
@@ -53,6 +54,8 @@ def init_(
         gets exactly the values that a fill of the whole puts there; where they are random, `seed`
         or `manual_seed` must have given a seed. `Orthogonal` and `DeltaOrthogonal` are drawn whole
         and sliced.
+    cuda_stream : int or stream, optional
+        Where the fills of arrays on a GPU run, all of one GPU; as `fill_` takes it.
 
     Returns
     -------
@@ -83,4 +86,6 @@ def init_(
     >>> [type(tensor.distribution).__name__ for tensor in report.tensors]
     ['Uniform', 'Constant', 'Uniform', 'Constant']
     """
-    return Prepared(arrays, plan, places).init_(seed=seed, threads=threads, progress=progress)
+    return Prepared(arrays, plan, places).init_(
+        seed=seed, threads=threads, progress=progress, cuda_stream=cuda_stream
+    )

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, SupportsIndex, TypeAlias
+from typing import TYPE_CHECKING, Any, SupportsIndex, TypeAlias
 
 from fastxavier import _core
 from fastxavier._console import progress_bar
@@ -32,6 +32,9 @@ from fastxavier.plans._report import Report, Tensor
 from fastxavier.plans._rule import Rule
 from fastxavier.plans._targets import Memory, check_counted, target_of_tensor
 from fastxavier.plans.presets import default_plan, unused_of_user
+
+if TYPE_CHECKING:
+    from fastxavier._cuda.launch import PreparedFill
 
 __all__ = ["Place", "Prepared", "Progress", "prepare"]
 
@@ -120,10 +123,15 @@ class Prepared:
         drawn: list[Tensor] = []
         structured: list[Tensor] = []
         counted: list[tuple[Tensor, Any]] = []  # and the array as it was given
+        on_device: list[PreparedFill] = []
+        streams_on_device: list[int] = []
         for one, array in zip(tensors, given, strict=True):
             if not isinstance(one[1], _core.Target):
                 check_counted(*one[:3])
                 counted.append((one, array))
+            elif one[1].place is not None:
+                on_device.append(_prepared_on_device(*one[:3]))
+                streams_on_device.append(one[3])
             elif isinstance(one[2], Distribution):
                 drawn.append(one)
             else:
@@ -142,6 +150,7 @@ class Prepared:
         self._requests = _core.Requests(drawn)
         self._structured = structured
         self._counted = counted
+        self._on_device = list(zip(on_device, streams_on_device, strict=True))
         self._nbytes = sum([target.nbytes for target in targets])
         self._drawn_nbytes = sum([one[1].nbytes for one in drawn])
         self._memory: Memory | None = None
@@ -155,12 +164,13 @@ class Prepared:
         seed: Seed = MODULE_DEFAULT,
         threads: SupportsIndex | None = None,
         progress: Progress | bool | None = None,
+        cuda_stream: Any = None,
     ) -> Report:
         """Fill all tensors in place, exactly as `fastxavier.init_` does.
 
         Parameters
         ----------
-        seed, threads, progress
+        seed, threads, progress, cuda_stream
             As for `fastxavier.init_`.
 
         Returns
@@ -194,6 +204,9 @@ class Prepared:
                 if is_tensor(array):
                     increment_version(array)
                 done += memory.nbytes
+            for fill, stream in self._on_device:
+                fill.start((key, stream), cuda_stream)
+                done += fill.nbytes
             for _, target, initializer, stream in self._structured:
                 initializer.write(
                     target.numpy(), (key, stream), threads, target.global_shape, target.offset
@@ -299,6 +312,15 @@ def _check_part(name: str, place: Place, seed: Any, distribution: Resolved) -> N
     try:
         check_part(place[0], seed, distribution)
     except ArgumentValueError as error:
+        raise of_tensor(name, error) from None
+
+
+def _prepared_on_device(name: str, target: _core.Target, initializer: Resolved) -> PreparedFill:
+    from fastxavier._cuda.launch import PreparedFill
+
+    try:
+        return PreparedFill(target, initializer)
+    except (ArgumentValueError, ArgumentTypeError) as error:
         raise of_tensor(name, error) from None
 
 

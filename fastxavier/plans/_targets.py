@@ -56,6 +56,13 @@ def _integers(array: Any) -> Array | None:
     if is_tensor(array):
         if array.is_floating_point() or array.is_complex():
             return None
+        if array.is_cuda:
+            raise ArgumentTypeError(
+                f"array is a torch tensor of dtype {array.dtype} on a GPU, where only floats are "
+                "initialized; leave it out",
+                "array",
+                array.dtype,
+            )
         found = array.detach().numpy()
     elif isinstance(array, np.ndarray) or not hasattr(array, "__dlpack__"):
         found = _core.exported(array)

@@ -28,7 +28,7 @@ from fastxavier.gains import gain_number
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["LayoutInitializer", "Part", "PatternInitializer", "StructuredInitializer"]
+__all__ = ["Lattice", "LayoutInitializer", "Part", "PatternInitializer", "StructuredInitializer"]
 
 Array: TypeAlias = "npt.NDArray[Any]"
 Key: TypeAlias = tuple[int, int]
@@ -64,6 +64,14 @@ class Part(NamedTuple):
             tuple(self.shape[axis] for axis in axes),
             tuple(self.offset[axis] for axis in axes),
         )
+
+
+class Lattice(NamedTuple):
+    """Places of an array: from one on, in equal steps along some directions."""
+
+    first: tuple[int, ...]
+    axes: tuple[tuple[tuple[int, ...], int], ...]
+    """The steps along the array's axes, and how many places there are."""
 
 
 class StructuredInitializer(ABC):
@@ -306,8 +314,20 @@ class PatternInitializer(StructuredInitializer):
     gain: float
 
     @abstractmethod
+    def lattices(self, part: Part) -> Iterable[Lattice]:
+        """The places of the part that are not 0."""
+
     def _set_ones(self, part: Part, one: Any) -> None:
-        """Set the places of the part that are not 0."""
+        for first, axes in self.lattices(part):
+            index = []
+            for axis, start in enumerate(first):
+                place: Any = start
+                for number, (steps, count) in enumerate(axes):
+                    if steps[axis]:
+                        along = (-1, *[1] * (len(axes) - 1 - number))
+                        place = place + steps[axis] * np.arange(count).reshape(along)
+                index.append(place)
+            part.array[tuple(index)] = one
 
     def _reach(self) -> Distribution:
         return Constant(self.gain)

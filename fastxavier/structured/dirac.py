@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import KW_ONLY, dataclass
-from typing import Any
-
-import numpy as np
 
 from fastxavier._validation import ArgumentValueError, integer
 from fastxavier.structured._base import (
+    Lattice,
     Layout,
     LayoutInitializer,
     Part,
@@ -85,16 +84,51 @@ class Dirac(PatternInitializer, LayoutInitializer):
                 self.groups,
             )
 
-    def _set_ones(self, part: Part, one: Any) -> None:
-        if self._units_last:
-            part = part.transposed((-1, -2, *range(len(part.shape) - 2)))
-        units, inputs, *extents = part.array.shape
-        first_unit, first_input, *corner = part.offset
-        middle = [n // 2 - first for n, first in zip(part.shape[2:], corner, strict=True)]
+    def lattices(self, part: Part) -> Iterable[Lattice]:
+        ndim = len(part.shape)
+        order = (-1, -2, *range(ndim - 2)) if self._units_last else tuple(range(ndim))
+        units_first = part.transposed(order)
+        units, inputs, *extents = units_first.array.shape
+        first_unit, first_input, *corner = units_first.offset
+        middle = [n // 2 - first for n, first in zip(units_first.shape[2:], corner, strict=True)]
         if not all(0 <= k < extent for k, extent in zip(middle, extents, strict=True)):
             return
-        per_group = part.shape[0] // self.groups
-        unit = np.arange(units)
-        channel = (first_unit + unit) % per_group - first_input
-        inside = (channel >= 0) & (channel < inputs)
-        part.array[(unit[inside], channel[inside], *middle)] = one
+        per_group = units_first.shape[0] // self.groups
+        end = min(first_input + inputs, per_group)
+        for unit, groups, count in _within(
+            range(first_unit, first_unit + units), per_group, first_input, end
+        ):
+            first = (unit - first_unit, unit % per_group - first_input, *middle)
+            to_next_group, to_next_unit = (per_group, 0), (1, 1)
+            axes = [(to_next_group, groups), (to_next_unit, count)]
+            yield Lattice(
+                _reordered(first, order),
+                tuple(
+                    (_reordered((*steps, *[0] * (ndim - 2)), order), number)
+                    for steps, number in axes
+                ),
+            )
+
+
+def _within(numbers: range, period: int, low: int, high: int) -> Iterator[tuple[int, int, int]]:
+    """The numbers u with low <= u % period < high: (first, periods, how many of each)."""
+    first = numbers.start
+    while first < numbers.stop and low < high:
+        begin = first - first % period
+        if first == begin and begin + period <= numbers.stop:
+            periods = (numbers.stop - begin) // period
+            yield begin + low, periods, high - low
+            first += periods * period
+        else:  # a part of one
+            lowest, highest = max(begin + low, first), min(begin + high, numbers.stop)
+            if lowest < highest:
+                yield lowest, 1, highest - lowest
+            first = begin + period
+
+
+def _reordered(numbers: tuple[int, ...], order: tuple[int, ...]) -> tuple[int, ...]:
+    """What belongs to axes that were transposed to `order`, in the order before."""
+    before = [0] * len(order)
+    for axis, number in zip(order, numbers, strict=True):
+        before[axis] = number
+    return tuple(before)

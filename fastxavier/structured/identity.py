@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
 
 from fastxavier.gains import gain_number
-from fastxavier.structured._base import Part, PatternInitializer, Shape
+from fastxavier.structured._base import Lattice, Part, PatternInitializer, Shape
 
 __all__ = ["Identity"]
 
@@ -58,7 +56,9 @@ class Identity(PatternInitializer):
         if len(shape) != 2:
             raise self._bad_shape(shape, argument, f"is not a matrix; {self!r} needs two axes")
 
-    def _set_ones(self, part: Part, one: Any) -> None:
+    def lattices(self, part: Part) -> Iterable[Lattice]:
         rows, columns = part.slices
-        diagonal = np.arange(max(rows.start, columns.start), min(rows.stop, columns.stop))
-        part.array[diagonal - rows.start, diagonal - columns.start] = one
+        first = max(rows.start, columns.start)
+        count = min(rows.stop, columns.stop) - first
+        if count > 0:
+            yield Lattice((first - rows.start, first - columns.start), (((1, 1), count),))

@@ -1,5 +1,5 @@
 /* From words to values, one short function for each distribution, as docs/stream.md defines it. Included
-   by simd/kernels.inc.h for each precision R; c has the constants of the distribution. */
+   by values.inc.h for each precision R; c has the constants of the distribution. */
 
 static INLINE R(v) R(scaled)(R(v) z, const R(constants) * c)
 {

@@ -1,5 +1,5 @@
 /* Logarithm, sine, cosine and the normal quantile, from +, -, *, /, sqrt and fma alone, so that every
-   instruction set gives the same bits. Included by simd/kernels.inc.h for each precision R.
+   instruction set gives the same bits. Included by values.inc.h for each precision R.
    polynomials.h has the polynomials and their errors. */
 
 #define COUNT(name) ((int)(sizeof R(name) / sizeof *R(name)))
@@ -7,7 +7,7 @@
 static INLINE R(v) R(horner)(R(v) x, const R(real) * coefficients, int count)
 {
     R(v) sum = R(set)(coefficients[count - 1]);
-#pragma GCC unroll 32
+    FX_UNROLL(32)
     for (int k = count - 2; k >= 0; k--)
         sum = R(fma)(sum, x, R(set)(coefficients[k]));
     return sum;

@@ -3,7 +3,7 @@
 #ifndef FASTXAVIER_PHILOX_H
 #define FASTXAVIER_PHILOX_H
 
-#include <stdint.h>
+#include "portable.h"
 
 #define PHILOX_M0 0xD2511F53u
 #define PHILOX_M1 0xCD9E8D57u
@@ -12,7 +12,7 @@
 #define PHILOX_ROUNDS 10
 
 /* One block of four words, written like the specification. */
-static inline void philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t words[4])
+static DEVICE inline void philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t words[4])
 {
     uint32_t x0 = counter[0], x1 = counter[1], x2 = counter[2], x3 = counter[3];
     uint32_t k0 = key[0], k1 = key[1];
@@ -44,20 +44,26 @@ typedef struct {
     uint32_t x2_round2; /* xor with hi(M0 * x0) in round 2 */
 } philox_schedule;
 
-static inline philox_schedule philox_prepare(uint64_t seed, uint64_t stream, uint32_t block_high)
+/* Set what depends on the high counter word; the keys are there. */
+static DEVICE inline void philox_place(philox_schedule *s, uint64_t stream, uint32_t block_high)
+{
+    const uint64_t p1 = (uint64_t)PHILOX_M1 * (uint32_t)stream;
+    const uint32_t x0 = (uint32_t)(p1 >> 32) ^ block_high ^ s->k0[0];
+    const uint64_t p0 = (uint64_t)PHILOX_M0 * x0;
+    s->x2_round0 = (uint32_t)(stream >> 32) ^ s->k1[0];
+    s->x0_round1 = (uint32_t)p1 ^ s->k0[1];
+    s->x2_round1 = (uint32_t)(p0 >> 32) ^ s->k1[1];
+    s->x2_round2 = (uint32_t)p0 ^ s->k1[2];
+}
+
+static DEVICE inline philox_schedule philox_prepare(uint64_t seed, uint64_t stream, uint32_t block_high)
 {
     philox_schedule s;
     for (int round = 0; round < PHILOX_ROUNDS; round++) {
         s.k0[round] = (uint32_t)seed + (uint32_t)round * PHILOX_W0;
         s.k1[round] = (uint32_t)(seed >> 32) + (uint32_t)round * PHILOX_W1;
     }
-    const uint64_t p1 = (uint64_t)PHILOX_M1 * (uint32_t)stream;
-    const uint32_t x0 = (uint32_t)(p1 >> 32) ^ block_high ^ s.k0[0];
-    const uint64_t p0 = (uint64_t)PHILOX_M0 * x0;
-    s.x2_round0 = (uint32_t)(stream >> 32) ^ s.k1[0];
-    s.x0_round1 = (uint32_t)p1 ^ s.k0[1];
-    s.x2_round1 = (uint32_t)(p0 >> 32) ^ s.k1[1];
-    s.x2_round2 = (uint32_t)p0 ^ s.k1[2];
+    philox_place(&s, stream, block_high);
     return s;
 }
 

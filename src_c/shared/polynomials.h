@@ -3,24 +3,26 @@
 #ifndef FASTXAVIER_POLYNOMIALS_H
 #define FASTXAVIER_POLYNOMIALS_H
 
+#include "portable.h"
+
 /* y / (2 cdf - 1) in the quotients for symmetric intervals */
 #define QUOTIENT_SCALE 1.5
 
 /* q in -2 ln(1 - f/2) = f + f^2 q(f), 1 - f/2 from 2/3 to 4/3; weight 1/ln: 0.162 u */
-static const float f32_log_even[] = {
+FX_TABLE(float, f32_log_even) = {
     0x1.0000000000000p-2f,
     0x1.fffe860000000p-6f,
     0x1.55a72e0000000p-8f,
     0x1.f261320000000p-11f,
     0x1.092ba00000000p-12f};
-static const float f32_log_odd[] = {
+FX_TABLE(float, f32_log_odd) = {
     0x1.5555020000000p-4f,
     0x1.99d1f20000000p-7f,
     0x1.1ebe6c0000000p-9f,
     0x1.1ed1540000000p-11f};
 
 /* p in -2 ln(1 - f/2) = f + q f + q^3 p(q^2), q = f/(4 - f), f to 2/3; weight 1/ln: 0.137 u */
-static const double f64_artanh[] = {
+FX_TABLE(double, f64_artanh) = {
     0x1.5555555555773p+0,
     0x1.99999998f1795p-1,
     0x1.249249b1ad6c5p-1,
@@ -31,7 +33,7 @@ static const double f64_artanh[] = {
 
 /* q in sin(pi/4 t) = t (pi/4 rounded + q(t^2)), |t| <= 1; weight 1/sin: 0.142 u */
 #define f32_sine_leading 0x1.921fb60000000p-1f
-static const float f32_sine[] = {
+FX_TABLE(float, f32_sine) = {
     -0x1.a329000000000p-26f,
     -0x1.4abbba0000000p-4f,
     0x1.465e920000000p-9f,
@@ -39,7 +41,7 @@ static const float f32_sine[] = {
 
 /* q in sin(pi/4 t) = t (pi/4 rounded + q(t^2)), |t| <= 1; weight 1/sin: 0.093 u */
 #define f64_sine_leading 0x1.921fb54442d18p-1
-static const double f64_sine[] = {
+FX_TABLE(double, f64_sine) = {
     0x1.0267f6d254bb8p-55,
     -0x1.4abbce625be41p-4,
     0x1.466bc67758700p-9,
@@ -49,14 +51,14 @@ static const double f64_sine[] = {
     0x1.e3eed41d94844p-38};
 
 /* q in cos(pi/4 t) = 1 + t^2 q(t^2), |t| <= 1; weight 1/cos: 0.181 u */
-static const float f32_cosine[] = {
+FX_TABLE(float, f32_cosine) = {
     -0x1.3bd3cc0000000p-2f,
     0x1.03c1de0000000p-6f,
     -0x1.55c5e00000000p-12f,
     0x1.d9d57c0000000p-19f};
 
 /* q in cos(pi/4 t) = 1 + t^2 q(t^2), |t| <= 1; weight 1/cos: 0.205 u */
-static const double f64_cosine[] = {
+FX_TABLE(double, f64_cosine) = {
     -0x1.3bd3cc9be45dep-2,
     0x1.03c1f081b5aaep-6,
     -0x1.55d3c7e3c9282p-12,
@@ -66,14 +68,14 @@ static const double f64_cosine[] = {
     -0x1.b263c6b4ce767p-42};
 
 /* z / y - 1, y = scale (1 - 2 q), of v = -4 q (1 - q), |z| <= 2; weight y/z: 0.233 u */
-static const float f32_within_2[] = {
+FX_TABLE(float, f32_within_2) = {
     0x1.62c42a0000000p-1f,
     -0x1.9f17c20000000p+4f,
     0x1.66c3980000000p+6f,
     0x1.6b95220000000p+7f,
     -0x1.f3d7840000000p+7f,
     0x1.8ba4580000000p+2f};
-static const float f32_within_2_denominator[] = {
+FX_TABLE(float, f32_within_2_denominator) = {
     0x1.3f92980000000p-1f,
     -0x1.63c6560000000p+5f,
     0x1.ce5efc0000000p+8f,
@@ -81,7 +83,7 @@ static const float f32_within_2_denominator[] = {
     0x1.a4c59e0000000p+8f};
 
 /* z / y - 1, y = scale (1 - 2 q), of v = -4 q (1 - q), |z| <= 2; weight y/z: 0.485 u */
-static const double f64_within_2[] = {
+FX_TABLE(double, f64_within_2) = {
     0x1.8b95f3351301bp-1,
     -0x1.606421927957bp+7,
     0x1.0340abc9cbee9p+13,
@@ -93,7 +95,7 @@ static const double f64_within_2[] = {
     -0x1.2cb950d0b6e59p+21,
     0x1.2058513ec27afp+18,
     -0x1.c5748aaa08ed9p+9};
-static const double f64_within_2_denominator[] = {
+FX_TABLE(double, f64_within_2_denominator) = {
     0x1.2204ada582c86p-1,
     -0x1.761efd08cd835p+7,
     0x1.8181a1f4838d9p+13,
@@ -106,7 +108,7 @@ static const double f64_within_2_denominator[] = {
     -0x1.7513ef1761622p+18};
 
 /* the same, |z| <= 3: 0.319 u */
-static const float f32_within_3[] = {
+FX_TABLE(float, f32_within_3) = {
     0x1.5928fe0000000p+0f,
     -0x1.1a439c0000000p+10f,
     0x1.1f414e0000000p+17f,
@@ -115,7 +117,7 @@ static const float f32_within_3[] = {
     0x1.ea6e020000000p+21f,
     -0x1.fe5e160000000p+26f,
     0x1.8508ba0000000p+25f};
-static const float f32_within_3_denominator[] = {
+FX_TABLE(float, f32_within_3_denominator) = {
     0x1.b1889a0000000p-1f,
     -0x1.e5c83e0000000p+9f,
     0x1.4f58ec0000000p+17f,
@@ -126,7 +128,7 @@ static const float f32_within_3_denominator[] = {
     -0x1.086f760000000p+26f};
 
 /* the same, |z| <= 3: 0.421 u */
-static const double f64_within_3[] = {
+FX_TABLE(double, f64_within_3) = {
     0x1.0b9ff22659e77p+0,
     -0x1.2d61a37c60456p+12,
     0x1.24a2cd6ec5927p+22,
@@ -143,7 +145,7 @@ static const double f64_within_3[] = {
     0x1.e76a9ce5dda6dp+61,
     -0x1.e3bf73f4105c1p+59,
     0x1.a25cc5e041c17p+55};
-static const double f64_within_3_denominator[] = {
+FX_TABLE(double, f64_within_3_denominator) = {
     0x1.2611186bae675p-1,
     -0x1.9a816374f3b1cp+11,
     0x1.d358c92e78883p+21,
@@ -162,7 +164,7 @@ static const double f64_within_3_denominator[] = {
     -0x1.eb2b1ec9e14f2p+55};
 
 /* p in z = (1 - 2 q) p(-2 ln(4 q (1 - q))), |z| <= 2.0075; weight 1/z: 0.227 u */
-static const float f32_central[] = {
+FX_TABLE(float, f32_central) = {
     0x1.40d9320000000p+0f,
     0x1.4ffdf00000000p-3f,
     0x1.0b907e0000000p-8f,
@@ -173,7 +175,7 @@ static const float f32_central[] = {
     -0x1.1391de0000000p-28f};
 
 /* p in z = (1 - 2 q) p(-2 ln(4 q (1 - q))), |z| <= 2.0075; weight 1/z: 0.682 u */
-static const double f64_central[] = {
+FX_TABLE(double, f64_central) = {
     0x1.40d931ff62706p+0,
     0x1.4ffddeaa22dd1p-3,
     0x1.0b9a8ec5b4c29p-8,
@@ -193,14 +195,14 @@ static const double f64_central[] = {
     0x1.629f8c62d6397p-63};
 
 /* d in z = s - d(s), s = sqrt(-2 ln(2 q)), 2 <= z <= 38.5; weight 1/z: 0.017 u */
-static const float f32_tail[] = {
+FX_TABLE(float, f32_tail) = {
     0x1.0c55ec0000000p-6f,
     0x1.1885040000000p-1f,
     0x1.b99cee0000000p-2f,
     0x1.7618a80000000p-5f,
     0x1.9e29200000000p-11f,
     0x1.e4e62c0000000p-22f};
-static const float f32_tail_denominator[] = {
+FX_TABLE(float, f32_tail_denominator) = {
     0x1.488e9a0000000p-1f,
     0x1.3e25840000000p-1f,
     0x1.5d0d060000000p-1f,
@@ -209,7 +211,7 @@ static const float f32_tail_denominator[] = {
     0x1.1bb1120000000p-13f};
 
 /* d in z = s - d(s), s = sqrt(-2 ln(2 q)), 2 <= z <= 38.5; weight 1/z: 0.007 u */
-static const double f64_tail[] = {
+FX_TABLE(double, f64_tail) = {
     0x1.2ab0e640d35ebp-11,
     0x1.6c58be0654647p-1,
     0x1.93798e996e437p-1,
@@ -223,7 +225,7 @@ static const double f64_tail[] = {
     0x1.bb89dc7011192p-25,
     0x1.02b0a3503be3dp-33,
     0x1.7fd6ad1e43cf5p-47};
-static const double f64_tail_denominator[] = {
+FX_TABLE(double, f64_tail_denominator) = {
     0x1.6f17b0ee27d1fp-1,
     0x1.371b5deb43742p+0,
     0x1.b89ae9185d7f6p+0,

@@ -1,8 +1,7 @@
-/* Undefines the macros that simd/kernels.inc.h defines for one precision. */
+/* Undefines the macros that values.inc.h defines for one precision. */
 #undef R
 #undef UNIT_OF_WORD
 #undef LOW_BITS
-#undef WORD_MAX
 #undef TWO_THIRDS_BITS
 #undef EXPONENT_MASK
 #undef EXPONENT_UNIT

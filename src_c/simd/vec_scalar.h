@@ -1,205 +1,68 @@
-/* The vocabulary in plain C, for any CPU and byte order: one 64-bit lane, two floats, one double.
-   Included by isa_scalar.c; vec.md says what each operation does. */
+/* The vocabulary in plain C, for any CPU and byte order: the arithmetic that shared/scalar.h builds on, and
+   stores. Included by isa_scalar.c; vec.md says what each operation does. */
 #include <math.h>
 #include <string.h>
 
 #include "fma.h"
 
-typedef uint64_t vint;
-typedef struct {
-    float low, high;
-} f32_v;
-typedef double f64_v;
-
-#define LANES 1
-#define GROUPS 1
-#define TOGETHER 1
-#define ROUNDS_IN_REGISTERS 0
-#define F64_NORMALS_TOGETHER 1
-#define HAS_NONTEMPORAL 0
-
-static INLINE uint32_t low_half(vint a) { return (uint32_t)a; }
-static INLINE uint32_t high_half(vint a) { return (uint32_t)(a >> 32); }
-static INLINE vint halves(uint32_t low, uint32_t high) { return (uint64_t)high << 32 | low; }
+static INLINE float float_add(float a, float b) { return a + b; }
+static INLINE float float_sub(float a, float b) { return a - b; }
+static INLINE float float_mul(float a, float b) { return a * b; }
+static INLINE float float_div(float a, float b) { return a / b; }
+static INLINE float float_sqrt(float a) { return sqrtf(a); }
+static INLINE float float_fma(float a, float b, float c)
+{
+#if HAS_FMA
+    return fmaf(a, b, c);
+#else
+    return fma_of_floats(a, b, c);
+#endif
+}
+static INLINE float float_from_int(int32_t a) { return (float)a; }
 static INLINE uint32_t float_bits(float x)
 {
     uint32_t bits;
     memcpy(&bits, &x, sizeof bits);
     return bits;
 }
-static INLINE float bits_float(uint32_t bits)
+static INLINE float float_of_bits(uint32_t bits)
 {
     float x;
     memcpy(&x, &bits, sizeof x);
     return x;
 }
 
-/* integers */
-static INLINE vint vint_counters(uint32_t first) { return first; }
-static INLINE vint vint_set(uint64_t x) { return x; }
-static INLINE vint vint_key(uint32_t x) { return halves(x, x); }
-static INLINE vint vint_advance(vint a, vint b) { return a + b; }
-static INLINE vint vint_mul(vint a, vint b) { return (uint64_t)low_half(a) * low_half(b); }
-static INLINE vint vint_high(vint a) { return a >> 32; }
-static INLINE vint vint_and(vint a, vint b) { return a & b; }
-static INLINE vint vint_or(vint a, vint b) { return a | b; }
-static INLINE vint vint_xor(vint a, vint b) { return a ^ b; }
-static INLINE vint vint_xor3(vint a, vint b, vint c) { return a ^ b ^ c; }
-static INLINE vint vint_swap_xor(vint p, vint a, vint b)
-{
-    return halves(high_half(p) ^ low_half(a ^ b), low_half(p));
-}
-static INLINE vint vint_join_low(vint a, vint b) { return halves(low_half(a), low_half(b)); }
-static INLINE vint vint_join_high(vint a, vint b) { return halves(high_half(a), high_half(b)); }
+static INLINE double double_add(double a, double b) { return a + b; }
+static INLINE double double_sub(double a, double b) { return a - b; }
+static INLINE double double_mul(double a, double b) { return a * b; }
+static INLINE double double_div(double a, double b) { return a / b; }
+static INLINE double double_sqrt(double a) { return sqrt(a); }
+static INLINE double double_fma(double a, double b, double c) { return fma_of_doubles(a, b, c); }
+static INLINE double double_from_int(int64_t a) { return (double)a; }
+#define double_of_bits bits_double /* of fma.h, as double_bits */
 
-/* floats, and integers in 32-bit lanes */
-#define BOTH(f, a, b) ((f32_v){f((a).low, (b).low), f((a).high, (b).high)})
-static INLINE vint f32_iset(int32_t x) { return vint_key((uint32_t)x); }
-static INLINE vint f32_isub(vint a, vint b)
-{
-    return halves(low_half(a) - low_half(b), high_half(a) - high_half(b));
-}
-#define f32_ishl(a, n) halves(low_half(a) << (n), high_half(a) << (n))
-static INLINE f32_v f32_from_int(vint a)
-{
-    return (f32_v){(float)(int32_t)low_half(a), (float)(int32_t)high_half(a)};
-}
-static INLINE float distance(uint32_t n)
-{
-    return (float)(int32_t)(n >> 31 ? n - 0x80000000u : 0x80000000u - n);
-}
-static INLINE f32_v f32_distance(vint n)
-{
-    return (f32_v){distance(low_half(n)), distance(high_half(n))};
-}
-static INLINE vint f32_bits(f32_v a) { return halves(float_bits(a.low), float_bits(a.high)); }
-static INLINE f32_v f32_unbits(vint a)
-{
-    return (f32_v){bits_float(low_half(a)), bits_float(high_half(a))};
-}
-static INLINE f32_v f32_set(float x) { return (f32_v){x, x}; }
-static INLINE f32_v f32_add(f32_v a, f32_v b) { return (f32_v){a.low + b.low, a.high + b.high}; }
-static INLINE f32_v f32_sub(f32_v a, f32_v b) { return (f32_v){a.low - b.low, a.high - b.high}; }
-static INLINE f32_v f32_mul(f32_v a, f32_v b) { return (f32_v){a.low * b.low, a.high * b.high}; }
-static INLINE f32_v f32_div(f32_v a, f32_v b) { return (f32_v){a.low / b.low, a.high / b.high}; }
-static INLINE f32_v f32_fma(f32_v a, f32_v b, f32_v c)
-{
-#if HAS_FMA
-    return (f32_v){fmaf(a.low, b.low, c.low), fmaf(a.high, b.high, c.high)};
-#else
-    return (f32_v){fma_of_floats(a.low, b.low, c.low), fma_of_floats(a.high, b.high, c.high)};
-#endif
-}
-static INLINE f32_v f32_sqrt(f32_v a) { return (f32_v){sqrtf(a.low), sqrtf(a.high)}; }
-static INLINE float lesser(float a, float b) { return a < b ? a : b; }
-static INLINE float greater(float a, float b) { return a > b ? a : b; }
-static INLINE f32_v f32_min(f32_v a, f32_v b) { return BOTH(lesser, a, b); }
-static INLINE f32_v f32_max(f32_v a, f32_v b) { return BOTH(greater, a, b); }
-static INLINE f32_v f32_select(vint sign, f32_v negative, f32_v positive)
-{
-    return (f32_v){low_half(sign) >> 31 ? negative.low : positive.low,
-                   high_half(sign) >> 31 ? negative.high : positive.high};
-}
-static INLINE f32_v f32_flip(f32_v a, vint sign)
-{
-    return f32_unbits(f32_bits(a) ^ (sign & f32_iset(INT32_MIN)));
-}
-static INLINE void f32_zip64(f32_v a, f32_v b, f32_v out[2])
-{
-    out[0] = a;
-    out[1] = b;
-}
-static INLINE void f32_zip32(f32_v a, f32_v b, f32_v out[2])
-{
-    out[0] = (f32_v){a.low, b.low};
-    out[1] = (f32_v){a.high, b.high};
-}
+#include "../shared/scalar.h"
 
-/* doubles, and integers in 64-bit lanes */
-static INLINE vint f64_iset(int64_t x) { return (uint64_t)x; }
-static INLINE vint f64_isub(vint a, vint b) { return a - b; }
-#define f64_ishl(a, n) ((a) << (n))
-static INLINE f64_v f64_from_int(vint a) { return (double)(int64_t)a; }
-static INLINE f64_v f64_distance(vint n)
-{
-    const uint64_t end = UINT64_C(1) << 63;
-    return (double)(int64_t)(n >> 63 ? n - end : end - n);
-}
-static INLINE vint f64_bits(f64_v a)
-{
-    uint64_t bits;
-    memcpy(&bits, &a, sizeof bits);
-    return bits;
-}
-static INLINE f64_v f64_unbits(vint a)
-{
-    double x;
-    memcpy(&x, &a, sizeof x);
-    return x;
-}
-static INLINE f64_v f64_set(double x) { return x; }
-static INLINE f64_v f64_add(f64_v a, f64_v b) { return a + b; }
-static INLINE f64_v f64_sub(f64_v a, f64_v b) { return a - b; }
-static INLINE f64_v f64_mul(f64_v a, f64_v b) { return a * b; }
-static INLINE f64_v f64_div(f64_v a, f64_v b) { return a / b; }
-static INLINE f64_v f64_fma(f64_v a, f64_v b, f64_v c) { return fma_of_doubles(a, b, c); }
-static INLINE f64_v f64_sqrt(f64_v a) { return sqrt(a); }
-static INLINE f64_v f64_min(f64_v a, f64_v b) { return a < b ? a : b; }
-static INLINE f64_v f64_max(f64_v a, f64_v b) { return a > b ? a : b; }
-static INLINE f64_v f64_select(vint sign, f64_v negative, f64_v positive)
-{
-    return sign >> 63 ? negative : positive;
-}
-static INLINE f64_v f64_flip(f64_v a, vint sign)
-{
-    return f64_unbits(f64_bits(a) ^ (sign & f64_iset(INT64_MIN)));
-}
-static INLINE void f64_transpose(const f64_v in[4], f64_v out[4])
-{
-    for (int i = 0; i < 4; i++)
-        out[i] = in[i];
-}
+#define TOGETHER 1
+#define ROUNDS_IN_REGISTERS 0
+#define F64_NORMALS_TOGETHER 1
+#define HAS_NONTEMPORAL 0
 
-/* memory: stores to any address, so byte by byte as C sees it */
-static INLINE uint16_t f16_round(float x)
-{
-    const uint32_t bits = float_bits(x), sign = bits >> 16 & 0x8000u, size = bits & 0x7FFFFFFFu;
-    /* Untaken by tests of isa_scalar: distributions that reach 65520 are refused. */
-    if (size >= 0x477FF000u) /* 65520, the first value that rounds to infinity */
-        return (uint16_t)(sign | 0x7C00u);
-    if (size < 0x38800000u) { /* below 2^-14: adding 1/2 rounds to a multiple of 2^-24 */
-        const uint32_t sum = float_bits(bits_float(size) + 0.5f);
-        return (uint16_t)(sign | (sum - 0x3F000000u));
+/* To any address, so byte by byte as C sees it. */
+#define STORE_ELEMENTS(name, value) \
+    static INLINE void name##_store(void *p, const value v[]) \
+    { \
+        name##_element four[BLOCK]; \
+        name##_elements(v, four); \
+        memcpy(p, four, sizeof four); \
     }
-    const uint32_t odd = size >> 13 & 1;
-    return (uint16_t)(sign | (size - 0x38000000u + 0xFFFu + odd) >> 13);
-}
-static INLINE uint16_t bf16_round(float x)
+STORE_ELEMENTS(f32, f32_v)
+STORE_ELEMENTS(f64, f64_v)
+STORE_ELEMENTS(f16, f32_v)
+STORE_ELEMENTS(bf16, f32_v)
+static INLINE void top_bytes_store(void *p, const vint v[2])
 {
-    const uint32_t bits = float_bits(x);
-    return (uint16_t)((bits + 0x7FFFu + (bits >> 16 & 1)) >> 16);
-}
-static INLINE void f32_store(void *p, const f32_v v[2])
-{
-    const float four[4] = {v[0].low, v[0].high, v[1].low, v[1].high};
-    memcpy(p, four, sizeof four);
-}
-static INLINE void f64_store(void *p, const f64_v v[4]) { memcpy(p, v, 4 * sizeof *v); }
-static INLINE void f16_store(void *p, const f32_v v[2])
-{
-    const uint16_t four[4] = {f16_round(v[0].low), f16_round(v[0].high), f16_round(v[1].low),
-                              f16_round(v[1].high)};
-    memcpy(p, four, sizeof four);
-}
-static INLINE void top_bytes_store(void *p, const vint a[2])
-{
-    const uint8_t four[4] = {(uint8_t)(low_half(a[0]) >> 24), (uint8_t)(high_half(a[0]) >> 24),
-                             (uint8_t)(low_half(a[1]) >> 24), (uint8_t)(high_half(a[1]) >> 24)};
-    memcpy(p, four, sizeof four);
-}
-static INLINE void bf16_store(void *p, const f32_v v[2])
-{
-    const uint16_t four[4] = {bf16_round(v[0].low), bf16_round(v[0].high), bf16_round(v[1].low),
-                              bf16_round(v[1].high)};
+    uint8_t four[4];
+    top_bytes(v, four);
     memcpy(p, four, sizeof four);
 }

@@ -1,0 +1,172 @@
+/* The kernels of GPUs, for one distribution and one dtype: FX_DISTRIBUTION is a name of FX_DISTRIBUTIONS, such
+   as normal, and FX_NAME one of FX_DTYPES, such as bf16. fastxavier/_cuda compiles this text at run time, and
+   tests compile it as C++ for the CPU, with cuda_host.h before it. */
+#include "vec_cuda.h"
+#include "launch.h"
+#include "../shared/values.inc.h"
+
+typedef uint8_t f8e4m3_element;
+typedef uint8_t f8e5m2_element;
+static INLINE void f8e4m3_elements(const f32_v v[2], f8e4m3_element out[4])
+{
+    const vint codes[2] = {eight_bits(1, v[0]), eight_bits(1, v[1])};
+    top_bytes(codes, out);
+}
+static INLINE void f8e5m2_elements(const f32_v v[2], f8e5m2_element out[4])
+{
+    const vint codes[2] = {eight_bits(0, v[0]), eight_bits(0, v[1])};
+    top_bytes(codes, out);
+}
+
+#define JOINED_(a, b) a##b
+#define JOINED(a, b) JOINED_(a, b)
+
+typedef JOINED(FX_NAME, _element) element;
+
+enum {
+    THIS_DISTRIBUTION = JOINED(DISTRIBUTION_, FX_DISTRIBUTION),
+    ITEM = sizeof(element),
+    VALUES_AT_ONCE = ITEM * BLOCK < LAUNCH_BYTES ? LAUNCH_BYTES / ITEM : BLOCK,
+    BLOCKS_AT_ONCE = VALUES_AT_ONCE / BLOCK,
+};
+
+static_assert(sizeof(device_launch) == FX_LAUNCH_SIZE, "the launch is laid out as device.c has it");
+
+/* The words of one block, or with `more` those that follow them. */
+static INLINE void words_of(const device_launch &launch, uint64_t block, bool more, vint *pair01,
+                            vint *pair23)
+{
+    philox_schedule schedule = more ? launch.job.more_words : launch.job.words;
+    const uint32_t high = (uint32_t)(block >> 32);
+    if (high != launch.block_high)
+        philox_place(&schedule, launch.stream, more ? high | SECOND_WORDS : high);
+    const vint counter = vint_counters((uint32_t)block);
+    philox_pairs(&schedule, &counter, 1, pair01, pair23);
+}
+
+/* The values of one block, as the vocabulary holds floats or doubles. */
+static INLINE void draw(const device_launch &launch, uint64_t block, f32_v out[2])
+{
+    vint pair01, pair23;
+    words_of(launch, block, false, &pair01, &pair23);
+    f32_values(THIS_DISTRIBUTION, &launch.job.f32, pair01, pair23, out);
+}
+
+static INLINE void draw(const device_launch &launch, uint64_t block, f64_v out[4])
+{
+    vint pair01, pair23, more01, more23, words[4];
+    words_of(launch, block, false, &pair01, &pair23);
+    words_of(launch, block, true, &more01, &more23);
+    f64_words(pair01, pair23, more01, more23, words);
+    f64_values(THIS_DISTRIBUTION, &launch.job.f64, words, out);
+}
+
+template <int item> struct computed {
+    f32_v values[2];
+};
+template <> struct computed<8> {
+    f64_v values[4];
+};
+
+static INLINE void draw_elements(const device_launch &launch, uint64_t block, element out[BLOCK])
+{
+    computed<ITEM> block_of;
+    draw(launch, block, block_of.values);
+    JOINED(FX_NAME, _elements)(block_of.values, out);
+}
+
+/* Four bytes of memory, from elements on. GPUs are little-endian. */
+static INLINE uint32_t four_bytes(const element *from, int which)
+{
+    if (ITEM == 8)
+        return (uint32_t)((uint64_t)from[which / 2] >> (which % 2 * 32));
+    uint32_t bytes = 0;
+    FX_UNROLL(4)
+    for (int i = 0; i < 4 / ITEM; i++)
+        bytes |= (uint32_t)from[which * (4 / ITEM) + i] << (8 * ITEM * i % 32);
+    return bytes;
+}
+
+/* Elements that fill whole stores of LAUNCH_BYTES, to an address that is a multiple of it. */
+static INLINE void store_whole(uint64_t address, const element *from, int count)
+{
+    FX_UNROLL(2)
+    for (int i = 0; i < count * ITEM / LAUNCH_BYTES; i++)
+        ((uint4 *)address)[i] = make_uint4(four_bytes(from, 4 * i), four_bytes(from, 4 * i + 1),
+                                           four_bytes(from, 4 * i + 2), four_bytes(from, 4 * i + 3));
+}
+
+/* A contiguous array. Each thread draws what fills one store, or two of doubles, a few times. */
+extern "C" __global__ void __launch_bounds__(LAUNCH_THREADS)
+    fx_contiguous(const __grid_constant__ device_launch launch)
+{
+    const int64_t first_thread = (int64_t)blockIdx.x * (LAUNCH_THREADS * PER_THREAD(ITEM));
+    FX_UNROLL(1)
+    for (int i = 0; i < PER_THREAD(ITEM); i++) {
+        const int64_t thread = first_thread + i * LAUNCH_THREADS + threadIdx.x;
+        if (thread >= launch.threads)
+            return;
+        const int64_t index = launch.base + thread * VALUES_AT_ONCE;
+        const uint64_t address = launch.address + (uint64_t)(thread * (VALUES_AT_ONCE * ITEM));
+        element values[VALUES_AT_ONCE];
+        FX_UNROLL(4)
+        for (int k = 0; k < BLOCKS_AT_ONCE; k++)
+            draw_elements(launch, (uint64_t)(index / BLOCK + k), values + k * BLOCK);
+        if (launch.aligned && index >= launch.first && index + VALUES_AT_ONCE <= launch.end) {
+            store_whole(address, values, VALUES_AT_ONCE);
+            continue;
+        }
+        FX_UNROLL(16)
+        for (int k = 0; k < VALUES_AT_ONCE; k++)
+            if (index + k >= launch.first && index + k < launch.end)
+                ((element *)address)[k] = values[k];
+    }
+}
+
+/* Remove the last digit of *number and return it. Divisions of 32 bits take a quarter of the time. */
+static INLINE int64_t digit(int64_t *number, int64_t extent)
+{
+    const uint64_t n = (uint64_t)*number, e = (uint64_t)extent;
+    if ((n | e) >> 32 == 0) {
+        const uint32_t quotient = (uint32_t)n / (uint32_t)e;
+        *number = quotient;
+        return (uint32_t)n - quotient * (uint32_t)e;
+    }
+    *number = (int64_t)(n / e);
+    return (int64_t)(n % e);
+}
+
+/* Any other array: a thread draws one block of one row, and writes those of its values that the row has. */
+extern "C" __global__ void __launch_bounds__(LAUNCH_THREADS)
+    fx_any_layout(const __grid_constant__ device_launch launch)
+{
+    int64_t number = (int64_t)blockIdx.x * LAUNCH_THREADS + threadIdx.x;
+    if (number >= launch.threads)
+        return;
+    int64_t row_index = launch.first, block_of_row = 0;
+    uint64_t row_address = launch.address;
+    FX_UNROLL(1)
+    for (int i = 0; i < launch.naxes; i++) {
+        const int64_t position = digit(&number, launch.axes[i].extent);
+        row_address += (uint64_t)(position * launch.axes[i].stride);
+        row_index += position * launch.axes[i].step;
+        if (i == launch.blocks)
+            block_of_row = position;
+    }
+    const int64_t block = row_index / BLOCK + block_of_row;
+    const int64_t begin = block * BLOCK - row_index; /* position of the block's first value in the row */
+    if (begin >= launch.row)
+        return;
+    element values[BLOCK];
+    draw_elements(launch, (uint64_t)block, values);
+    const uint64_t address = row_address + (uint64_t)(begin * launch.row_stride);
+    if (ITEM * BLOCK >= LAUNCH_BYTES && launch.row_stride == ITEM && begin >= 0 &&
+        begin + BLOCK <= launch.row && address % LAUNCH_BYTES == 0) {
+        store_whole(address, values, BLOCK);
+        return;
+    }
+    FX_UNROLL(4)
+    for (int k = 0; k < BLOCK; k++)
+        if (begin + k >= 0 && begin + k < launch.row)
+            *(element *)(address + (uint64_t)(k * launch.row_stride)) = values[k];
+}

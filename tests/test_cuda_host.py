@@ -1,0 +1,125 @@
+"""The kernels of GPUs give the bits of the CPU's: their text, compiled as C++ and run here.
+
+NVRTC's compiler and a GPU are not needed; what they add is tested by test_cuda_compile.py and by
+`make gpu`.
+"""
+
+import itertools
+import pathlib
+
+import cases
+import cuda_host
+import golden
+import numpy as np
+import pytest
+
+import fastxavier as fx
+from fastxavier._streams import stream_number
+
+pytestmark = pytest.mark.skipif(cuda_host.COMPILER is None, reason="needs a C++ compiler")
+
+LINES = golden.parsed(
+    (pathlib.Path(__file__).parent / "data" / "golden.txt").read_text(encoding="ascii")
+)
+KEY = golden.SEED, stream_number(golden.STREAM)
+CUTS = [0, 1, 1, 3, 70, 4099, 32769, 70001, 131071, golden.COUNT - 1, golden.COUNT]
+
+
+def expected(shape, dtype, distribution, **place):
+    array = np.empty(shape, cases.DTYPES[dtype])
+    return fx.fill_(array, distribution, seed=KEY[0], stream=golden.STREAM, **place)
+
+
+def same_bits(one, other):
+    return bool(
+        (
+            cases.patterns(np.ascontiguousarray(one)) == cases.patterns(np.ascontiguousarray(other))
+        ).all()
+    )
+
+
+def unaligned(count, dtype, start):
+    """A contiguous array that begins `start` items after a multiple of 64 bytes."""
+    dtype = cases.DTYPES[dtype]
+    memory = np.zeros((count + 128) * dtype.itemsize, np.uint8)
+    first = -memory.ctypes.data % 64 + start * dtype.itemsize
+    return memory[first : first + count * dtype.itemsize].view(dtype)
+
+
+@pytest.mark.parametrize("case", LINES, ids="-".join)
+def test_golden_hashes(case):
+    distribution, digest, first = LINES[case]
+    values = unaligned(golden.COUNT, case[1], 0)
+    cuda_host.fill(values, distribution, *KEY)
+    assert golden.first_patterns(values) == first
+    assert golden.digest(values) == digest
+
+
+@pytest.mark.parametrize("case", LINES, ids="-".join)
+def test_golden_hashes_in_shards(case):
+    distribution, digest, _ = LINES[case]
+    values = unaligned(golden.COUNT, case[1], 1)
+    for begin, end in itertools.pairwise(CUTS):
+        cuda_host.fill(values[begin:end], distribution, *KEY, values.shape, (begin,))
+    assert golden.digest(values) == digest
+
+
+@pytest.mark.parametrize("case", LINES, ids="-".join)
+def test_nothing_beside_the_array_is_written(case):
+    """Every alignment of a few elements, at every word of a block."""
+    distribution = LINES[case][0]
+    whole = expected(64, case[1], distribution)
+    for start, first, count in itertools.product(range(9), range(9), (1, 2, 3, 4, 5, 17)):
+        around = unaligned(64, case[1], start)
+        cuda_host.fill(around[8 : 8 + count], distribution, *KEY, (64,), (first,))
+        assert same_bits(around[8 : 8 + count], whole[first : first + count])
+        assert not around[:8].view(np.uint8).any()
+        assert not around[8 + count :].view(np.uint8).any()
+
+
+def layouts(dtype):
+    """Name to (array, place): arrays of NumPy of every kind of layout, and parts of tensors."""
+    dtype = cases.DTYPES[dtype]
+
+    def zeros(*shape):
+        return np.zeros(shape, dtype)
+
+    return {
+        "no axes": (zeros(), {}),
+        "fortran": (zeros(37, 29).T, {}),
+        "rows apart": (zeros(31, 80)[:, :44], {}),
+        "columns apart": (zeros(31, 80)[:, ::3], {}),
+        "backwards": (zeros(9, 33)[::-1, ::-1], {}),
+        "three axes": (zeros(5, 7, 11).transpose(2, 0, 1), {}),
+        "five axes": (zeros(3, 4, 5, 2, 7).transpose(3, 1, 4, 0, 2)[::2, ::-1], {}),
+        "rows of a tensor": (zeros(5, 12), {"global_shape": (40, 12), "offset": (17, 0)}),
+        "columns of a tensor": (zeros(40, 5), {"global_shape": (40, 77), "offset": (0, 13)}),
+        "one column": (zeros(40, 1), {"global_shape": (40, 77), "offset": (0, 76)}),
+        "a box": (zeros(4, 5, 6), {"global_shape": (9, 13, 15), "offset": (2, 3, 7)}),
+        "a transposed box": (
+            zeros(6, 5, 4).T,
+            {"global_shape": (9, 13, 15), "offset": (2, 3, 7)},
+        ),
+        "across 2**32 blocks": (
+            zeros(40),
+            {"global_shape": (1 << 40,), "offset": ((1 << 34) - 17,)},
+        ),
+        "rows across 2**32 blocks": (
+            zeros(5, 9),
+            {"global_shape": (8, 3 << 33), "offset": (1, (1 << 33) - 3)},
+        ),
+        "at the end of the largest tensor": (
+            zeros(33),
+            {"global_shape": (1 << 62,), "offset": ((1 << 62) - 33,)},
+        ),
+        "64 axes": (zeros(*[1] * 50, *[2] * 10, *[1] * 4).T, {}),
+        "empty": (zeros(0, 7), {}),
+    }
+
+
+@pytest.mark.parametrize("case", LINES, ids="-".join)
+def test_layouts_and_shards(case):
+    distribution = LINES[case][0]
+    for name, (array, place) in layouts(case[1]).items():
+        cuda_host.fill(array, distribution, *KEY, **place)
+        assert same_bits(array, expected(array.shape, case[1], distribution, **place)), name
