@@ -11,7 +11,7 @@ CORE = $(HEADERS) $(SOURCES)
 C_FLAGS = -O3 -Wall -Wextra -ffp-contract=off -fvisibility=hidden -fopenmp -Isrc_c
 KNOWN = tests/data/philox4x32_10.txt tests/data/golden.txt
 
-.PHONY: library help test test-all test-torch test-oldest pythons lint docs smoke check-c emulate compilers bigendian freethreaded sanitize coverage mutants fuzz exhaustive smallcrush crush bigcrush polynomials cycles ports instructions speed clean
+.PHONY: library help test test-all test-torch test-cuda gpu test-oldest pythons lint docs smoke check-c emulate compilers bigendian freethreaded sanitize coverage mutants fuzz exhaustive smallcrush crush bigcrush polynomials cycles ports instructions speed clean
 
 library: $(LIBRARY)  ## the C core as build/libfastxavier.a; make -j2 compiles two files at once
 
@@ -38,6 +38,13 @@ test-all: $(VENV)/installed  ## all tests, those of tests/slow.txt too
 test-torch: $(VENV)/installed  ## the tests that need torch, with its version that they were written for
 	$(BIN)/pip install --quiet torch==2.13.0
 	$(BIN)/python -m pytest -q -m "" tests/test_torch_*.py tests/test_coming_from.py tests/test_verify*.py -k "torch"
+
+CUDA_TESTS = tests/test_cuda_*.py
+
+test-cuda:  ## the tests that need NVRTC: kernels compiled for every architecture; no GPU is needed
+	$(PYTHON) -m venv build/cuda
+	build/cuda/bin/pip install --quiet -e ".[cuda]" "ml_dtypes>=0.4" scipy pytest pytest-xdist hypothesis mpmath
+	build/cuda/bin/python -m pytest -q -n auto --maxprocesses 4 $(CUDA_TESTS)
 
 OLDEST_NUMPY = $(shell sed -n 's/^dependencies = \["numpy>=\(.*\)"\]/\1/p' pyproject.toml)
 OLDEST_TESTS = $(patsubst %,tests/test_%.py,streams arrays exporters validation init errors)

@@ -32,6 +32,14 @@ class Place(NamedTuple):
     """Number of the GPU; None: the driver is asked where the memory lies."""
     stream: int
     """The stream's handle."""
+    torch_device: Any = None
+    """A torch device whose current stream it was, which another call may find changed."""
+
+    def stream_now(self) -> int:
+        """The stream of a fill that starts now."""
+        if self.torch_device is None:
+            return self.stream
+        return stream_handle(sys.modules["torch"].cuda.current_stream(self.torch_device))
 
 
 class Memory(NamedTuple):
@@ -75,6 +83,7 @@ def tensor_memory(tensor: Any, stream: Any = None) -> Memory:
             "array",
             tensor,
         )
+    follows = tensor.device if stream is None else None
     if stream is None:
         stream = torch.cuda.current_stream(tensor.device)
     itemsize = tensor.element_size()
@@ -83,7 +92,7 @@ def tensor_memory(tensor: Any, stream: Any = None) -> Memory:
         tuple(tensor.shape),
         tuple(stride * itemsize for stride in tensor.stride()),
         str(tensor.dtype).removeprefix("torch."),
-        Place(tensor.device.index, stream_handle(stream)),
+        Place(tensor.device.index, stream_handle(stream), follows),
     )
 
 

@@ -60,8 +60,7 @@ class PreparedFill:
 
     def __init__(self, target: _core.Target, initializer: Any) -> None:
         self._target, self._initializer = target, initializer
-        place: Place = target.place
-        self._stream = place.stream
+        self._place: Place = target.place
         self._device: int | None = None
         if isinstance(initializer, Distribution):
             parts = [_core.device_call(target, initializer, 0, 0)]  # its checks of the arguments
@@ -80,13 +79,14 @@ class PreparedFill:
                 "array",
             )
         for call in parts:
-            _kernel(self._device, call, self._stream)
+            _kernel(self._device, call, self._place.stream)
 
     def start(self, key: tuple[int, int], cuda_stream: Any = None) -> None:
         """Start it, with a seed and a stream of values; on another CUDA stream if one is given."""
         if self._device is None:
             return
-        stream = self._stream if cuda_stream is None else stream_handle(cuda_stream)
+        now = self._place.stream_now
+        stream = now() if cuda_stream is None else stream_handle(cuda_stream)
         if isinstance(self._initializer, Distribution):
             self._launch(self._target, self._initializer, key, stream)
         elif isinstance(self._initializer, PatternInitializer):
