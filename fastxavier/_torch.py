@@ -131,6 +131,7 @@ def memories(tensors: list[Any]) -> list[tuple[Any, ...]]:
                 tensor.shape,
                 tensor.stride(),
                 tensor.dtype,
+                tensor.is_neg(),
             )
             for tensor in tensors
         ]

@@ -75,7 +75,7 @@ class Constant(Distribution):
     Parameters
     ----------
     value : float
-        Finite. An array's dtype sees it rounded; one of 16 bits through float32.
+        Finite. An array's dtype sees it rounded; one of 16 or 8 bits through float32.
 
     Attributes
     ----------

@@ -285,10 +285,8 @@ static fx_status prepare_scaling(const fx_distribution *distribution, const prec
     c->mean = round_to(distribution->location + 0.0, p);
     c->scale = round_to(distribution->scale + 0.0, p);
     const double from = fma(lowest, c->scale, c->mean), to = fma(highest, c->scale, c->mean);
-    return can_represent(from, p) && can_represent(to, p) && can_represent(c->mean, p) &&
-                   can_represent(c->scale, p)
-               ? FX_OK
-               : FX_ERROR_RANGE;
+    const int can_compute = isfinite(c->mean) && isfinite(c->scale);
+    return can_compute && can_represent(from, p) && can_represent(to, p) ? FX_OK : FX_ERROR_RANGE;
 }
 
 /* The kernel for an interval. The small numbers of a narrow one need those of the general kernel. */

@@ -12,7 +12,7 @@ static const int64_t SAMPLE_BYTES = INT64_C(1) << 20;
 
 static const fx_options NO_OPTIONS = {0};
 
-/* a / b, rounded up, of a from 0 on. */
+/* a / b, rounded up, of a from 0 on. A division takes as long as some values, and few a are above b. */
 static inline int64_t divided_up(int64_t a, int64_t b) { return a <= b ? a > 0 : a / b + (a % b != 0); }
 static inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 

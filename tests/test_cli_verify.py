@@ -250,6 +250,20 @@ def test_verify_seed_of_one_bit(folder, capsys):
     assert call(capsys, *VERIFY, "--seed", 7)[0] == 1
 
 
+@pytest.mark.parametrize("code", ["F8_E4M3", "F8_E5M2"])
+def test_eight_bits(folder, capsys, code):
+    """Written, judged, and compared with exactly the values of a seed."""
+    (folder / "like.toml").write_text(
+        f'[tensors]\n"0.weight" = {{ shape = [60, 80], dtype = "{code}" }}\n'
+    )
+    initialized(capsys, "--seed", 7)
+    assert call(capsys, *VERIFY)[0] == 0
+    assert call(capsys, *VERIFY, "--seed", 7)[0] == 0
+    assert call(capsys, *VERIFY, "--seed", 8)[0] == 1
+    Plan([Rule("*", "normal", std=3.0)]).save(folder / "other.toml")
+    assert call(capsys, "verify", "other.toml", "out.safetensors")[0] == 1
+
+
 def test_verify_of_bytes(folder, capsys):
     """Tensors of dtypes that NumPy does not have are zeros, byte by byte."""
     (folder / "like.toml").write_text(

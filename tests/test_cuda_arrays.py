@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 import fastxavier as fx
-from fastxavier._dtypes import FLOATS
 from fastxavier import _core, structured
 from fastxavier._cuda import compile as compiling
 from fastxavier._cuda import driver as driving
 from fastxavier._cuda.arrays import LEGACY_STREAM, tensor_memory
+from fastxavier._dtypes import FLOATS
 
 needs_compiler = pytest.mark.skipif(cuda_host.COMPILER is None, reason="needs a C++ compiler")
 pytestmark = needs_compiler

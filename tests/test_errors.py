@@ -425,3 +425,21 @@ def test_arguments_are_required():
         with pytest.raises(TypeError):
             call()
     assert (w == 1).all()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float8_e4m3fn", "float8_e5m2"])
+@pytest.mark.parametrize(
+    "distribution",
+    [
+        fx.TruncatedNormal(1e5, 1e5, low=-1, high=-0.998),
+        fx.TruncatedNormal(0, 1e5, low=-0.002, high=0.002),
+    ],
+    ids=["mean", "std"],
+)
+def test_only_values_must_fit(distribution, dtype):
+    """A mean and a standard deviation beyond the dtype are no reason to refuse values within it."""
+    array = fx.draw((1000,), distribution, dtype=dtype, seed=7).astype(np.float64)
+    low, high = distribution.bounds
+    assert low <= array.min() < array.max() <= high
+    with pytest.raises(ValueError, match=f"beyond the largest {dtype}"):
+        fx.draw((1000,), fx.TruncatedNormal(1e5, 1e5), dtype=dtype, seed=7)

@@ -318,20 +318,20 @@ class Module:
 
 
 def test_a_module_is_not_a_mapping():
-    """The message has the line to write."""
+    """The message has the mapping to give."""
     with pytest.raises(TypeError, match=r"^arrays is a Module; ") as raised:
         fx.init_(Module(), "default", seed=1)
-    (line,) = re.findall(r"write (init_\(.*\))$", str(raised.value))
-    report = eval(line, {"init_": fx.init_, "model": Module(), "plan": "default"})
+    (given,) = re.findall(r"give (dict\(.*\))$", str(raised.value))
+    report = fx.init_(eval(given, {"model": Module()}), "default", seed=1)
     assert [tensor.name for tensor in report.tensors] == list(SIZES)
 
 
 @pytest.mark.parametrize(
     ("pairs", "line"),
     [
-        (lambda: Module().named_parameters(), "init_(dict(model.named_parameters()), plan)"),
-        (lambda: list(model().items()), "init_(dict(pairs), plan)"),
-        (lambda: model().items(), "init_(dict(pairs), plan)"),
+        (lambda: Module().named_parameters(), "dict(model.named_parameters())"),
+        (lambda: list(model().items()), "dict(pairs)"),
+        (lambda: model().items(), "dict(pairs)"),
     ],
     ids=["iterator", "list", "view"],
 )
@@ -340,7 +340,7 @@ def test_pairs_are_not_a_mapping(pairs, line):
     given = pairs()
     with pytest.raises(TypeError, match=r"^arrays is an? ") as raised:
         fx.init_(given, seed=1)
-    assert str(raised.value).endswith(f"write {line}")
+    assert str(raised.value).endswith(f"give {line}")
     assert raised.value.argument == "arrays"
     assert len(fx.init_(dict(given), seed=1).tensors) == len(SIZES)
 
@@ -350,9 +350,9 @@ def test_pairs_are_not_a_mapping(pairs, line):
     [
         (np.ones(3), "for one array write fill_(array, initializer)"),
         (3, "for one array write fill_(array, initializer)"),
-        ([np.ones(3)], 'write init_({"fc1.weight": array}, plan)'),
-        (model().values(), 'write init_({"fc1.weight": array}, plan)'),
-        ([], 'write init_({"fc1.weight": array}, plan)'),
+        ([np.ones(3)], 'give {"fc1.weight": array}'),
+        (model().values(), 'give {"fc1.weight": array}'),
+        ([], 'give {"fc1.weight": array}'),
     ],
     ids=["array", "number", "list", "values", "empty"],
 )

@@ -375,7 +375,11 @@ def shorter(torch, tensor):
     tensor.data = tensor.data[:3]
 
 
-TORCH_CHANGES = [freed, moved, other_data, other_storage, transposed, shorter]
+def negated(torch, tensor):
+    tensor.data = torch._neg_view(tensor.data)
+
+
+TORCH_CHANGES = [freed, moved, other_data, other_storage, transposed, shorter, negated]
 
 
 @pytest.mark.parametrize("change", TORCH_CHANGES)

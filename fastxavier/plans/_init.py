@@ -86,6 +86,6 @@ def init_(
     >>> [type(tensor.distribution).__name__ for tensor in report.tensors]
     ['Uniform', 'Constant', 'Uniform', 'Constant']
     """
-    return Prepared(arrays, plan, places).init_(
+    return Prepared(arrays, plan, places, for_one_fill=True).init_(
         seed=seed, threads=threads, progress=progress, cuda_stream=cuda_stream
     )

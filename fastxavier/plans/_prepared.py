@@ -76,7 +76,9 @@ def prepare(
     Fixed from here on are the arrays, with their memory, shapes, strides and dtypes, and what the
     plan has for each. What is put into the mapping later is not filled. The arrays are kept alive.
     If one has been given other memory or another shape since, which can be done to an array or a
-    tensor in place, a fill is refused, and the model must be prepared again. Of a view, NumPy does
+    tensor in place, a fill is refused, and the model must be prepared again. What replaces a
+    module's parameters by others, such as torch's ``to_empty``, leaves these arrays as they are:
+    prepare the module again after it. Of a view, NumPy does
     not say that its base was resized with ``refcheck=False``: do not do that.
 
     Examples
@@ -91,9 +93,7 @@ def prepare(
     >>> len(set(firsts))
     3
     """
-    prepared = Prepared(arrays, plan, places)
-    prepared._note_memory()
-    return prepared
+    return Prepared(arrays, plan, places)
 
 
 class Prepared:
@@ -102,7 +102,7 @@ class Prepared:
     Threads may share one, if they do not mind who writes last.
     """
 
-    def __init__(self, arrays: Any, plan: Any, places: Any) -> None:
+    def __init__(self, arrays: Any, plan: Any, places: Any, *, for_one_fill: bool = False) -> None:
         _check_arrays(arrays)
         _check_places(places, arrays)
         chosen = plan_of_model(default_plan() if plan is None else plan, arrays)
@@ -153,7 +153,8 @@ class Prepared:
         self._on_device = list(zip(on_device, streams_on_device, strict=True))
         self._nbytes = sum([target.nbytes for target in targets])
         self._drawn_nbytes = sum([one[1].nbytes for one in drawn])
-        self._memory: Memory | None = None
+        # What can happen to the memory before a later fill cannot happen before the first.
+        self._memory = None if for_one_fill else Memory(given, tensors)
 
     def __repr__(self) -> str:
         return f"<Prepared: {len(self._tensors)} tensors, {self._nbytes / 1e6:,.1f} MB>"
@@ -219,10 +220,6 @@ class Prepared:
         unused = partial(_unused_rules, self._plan, self._tensors)
         return Report(key, seconds, self._nbytes, self._tensors, unused)
 
-    def _note_memory(self) -> None:
-        """Have each fill check that the arrays' memory is still where it is now."""
-        self._memory = Memory(self._arrays, self._tensors)
-
 
 def _unused_rules(plan: Plan, tensors: tuple[Tensor, ...]) -> tuple[Rule, ...]:
     return unused_of_user(plan, {name: target.shape for name, target, *_ in tensors})
@@ -266,13 +263,13 @@ def _check_places(places: Any, arrays: Mapping[str, Any]) -> None:
 def _mapping_of(arrays: Any) -> str:
     """What to write instead of an argument that is not a mapping."""
     if hasattr(arrays, "named_parameters") or isinstance(arrays, Iterator):
-        return "write init_(dict(model.named_parameters()), plan)"
+        return "of a torch module give dict(model.named_parameters())"
     if hasattr(arrays, "__array__") or not isinstance(arrays, Iterable):
         return "for one array write fill_(array, initializer)"
     first = next(iter(arrays), None) if isinstance(arrays, (list, tuple, ItemsView)) else None
     if isinstance(first, (tuple, list)) and len(first) == 2 and isinstance(first[0], str):
-        return "of pairs of names and arrays write init_(dict(pairs), plan)"
-    return 'names choose the rules: write init_({"fc1.weight": array}, plan)'
+        return "of pairs of names and arrays give dict(pairs)"
+    return 'names choose the rules: give {"fc1.weight": array}'
 
 
 def _put(name: str, target: Any, place: Any) -> None:

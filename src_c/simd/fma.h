@@ -1,7 +1,7 @@
 /* a * b + c rounded once. Floats have it from +, - and * of doubles where the CPU has no instruction: there
    libm computes it with integers or by changing the rounding mode, some thirty times as slowly. Included by
-   vec_scalar.h and vec_sse2.h; tests/c/fma.c compares all three with libm's. Rounding is to nearest, as
-   fpenv.h sets it. */
+   vec_scalar.h and vec_sse2.h; tests/c/fma.c compares fma_of_floats and the vectors' fma with libm's.
+   Rounding is to nearest, as fpenv.h sets it. */
 #ifndef FASTXAVIER_FMA_H
 #define FASTXAVIER_FMA_H
 

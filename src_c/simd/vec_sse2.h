@@ -34,6 +34,10 @@ typedef struct {
     static INLINE type name(type x, type y) { return (type)EACH2(f, x, y); }
 #define SHIFT(name, f) \
     static INLINE vint name(vint x, int n) { return (vint){f(x.a, n), f(x.b, n), f(x.c, n), f(x.d, n)}; }
+/* With the number known to the compiler even without optimization. */
+#define SHUFFLED(x, n) \
+    ((vint){_mm_shuffle_epi32((x).a, n), _mm_shuffle_epi32((x).b, n), _mm_shuffle_epi32((x).c, n), \
+            _mm_shuffle_epi32((x).d, n)})
 
 /* integers */
 static INLINE vint vint_set(uint64_t x) { return (vint)FOUR(_mm_set1_epi64x((long long)x)); }
@@ -46,14 +50,13 @@ BINARY(vint, vint_or, _mm_or_si128)
 BINARY(vint, vint_xor, _mm_xor_si128)
 SHIFT(vint_shl, _mm_slli_epi64)
 SHIFT(vint_shr, _mm_srli_epi64)
-SHIFT(vint_shuffle, _mm_shuffle_epi32)
 static INLINE vint vint_counters(uint32_t first)
 {
     const vint lanes = {_mm_set_epi64x(1, 0), _mm_set_epi64x(3, 2), _mm_set_epi64x(5, 4),
                         _mm_set_epi64x(7, 6)};
     return vint_advance(vint_set(first), lanes);
 }
-static INLINE vint vint_high(vint a) { return vint_shuffle(a, 0xF5); }
+static INLINE vint vint_high(vint a) { return SHUFFLED(a, 0xF5); }
 static INLINE vint vint_xor3(vint a, vint b, vint c) { return vint_xor(a, vint_xor(b, c)); }
 /* x where the bits of the mask are 1, else y */
 static INLINE vint vint_choose(vint mask, vint x, vint y)
@@ -63,7 +66,7 @@ static INLINE vint vint_choose(vint mask, vint x, vint y)
 static INLINE vint vint_low(vint a) { return vint_and(a, vint_set(UINT32_MAX)); }
 static INLINE vint vint_swap_xor(vint p, vint a, vint b)
 {
-    return vint_xor(vint_shuffle(p, 0xB1), vint_low(vint_xor(a, b)));
+    return vint_xor(SHUFFLED(p, 0xB1), vint_low(vint_xor(a, b)));
 }
 static INLINE vint vint_join_low(vint a, vint b) { return vint_or(vint_low(a), vint_shl(b, 32)); }
 static INLINE vint vint_join_high(vint a, vint b)

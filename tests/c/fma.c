@@ -1,7 +1,7 @@
-/* Compares the fma of src_c/simd/fma.h and vec_sse2.h with libm's fmaf and fma: special values, random bits, sums in or next to the
-   middle between two results, and cancellation. For each function it prints the cases, those
-   that differ, and those in which rounding the product or the sum alone would have given another result.
-   Compiled and run by tests/test_fma.py. */
+/* Compares fma_of_floats, and the fma of the floats and the doubles of a vocabulary, with libm's: special
+   values, random bits, sums in or next to the middle between two results, and cancellation. For each it
+   prints the cases, those that differ, and those in which rounding the product or the sum alone would
+   have given another result. Compiled and run by tests/test_fma.py. */
 #include <stdio.h>
 
 #include "cpu.h"
@@ -55,56 +55,36 @@ static void compare(counts *n, double got, double want, double careless, double 
 
 static counts plain_floats, vector_floats, vector_doubles;
 
-/* Vectors of unlike cases, collected one by one. */
-
-static void floats_in_vectors(float a, float b, float c)
-{
-    enum { COUNT = sizeof(f32_v) / sizeof(float) };
-    static float x[COUNT], y[COUNT], z[COUNT];
-    static int filled;
-    x[filled] = a;
-    y[filled] = b;
-    z[filled] = c;
-    if (++filled < COUNT)
-        return;
-    filled = 0;
-    f32_v vectors[3];
-    float got[COUNT];
-    memcpy(&vectors[0], x, sizeof x);
-    memcpy(&vectors[1], y, sizeof y);
-    memcpy(&vectors[2], z, sizeof z);
-    const f32_v result = f32_fma(vectors[0], vectors[1], vectors[2]);
-    memcpy(got, &result, sizeof got);
-    for (int i = 0; i < COUNT; i++)
-        compare(&vector_floats, got[i], fmaf(x[i], y[i], z[i]), (float)((double)x[i] * y[i] + z[i]),
-                x[i], y[i], z[i]);
-}
-
-static void try_doubles(double a, double b, double c)
-{
-    enum { COUNT = sizeof(f64_v) / sizeof(double) };
-    static double x[COUNT], y[COUNT], z[COUNT];
-    static int filled;
-    x[filled] = a;
-    y[filled] = b;
-    z[filled] = c;
-    if (++filled < COUNT)
-        return;
-    filled = 0;
-    f64_v vectors[3];
-    double got[COUNT];
-    memcpy(&vectors[0], x, sizeof x);
-    memcpy(&vectors[1], y, sizeof y);
-    memcpy(&vectors[2], z, sizeof z);
-    const f64_v result = f64_fma(vectors[0], vectors[1], vectors[2]);
-    memcpy(got, &result, sizeof got);
-    for (int i = 0; i < COUNT; i++)
-        compare(&vector_doubles, got[i], fma(x[i], y[i], z[i]), x[i] * y[i] + z[i], x[i], y[i], z[i]);
-}
+/* Unlike cases are collected until they fill a vector. */
+#define FMA_OF_VECTORS(name, real, vector, fma_of_vectors, fma_of_libm, careless, counts) \
+    static void name(real a, real b, real c) \
+    { \
+        enum { COUNT = sizeof(vector) / sizeof(real) }; \
+        static real x[3][COUNT]; \
+        static int filled; \
+        x[0][filled] = a; \
+        x[1][filled] = b; \
+        x[2][filled] = c; \
+        if (++filled < COUNT) \
+            return; \
+        filled = 0; \
+        vector v[3]; \
+        real got[COUNT]; \
+        memcpy(v, x, sizeof v); \
+        v[0] = fma_of_vectors(v[0], v[1], v[2]); \
+        memcpy(got, v, sizeof got); \
+        for (int i = 0; i < COUNT; i++) \
+            compare(counts, got[i], fma_of_libm(x[0][i], x[1][i], x[2][i]), \
+                    careless(x[0][i], x[1][i], x[2][i]), x[0][i], x[1][i], x[2][i]); \
+    }
+static float careless_float(float a, float b, float c) { return (float)((double)a * b + c); }
+static double careless_double(double a, double b, double c) { return a * b + c; }
+FMA_OF_VECTORS(floats_in_vectors, float, f32_v, f32_fma, fmaf, careless_float, &vector_floats)
+FMA_OF_VECTORS(try_doubles, double, f64_v, f64_fma, fma, careless_double, &vector_doubles)
 
 static void try_floats(float a, float b, float c)
 {
-    compare(&plain_floats, fma_of_floats(a, b, c), fmaf(a, b, c), (float)((double)a * b + c), a, b, c);
+    compare(&plain_floats, fma_of_floats(a, b, c), fmaf(a, b, c), careless_float(a, b, c), a, b, c);
     floats_in_vectors(a, b, c);
 }
 
@@ -170,40 +150,15 @@ static void print(const counts *n) { printf("%ld %ld %ld\n", n->cases, n->wrong,
 
 int main(void)
 {
-    static const float FLOATS[] = {0,
-                                   0x1p-149f,
-                                   0x1.fffffcp-127f,
-                                   0x1p-126f,
-                                   0x1p-75f,
-                                   0x1.000002p-75f,
-                                   0x1p-64f,
-                                   0x1.fffffep-1f,
-                                   1,
-                                   0x1.000002p+0f,
-                                   3,
-                                   0x1p+63f,
-                                   0x1p+64f,
-                                   0x1p+103f,
-                                   0x1.fffffep+127f,
-                                   INFINITY,
-                                   NAN};
-    static const double DOUBLES[] = {0,
-                                     0x1p-1074,
-                                     0x1p-1022,
-                                     0x1p-538,
-                                     0x1p-511,
-                                     0x1p-250,
-                                     0x1.0000000000001p-250,
-                                     0x1.fffffffffffffp-1,
-                                     1,
-                                     0x1.0000000000001p+0,
-                                     3,
-                                     0x1p+995,
-                                     0x1p+997,
-                                     0x1p+600,
-                                     0x1.fffffffffffffp+1023,
-                                     INFINITY,
-                                     NAN};
+    /* clang-format off */
+    static const float FLOATS[] = {
+        0, 0x1p-149f, 0x1.fffffcp-127f, 0x1p-126f, 0x1p-75f, 0x1.000002p-75f, 0x1p-64f, 0x1.fffffep-1f, 1,
+        0x1.000002p+0f, 3, 0x1p+63f, 0x1p+64f, 0x1p+103f, 0x1.fffffep+127f, INFINITY, NAN};
+    static const double DOUBLES[] = {
+        0, 0x1p-1074, 0x1p-1022, 0x1p-538, 0x1p-511, 0x1p-250, 0x1.0000000000001p-250,
+        0x1.fffffffffffffp-1, 1, 0x1.0000000000001p+0, 3, 0x1p+995, 0x1p+997, 0x1p+600,
+        0x1.fffffffffffffp+1023, INFINITY, NAN};
+    /* clang-format on */
     enum { VALUES = sizeof FLOATS / sizeof *FLOATS };
     for (int i = 0; i < VALUES * VALUES * VALUES * 8; i++) {
         const int at[3] = {i / 8 % VALUES, i / 8 / VALUES % VALUES, i / 8 / VALUES / VALUES};
