@@ -46,6 +46,14 @@ test-cuda:  ## the tests that need NVRTC: kernels compiled for every architectur
 	build/cuda/bin/pip install --quiet -e ".[cuda]" "ml_dtypes>=0.4" scipy pytest pytest-xdist hypothesis mpmath
 	build/cuda/bin/python -m pytest -q -n auto --maxprocesses 4 $(CUDA_TESTS)
 
+# Frameworks of the benchmark, such as "torch cupy-cuda13x jax[cuda13]".
+GPU_WITH ?= torch
+
+gpu:  ## on a machine with an NVIDIA GPU: the bits of the CPU, sanitizers, streams, graphs, then the benchmark: GPU_WITH="torch"
+	$(PYTHON) -m venv build/cuda
+	build/cuda/bin/pip install --quiet -e ".[cuda]" "ml_dtypes>=0.4" scipy $(GPU_WITH)
+	build/cuda/bin/python tools/gpu/run.py $(PARTS)
+
 OLDEST_NUMPY = $(shell sed -n 's/^dependencies = \["numpy>=\(.*\)"\]/\1/p' pyproject.toml)
 OLDEST_TESTS = $(patsubst %,tests/test_%.py,streams arrays exporters validation init errors)
 

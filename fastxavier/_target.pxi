@@ -401,8 +401,8 @@ cdef Target located(array, cuda_stream):
         else:
             from_dlpack(target, memory)
         target.tensor = array
-    elif hasattr(array, "__cuda_array_interface__"):
-        from_device(target, interface_memory(array, cuda_stream))
+    elif (interface := getattr(array, "__cuda_array_interface__", None)) is not None:
+        from_device(target, interface_memory(array, interface, cuda_stream))
     elif PyObject_CheckBuffer(array) or hasattr(array, "__array_interface__"):
         from_numpy(target, exported(array))
     elif hasattr(array, "__dlpack__"):

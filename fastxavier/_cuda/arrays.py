@@ -96,11 +96,8 @@ def tensor_memory(tensor: Any, stream: Any = None) -> Memory:
     )
 
 
-def interface_memory(array: Any, stream: Any = None) -> Memory | None:
-    """The memory that an array exports by ``__cuda_array_interface__``; None if it has none."""
-    interface = getattr(array, "__cuda_array_interface__", None)
-    if interface is None:
-        return None
+def interface_memory(array: Any, interface: Any, stream: Any = None) -> Memory:
+    """The memory that an array exports by its ``__cuda_array_interface__``."""
     try:
         address, read_only = interface["data"]
         shape = tuple(map(int, interface["shape"]))
@@ -139,10 +136,12 @@ def interface_memory(array: Any, stream: Any = None) -> Memory | None:
 def _dtype_of(typestr: str, array: Any) -> str:
     """The name of a dtype in `FLOATS`. Those that NumPy lacks have no kind."""
     kind, size = typestr[1:2], int(typestr[2:])
-    named = str(getattr(array, "dtype", ""))
-    name = f"float{8 * size}" if kind == "f" and size > 1 else named if kind in "Vuf" else ""
+    if kind == "f" and size > 1:
+        name = f"float{8 * size}"
+    else:
+        name = str(getattr(array, "dtype", "")) if kind in ("V", "u", "f") else ""
     if name not in FLOATS or FLOATS[name].itemsize != size:
-        found = named or typestr
+        found = name or typestr
         raise ArgumentTypeError(
             f"array has dtype {found}; it must be one of {', '.join(FLOATS)}",
             "array",
