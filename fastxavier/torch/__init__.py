@@ -6,6 +6,9 @@ this package, and not by ``import fastxavier``.
 
 from fastxavier.torch._accelerate import accelerate
 from fastxavier.torch._counts import Info, info
+from fastxavier.torch._model import ParamInit, fill_, init_, param_init
+from fastxavier.torch._modules import register
+from fastxavier.torch._plan_for import plan_for
 from fastxavier.torch.init import (
     calculate_gain,
     constant,
@@ -37,6 +40,7 @@ from fastxavier.torch.init import (
 
 __all__ = [
     "Info",
+    "ParamInit",
     "accelerate",
     "calculate_gain",
     "constant",
@@ -45,7 +49,9 @@ __all__ = [
     "dirac_",
     "eye",
     "eye_",
+    "fill_",
     "info",
+    "init_",
     "kaiming_normal",
     "kaiming_normal_",
     "kaiming_uniform",
@@ -55,6 +61,9 @@ __all__ = [
     "ones_",
     "orthogonal",
     "orthogonal_",
+    "param_init",
+    "plan_for",
+    "register",
     "sparse",
     "sparse_",
     "trunc_normal_",
