@@ -36,8 +36,8 @@ test-all: $(VENV)/installed  ## all tests, those of tests/slow.txt too
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 -m ""
 
 test-torch: $(VENV)/installed  ## the tests that need torch, with its version that they were written for
-	$(BIN)/pip install --quiet torch==2.13.0
-	$(BIN)/python -m pytest -q -m "" tests/test_torch_*.py tests/test_coming_from.py tests/test_verify*.py -k "torch"
+	$(BIN)/pip install --quiet torch==2.13.0 transformers
+	$(BIN)/python -m pytest -q -m "" tests/test_torch_*.py tests/test_coming_from.py tests/test_verify*.py tests/test_docs.py -k "torch"
 
 OLDEST_NUMPY = $(shell sed -n 's/^dependencies = \["numpy>=\(.*\)"\]/\1/p' pyproject.toml)
 OLDEST_TESTS = $(patsubst %,tests/test_%.py,streams arrays exporters validation init errors)

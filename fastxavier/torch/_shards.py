@@ -75,7 +75,7 @@ def blocks_of(tensor: Any, by_fsdp: bool | None = None) -> list[Block]:
     """
     if not is_dtensor(tensor):
         return [Block(tensor, (0,) * tensor.dim())] if tensor.numel() else []
-    local, mesh, placements = tensor._local_tensor, tensor.device_mesh, tensor.placements
+    local, mesh, placements = tensor._local_tensor, tensor.device_mesh, tuple(tensor.placements)
     coordinate = mesh.get_coordinate()
     if coordinate is None:
         raise ArgumentValueError(
@@ -86,7 +86,7 @@ def blocks_of(tensor: Any, by_fsdp: bool | None = None) -> list[Block]:
         )
     if any(placement.is_partial() for placement in placements):
         raise ArgumentValueError(
-            f"array is a DTensor with placements {tuple(placements)}; of a partial sum there is no "
+            f"array is a DTensor with placements {placements}; of a partial sum there is no "
             "value to fill, redistribute it first",
             "array",
             tensor,
@@ -94,13 +94,13 @@ def blocks_of(tensor: Any, by_fsdp: bool | None = None) -> list[Block]:
     shape, extents = tuple(tensor.shape), tuple(local.shape)
     found = [
         axes
-        for axes in _readings(tensor._spec, shape, mesh, coordinate, by_fsdp)
+        for axes in _readings(tensor._spec, placements, shape, coordinate, by_fsdp)
         if tuple(sum(length for _, length in runs) for runs in axes) == extents
         or (not local.numel() and any(not runs for runs in axes))
     ]
     if not found:
         raise ArgumentValueError(
-            f"array is a DTensor of shape {shape} with placements {tuple(placements)} on a mesh of "
+            f"array is a DTensor of shape {shape} with placements {placements} on a mesh of "
             f"shape {tuple(mesh.shape)}, whose local part of shape {extents} is not what these "
             "placements give; nothing says where it lies",
             "array",
@@ -108,7 +108,7 @@ def blocks_of(tensor: Any, by_fsdp: bool | None = None) -> list[Block]:
         )
     if any(axes != found[0] for axes in found):
         raise ArgumentValueError(
-            f"array is a DTensor of shape {shape} with placements {tuple(placements)}, which has "
+            f"array is a DTensor of shape {shape} with placements {placements}, which has "
             "two readings where sizes do not divide: fully_shard cuts its own axis of the mesh "
             "last, distribute_tensor cuts from left to right. Give the whole module to "
             "fastxavier.torch.init_, which knows who made it, or say fsdp=True or fsdp=False",
@@ -119,27 +119,31 @@ def blocks_of(tensor: Any, by_fsdp: bool | None = None) -> list[Block]:
 
 
 def _readings(
-    spec: Any, shape: Sequence[int], mesh: Any, coordinate: Sequence[int], by_fsdp: bool | None
+    spec: Any,
+    placements: tuple[Any, ...],
+    shape: Sequence[int],
+    coordinate: Sequence[int],
+    by_fsdp: bool | None,
 ) -> list[list[Runs]]:
     """The runs of each axis, by each reading that is possible."""
-    placements = tuple(spec.placements)
+    cuts = list(zip(map(int, spec.mesh.shape), coordinate, strict=True))
     if not any(hasattr(placement, "split_factor") for placement in placements):
         order = getattr(spec, "shard_order", None)
-        return [_in_order(_by_axis(order, placements), shape, mesh, coordinate)]
+        return [_in_order(_by_axis(order, placements), shape, cuts)]
     found = []
     if by_fsdp is not False:
-        order = _decoded(spec, placements, mesh)
+        order = _decoded(spec, placements)
         if order is not None:
-            found.append(_in_order(_by_axis(order, placements), shape, mesh, coordinate))
+            found.append(_in_order(_by_axis(order, placements), shape, cuts))
     if not (by_fsdp and found):
-        found.append(_left_to_right(placements, shape, mesh, coordinate))
+        found.append(_left_to_right(placements, shape, cuts))
     return found
 
 
-def _decoded(spec: Any, placements: tuple[Any, ...], mesh: Any) -> Any:
+def _decoded(spec: Any, placements: tuple[Any, ...]) -> Any:
     """The order in which a strided shard was cut, as torch decodes it; None if it does not."""
     try:
-        return type(spec)._normalize_placements_into_shard_order(placements, mesh)[1]
+        return type(spec)._normalize_placements_into_shard_order(placements, spec.mesh)[1]
     except Exception as error:
         if type(error).__name__ != "_StridedShardNotDecodableError":
             raise
@@ -165,21 +169,24 @@ def _chunk(length: int, parts: int, index: int) -> tuple[int, int]:
 
 
 def _in_order(
-    by_axis: dict[int, list[int]], shape: Sequence[int], mesh: Any, coordinate: Sequence[int]
+    by_axis: dict[int, list[int]], shape: Sequence[int], cuts: Sequence[tuple[int, int]]
 ) -> list[Runs]:
-    """One run for each axis: a chunk of the axis, then a chunk of that, and so on."""
+    """One run for each axis: a chunk of the axis, then a chunk of that, and so on.
+
+    `cuts` has for each axis of the mesh its extent and this process's place on it.
+    """
     axes = []
     for axis, extent in enumerate(shape):
         start, length = 0, extent
         for number in by_axis.get(axis, ()):
-            first, length = _chunk(length, mesh.size(number), coordinate[number])
+            first, length = _chunk(length, *cuts[number])
             start += first
         axes.append([(start, length)] if length else [])
     return axes
 
 
 def _left_to_right(
-    placements: Sequence[Any], shape: Sequence[int], mesh: Any, coordinate: Sequence[int]
+    placements: Sequence[Any], shape: Sequence[int], cuts: Sequence[tuple[int, int]]
 ) -> list[Runs]:
     """The runs that are left when the mesh's axes cut one after the other."""
     axes: list[Runs] = [[(0, extent)] if extent else [] for extent in shape]
@@ -192,7 +199,7 @@ def _left_to_right(
         pieces = int(getattr(placement, "split_factor", 1))
         for piece in range(pieces):
             start, extent = _chunk(length, pieces, piece)
-            first, extent = _chunk(extent, mesh.size(number), coordinate[number])
+            first, extent = _chunk(extent, *cuts[number])
             taken += _part(runs, start + first, extent)
         axes[placement.dim] = _joined(taken)
     return axes
@@ -223,6 +230,8 @@ def _joined(runs: Runs) -> Runs:
 
 def _cut(local: Any, axes: list[Runs]) -> list[Block]:
     """The local tensor in blocks: each has one run of each axis."""
+    if all(len(runs) == 1 for runs in axes):
+        return [Block(local, tuple(runs[0][0] for runs in axes))]
     pieces = []
     for runs in axes:
         ends = list(itertools.accumulate(length for _, length in runs))
