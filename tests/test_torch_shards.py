@@ -361,3 +361,24 @@ def test_stages_of_a_pipeline():
     ft.init_(stage, PLAN, seed=7)
     for name, w in stage.named_parameters():
         assert bits(w) == bits(whole.get_parameter(name))
+
+
+def flat(rank, size):
+    """FSDP1's wrapper."""
+    from torch.distributed.fsdp import FullyShardedDataParallel
+
+    wrapped = FullyShardedDataParallel(nn.Linear(5, 7), device_id=torch.device("cpu"))
+    before = bits(next(wrapped.parameters()))
+    with pytest.raises(ValueError, match=r"flattened by FSDP1.*before it is wrapped"):
+        ft.init_(wrapped, PLAN, seed=7)
+    with pytest.raises(ValueError, match="flattened by FSDP1"):
+        ft.init_(wrapped, seed=7)
+    assert bits(next(wrapped.parameters())) == before
+
+
+def test_flat_parameters_are_refused(tmp_path):
+    run(flat, 2, tmp_path)
+    model = nn.Linear(3, 4)
+    model.weight.ds_id = 0  # as DeepSpeed marks what it has partitioned
+    with pytest.raises(ValueError, match=r"'weight': .*DeepSpeed"):
+        ft.init_(model, PLAN, seed=7)

@@ -101,7 +101,7 @@ def init_(
     inner = unwrapped(module)
     truth("materialize", materialize)
     entries = walk(inner, alias)
-    _check_lazy(entries)
+    _check_kinds(entries)
     said = said_of(inner)
     chosen = plan_of_model(
         plan_of(entries, said) if plan is None else plan, [entry.stream for entry in entries]
@@ -133,8 +133,17 @@ def _seed(seed: Any) -> int:
     return found() if callable(found) else found
 
 
-def _check_lazy(entries: list[Named]) -> None:
+def _check_kinds(entries: list[Named]) -> None:
+    """Refuse tensors that have no shape yet, and those that are other ones' memory in a row."""
     for entry in entries:
+        flat = next((what for sign, what in _FLAT.items() if hasattr(entry.tensor, sign)), None)
+        if flat is not None:
+            raise ArgumentValueError(
+                f"tensor {entry.name!r}: module has it flattened by {flat}, whose layout is not "
+                "known here; initialize the module before it is wrapped",
+                "module",
+                entry.tensor,
+            )
         if isinstance(entry.tensor, torch.nn.parameter.UninitializedTensorMixin):
             raise ArgumentValueError(
                 f"tensor {entry.name!r}: module has a lazy tensor, which has no shape yet; run the "
@@ -142,6 +151,10 @@ def _check_lazy(entries: list[Named]) -> None:
                 "module",
                 entry.tensor,
             )
+
+
+# An attribute of a parameter that holds, or has given up, more or less than its own values.
+_FLAT = {"_unpadded_unsharded_size": "FSDP1", "_fqns": "FSDP1", "ds_id": "DeepSpeed"}
 
 
 def _sorted(
