@@ -37,6 +37,7 @@ test-all: $(VENV)/installed  ## all tests, those of tests/slow.txt too
 
 test-torch: $(VENV)/installed  ## the tests that need torch, with its version that they were written for
 	$(BIN)/pip install --quiet torch==2.13.0 transformers
+	$(BIN)/pip install --quiet --no-deps timm  # of which one module is tested; the rest needs torchvision
 	$(BIN)/python -m pytest -q -m "" tests/test_torch_*.py tests/test_coming_from.py tests/test_verify*.py tests/test_docs.py -k "torch"
 
 OLDEST_NUMPY = $(shell sed -n 's/^dependencies = \["numpy>=\(.*\)"\]/\1/p' pyproject.toml)
