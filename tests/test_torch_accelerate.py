@@ -240,6 +240,23 @@ def test_modules_that_replaced_a_function(monkeypatch):
     monkeypatch.undo()
 
 
+def test_methods_that_were_replaced_before(monkeypatch):
+    """They are called where nothing is drawn here, and are there again afterwards."""
+    seen = []
+
+    def own(self, *values, **settings):
+        seen.append(self.dtype)
+        return torch._C.TensorBase.normal_(self, *values, **settings)
+
+    monkeypatch.setattr(torch.Tensor, "normal_", own, raising=False)
+    with accelerate():
+        torch.empty(3).normal_()
+        torch.empty(3, dtype=torch.complex64).normal_()
+    assert seen == [torch.complex64]
+    assert vars(torch.Tensor)["normal_"] is own
+    monkeypatch.undo()
+
+
 def test_import_of_fastxavier_does_not_import_torch():
     import subprocess
 

@@ -23,6 +23,7 @@ __all__ = ["accelerate"]
 _lock = threading.Lock()
 _depth = 0
 _codes: list[tuple[types.FunctionType, types.CodeType]] = []  # as they were
+_before: dict[str, Any] = {}  # methods that torch.Tensor had already
 
 
 @contextmanager
@@ -64,8 +65,9 @@ def _enter() -> None:
                 for function, code in _exchanged():
                     _codes.append((function, function.__code__))
                     function.__code__ = code
-                torch.Tensor.normal_ = _tensor_normal_
-                torch.Tensor.uniform_ = _tensor_uniform_
+                for name, method in _METHODS.items():
+                    _before[name] = vars(torch.Tensor).get(name)
+                    setattr(torch.Tensor, name, method)
             except BaseException:
                 _put_back()
                 raise
@@ -84,8 +86,11 @@ def _put_back() -> None:
     while _codes:
         function, code = _codes.pop()
         function.__code__ = code
-    for name in ("normal_", "uniform_"):
-        if name in vars(torch.Tensor):
+    while _before:
+        name, method = _before.popitem()
+        if method is not None:
+            setattr(torch.Tensor, name, method)
+        elif name in vars(torch.Tensor):
             delattr(torch.Tensor, name)  # and TensorBase's is found again
 
 
@@ -122,8 +127,6 @@ def _calls(function: types.FunctionType, path: str) -> types.CodeType:
 # ---- what is called instead ----------------------------------------------------------------------
 
 _timm: dict[str, types.FunctionType] = {}
-_normal_: Callable[..., Any] = torch._C.TensorBase.normal_
-_uniform_: Callable[..., Any] = torch._C.TensorBase.uniform_
 
 
 def timm_trunc_normal_(tensor: Any, mean: Any, std: Any, a: Any, b: Any) -> Any:
@@ -145,7 +148,7 @@ def _tensor_normal_(self: Any, *values: Any, **settings: Any) -> Any:
     def make(mean: float = 0.0, std: float = 1.0, *, generator: Any = None) -> Normal:
         return Normal(mean, std)
 
-    return _method("normal_", _normal_, make, self, values, settings)
+    return _method("normal_", make, self, values, settings)
 
 
 def _tensor_uniform_(self: Any, *values: Any, **settings: Any) -> Any:
@@ -156,12 +159,11 @@ def _tensor_uniform_(self: Any, *values: Any, **settings: Any) -> Any:
             low, high = bounds.pop("from", low), bounds.pop("to", high)
         return Uniform(low, high, **bounds)
 
-    return _method("uniform_", _uniform_, make, self, values, settings)
+    return _method("uniform_", make, self, values, settings)
 
 
 def _method(
     name: str,
-    own: Callable[..., Any],
     make: Callable[..., Any],
     tensor: Any,
     given: Any,
@@ -173,4 +175,8 @@ def _method(
         )
         if done:
             return tensor
+    own = _before.get(name) or getattr(torch._C.TensorBase, name)
     return own(tensor, *given, **named)
+
+
+_METHODS = {"normal_": _tensor_normal_, "uniform_": _tensor_uniform_}
