@@ -36,8 +36,9 @@ test-all: $(VENV)/installed  ## all tests, those of tests/slow.txt too
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 -m ""
 
 test-torch: $(VENV)/installed  ## the tests that need torch, with its version that they were written for
-	$(BIN)/pip install --quiet torch==2.13.0
-	$(BIN)/python -m pytest -q -m "" tests/test_torch_*.py tests/test_coming_from.py tests/test_verify*.py -k "torch"
+	$(BIN)/pip install --quiet torch==2.13.0 transformers
+	$(BIN)/pip install --quiet --no-deps timm  # of which one module is tested; the rest needs torchvision
+	$(BIN)/python -m pytest -q -m "" tests/test_torch_*.py tests/test_coming_from.py tests/test_verify*.py tests/test_docs.py -k "torch"
 
 CUDA_TESTS = tests/test_cuda_*.py
 

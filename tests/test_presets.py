@@ -14,6 +14,7 @@ from fastxavier.plans import (
     PlanError,
     default_plan,
     gpt2_plan,
+    llama_plan,
     plan_named,
     resnet_plan,
     vit_plan,
@@ -497,3 +498,62 @@ def test_resnet_block():
 def test_default_plan_layout(layout):
     with pytest.raises(PlanError, match=rf"layout is {layout!r}; .*'torch', 'jax', 'keras'"):
         default_plan(layout)
+
+
+# ---- Llama ---------------------------------------------------------------------------------------
+
+LLAMA = [
+    ("model.embed_tokens.weight", (320, 64), Normal(0.0, 0.02)),
+    ("model.layers.1.self_attn.q_proj.weight", (64, 64), Normal(0.0, 0.02)),
+    ("model.layers.1.self_attn.q_proj.bias", (64,), ZEROS),
+    ("model.layers.1.mlp.down_proj.weight", (64, 128), Normal(0.0, 0.02)),
+    ("model.layers.1.post_attention_layernorm.weight", (64,), ONES),
+    ("model.norm.weight", (64,), ONES),
+    ("lm_head.weight", (320, 64), Normal(0.0, 0.02)),
+]
+
+
+@pytest.mark.parametrize(("name", "shape", "expected"), LLAMA)
+def test_llama(name, shape, expected):
+    assert llama_plan().distribution(name, shape) == expected
+    if isinstance(expected, Normal):
+        assert llama_plan(std=0.1).distribution(name, shape) == Normal(0.0, 0.1)
+
+
+def absolute(std):
+    return TruncatedNormal(0.0, std, -2 / std, 2 / std)
+
+
+TITAN = [
+    ("tok_embeddings.weight", (320, 64), Normal(0.0, 1.0)),
+    ("layers.0.attention.wq.weight", (64, 64), absolute(0.02)),
+    ("layers.11.attention.wv.weight", (16, 64), absolute(0.02)),
+    ("layers.1.attention.wo.weight", (64, 64), absolute(0.01)),
+    ("layers.7.feed_forward.w1.weight", (128, 64), absolute(0.02)),
+    ("layers.7.feed_forward.w2.weight", (64, 128), absolute(0.005)),
+    ("layers.7.feed_forward.w3.weight", (128, 64), absolute(0.005)),
+    ("layers.7.ffn_norm.weight", (64,), ONES),
+    ("norm.weight", (64,), ONES),
+    ("output.weight", (320, 64), TruncatedNormal(0.0, 0.125, -3.0, 3.0)),
+]
+
+
+@pytest.mark.parametrize(("name", "shape", "expected"), TITAN)
+def test_llama_of_torchtitan(name, shape, expected):
+    """Scaled by the block; block 11 does not take the scale of block 1."""
+    assert close(llama_plan("torchtitan", layers=12, dim=64).distribution(name, shape), expected)
+
+
+def test_llama_refused():
+    with pytest.raises(ValueError, match="init is 'titan'"):
+        llama_plan("titan")
+    with pytest.raises(TypeError, match="layers is missing"):
+        llama_plan("torchtitan", dim=64)
+    with pytest.raises(TypeError, match="dim is missing"):
+        llama_plan("torchtitan", layers=2)
+    with pytest.raises(ValueError, match="std is -1"):
+        llama_plan(std=-1)
+    with pytest.raises(PlanError, match="no rule"):
+        llama_plan("torchtitan", layers=2, dim=64).distribution(
+            "layers.2.attention.wo.weight", (64, 64)
+        )

@@ -1,11 +1,11 @@
 """fastxavier verify: whether a checkpoint holds draws of the distributions of a plan.
 
-PLAN is a file (.toml or .json), or the name of a preset: default, gpt2, vit, resnet. Exit status 0
-if all tensors are consistent with it, 1 if one is not. --json prints one object: {"file", "ok",
-"failures": [NAME], "false_alarm", "seed", "mismatches": {NAME: TEXT}, "not_judged": {NAME: TEXT},
-"tensors": {NAME: {"ok", "failures", "distribution", "dtype", "shape", "false_alarm", "level",
-"expected_std", "measured_std", "findings"}}}. A tensor is not judged if its distribution follows
-from the number of blocks of the model and the file does not show it: --layers says it.
+PLAN is a file (.toml or .json), or the name of a preset: default, gpt2, llama, vit, resnet. Exit
+status 0 if all tensors are consistent with it, 1 if one is not. --json prints one object: {"file",
+"ok", "failures": [NAME], "false_alarm", "seed", "mismatches": {NAME: TEXT}, "not_judged": {NAME:
+TEXT}, "tensors": {NAME: {"ok", "failures", "distribution", "dtype", "shape", "false_alarm",
+"level", "expected_std", "measured_std", "findings"}}}. A tensor is not judged if its distribution
+follows from the number of blocks of the model and the file does not show it: --layers says it.
 """
 
 from __future__ import annotations

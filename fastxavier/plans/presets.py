@@ -12,6 +12,7 @@ from fastxavier._fans import Layout
 from fastxavier._validation import ArgumentTypeError, choice, choose_from, integer, shown
 from fastxavier.distributions import Distribution, TruncatedNormal, Uniform
 from fastxavier.initializers import VarianceScaling, he_normal
+from fastxavier.plans._llama import llama_plan
 from fastxavier.plans._plan import Plan
 from fastxavier.plans._rule import PlanError, Rule
 from fastxavier.plans._text import ENDINGS
@@ -20,6 +21,7 @@ __all__ = [
     "PRESETS",
     "default_plan",
     "gpt2_plan",
+    "llama_plan",
     "plan_named",
     "resnet_plan",
     "unused_of_user",
@@ -366,6 +368,7 @@ def resnet_plan(zero_init_residual: bool = False, block: str = "bottleneck") -> 
 PRESETS: dict[str, Callable[..., Plan]] = {
     "default": default_plan,
     "gpt2": gpt2_plan,
+    "llama": llama_plan,
     "vit": vit_plan,
     "vit_timm_jax": partial(vit_plan, "timm_jax"),
     "vit_timm_patch16": partial(vit_plan, "timm", 16),

@@ -1,0 +1,103 @@
+"""Gives memory to the tensors of a module that is on meta, one by one. _model.py calls it.
+
+The memory is torch's own, with the advice to Linux that it be of huge pages: filling makes them.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from fastxavier.torch._import import torch
+from fastxavier.torch._shards import local_of
+from fastxavier.torch._walk import Named
+
+__all__ = ["give_memory", "is_meta"]
+
+_HUGE_PAGE = 1 << 21
+_MADV_HUGEPAGE = 14
+_WORTH = 4 * _HUGE_PAGE  # below it there is little to gain
+
+
+def is_meta(tensor: Any) -> bool:
+    """Whether the tensor, or of a DTensor its local part, has no memory yet."""
+    return bool(local_of(tensor).is_meta)
+
+
+def give_memory(module: Any, entries: list[Named], device: Any) -> None:
+    """Give every tensor on meta memory on the device, without values.
+
+    What was one tensor stays one. Parameters keep their class, attributes, hooks and
+    ``requires_grad``.
+    """
+    made: dict[int, Any] = {}
+
+    def fresh(tensor: Any) -> Any:
+        if not is_meta(tensor):
+            return tensor
+        if id(tensor) not in made:
+            made[id(tensor)] = new = torch.empty_like(tensor, device=device)
+            _advise(local_of(new))
+        return made[id(tensor)]
+
+    kept = [(entry, _traits(entry.tensor)) for entry in entries if is_meta(entry.tensor)]
+    module._apply(fresh)
+    for entry, give_back in kept:
+        first = entry.sites[0]
+        tensor = first.held[first.key]
+        give_back(tensor)
+        for site in entry.sites[1:]:
+            if site.held[site.key] is not tensor:
+                site.held[site.key] = tensor
+        entry.tensor = tensor
+    for one in module.modules():
+        if isinstance(one, torch.nn.RNNBase):
+            one._flat_weights = [getattr(one, name, None) for name in one._flat_weights_names]
+
+
+def _traits(old: Any) -> Callable[[Any], None]:
+    """What gives another tensor the class, attributes and hooks of this one."""
+    kind, attributes = type(old), dict(vars(old))
+    hooks = {name: getattr(old, name, None) for name in _HOOKS}
+
+    def give_back(new: Any) -> None:
+        if type(new) is not kind and isinstance(old, torch.nn.Parameter):
+            new.__class__ = kind
+        for name, value in attributes.items():
+            if not hasattr(new, name):
+                setattr(new, name, value)
+        for name, value in hooks.items():
+            if value and not getattr(new, name, None):
+                setattr(new, name, value)
+
+    return give_back
+
+
+_HOOKS = ("_backward_hooks", "_post_accumulate_grad_hooks")
+
+
+@functools.cache
+def _madvise() -> Any:
+    """Linux's function, or None elsewhere."""
+    if not sys.platform.startswith("linux"):
+        return None
+    function = getattr(ctypes.CDLL(None, use_errno=True), "madvise", None)
+    if function is not None:
+        function.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    return function
+
+
+def _advise(tensor: Any) -> None:
+    """Ask for huge pages between the first and last byte of a large new tensor."""
+    if tensor.device.type != "cpu":
+        return
+    nbytes = tensor.numel() * tensor.element_size()
+    advise = _madvise()
+    if nbytes < _WORTH or advise is None:
+        return
+    first = -(-tensor.data_ptr() // _HUGE_PAGE) * _HUGE_PAGE
+    last = (tensor.data_ptr() + nbytes) // _HUGE_PAGE * _HUGE_PAGE
+    advise(first, last - first, _MADV_HUGEPAGE)  # only advice: what it answers changes nothing
