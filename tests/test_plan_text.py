@@ -413,3 +413,12 @@ def test_every_setting_has_a_strategy():
             "in_axis",
             "out_axis",
         }
+
+
+@pytest.mark.parametrize("read", [Plan.from_toml, Plan.from_json])
+def test_source_of_a_text(read):
+    """A keyword, and what an error names."""
+    with pytest.raises(TypeError, match="positional"):
+        read("", "mine")
+    with pytest.raises(PlanError, match="^mine"):
+        read("]", source="mine")

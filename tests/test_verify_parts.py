@@ -11,7 +11,7 @@ from scipy import stats
 import fastxavier as fx
 from fastxavier import Normal
 from fastxavier._moments import moments
-from fastxavier._verify import judge, read, repeats, tally, verify
+from fastxavier._verify import judge, one_array, read, repeats, tally, verify
 from fastxavier._verify.expected import Expected, Summand, as_stored
 from fastxavier._verify.lattice import readings, shares
 
@@ -322,3 +322,20 @@ def test_numbers_next_to_what_rounds_to_infinity(sign):
     report = verify(values, fx.Uniform(least, most))
     assert report.ok
     assert report.mean.expected == report.mean.measured == sign * 65504
+
+
+@pytest.mark.parametrize(
+    ("shape", "lags"),
+    [
+        ((1,), []),
+        ((2,), [1]),
+        ((3,), [1]),
+        ((2, 3), [1, 3]),
+        ((1, 5), [1]),
+        ((3, 1), [1]),
+        ((2, 1, 1), [1]),
+    ],
+)
+def test_lags(shape, lags):
+    """Along the last axis and the first, where an array has a pair of values that far apart."""
+    assert one_array._lags(shape) == lags
