@@ -420,5 +420,5 @@ def test_source_of_a_text(read):
     """A keyword, and what an error names."""
     with pytest.raises(TypeError, match="positional"):
         read("", "mine")
-    with pytest.raises(PlanError, match="^mine"):
+    with pytest.raises(PlanError, match=r"^mine"):
         read("]", source="mine")
