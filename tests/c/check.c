@@ -407,6 +407,7 @@ int main(int count, char **arguments)
     without_memory();
     far_ends();
     ranges();
+    check_launches();
     check_layouts(brief);
     check_fresh_memory();
     check_threads(brief);

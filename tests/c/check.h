@@ -1,4 +1,4 @@
-/* What check.c, fresh.c, layouts.c and threads.c share: each of them is a part of the C tests. */
+/* What check.c, fresh.c, launches.c, layouts.c and threads.c share: each of them is a part of the C tests. */
 #ifndef FASTXAVIER_CHECK_H
 #define FASTXAVIER_CHECK_H
 
@@ -10,6 +10,7 @@ enum { DTYPE_COUNT = FX_FLOAT8_E5M2 + 1 };
 void expect(int holds, const char *what, const char *detail);
 
 void check_fresh_memory(void);
+void check_launches(void);
 
 /* With `brief`, less, for machines that are emulated or instrumented. */
 void check_layouts(int brief);
