@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import mmap
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -17,9 +18,8 @@ from fastxavier.torch._walk import Named
 
 __all__ = ["give_memory", "is_meta"]
 
-_HUGE_PAGE = 1 << 21
 _MADV_HUGEPAGE = 14
-_WORTH = 4 * _HUGE_PAGE  # below it there is little to gain
+_WORTH = 1 << 20  # bytes; below it there is little to gain
 
 
 def is_meta(tensor: Any) -> bool:
@@ -91,13 +91,15 @@ def _madvise() -> Any:
 
 
 def _advise(tensor: Any) -> None:
-    """Ask for huge pages between the first and last byte of a large new tensor."""
-    if tensor.device.type != "cpu":
-        return
+    """Ask for huge pages under a new tensor.
+
+    Allocations that follow one another are one mapping to Linux, if all of it is advised; then a
+    huge page may lie under the end of one tensor and the beginning of the next.
+    """
     nbytes = tensor.numel() * tensor.element_size()
     advise = _madvise()
-    if nbytes < _WORTH or advise is None:
+    if tensor.device.type != "cpu" or nbytes < _WORTH or advise is None:
         return
-    first = -(-tensor.data_ptr() // _HUGE_PAGE) * _HUGE_PAGE
-    last = (tensor.data_ptr() + nbytes) // _HUGE_PAGE * _HUGE_PAGE
+    first = tensor.data_ptr() // mmap.PAGESIZE * mmap.PAGESIZE
+    last = -(-(tensor.data_ptr() + nbytes) // mmap.PAGESIZE) * mmap.PAGESIZE
     advise(first, last - first, _MADV_HUGEPAGE)  # only advice: what it answers changes nothing
