@@ -44,13 +44,13 @@ static int insert(device_launch *d, launch_axis axis, int64_t distance)
     return at;
 }
 
-/* Any other array. The last axis is that of the rows if its indices are consecutive. */
+/* Any other array; it has an axis. The last one is that of the rows if its indices are consecutive. */
 static void any_layout(device_launch *d, const layout *l, int64_t item)
 {
     int outer = l->naxes;
     d->row = 1;
     d->row_stride = item;
-    if (outer && l->axes[outer - 1].step == 1) {
+    if (l->axes[outer - 1].step == 1) {
         outer--;
         d->row = l->axes[outer].extent;
         d->row_stride = l->axes[outer].stride;

@@ -100,7 +100,8 @@ def objects(folder, compiler, *flags):
 def built(folder, compiler, *flags):
     """The C tests and the planted faults, linked with such a build."""
     core = objects(folder, compiler, *flags)
-    programs = {"check": ("check", "fresh", "launches", "layouts", "threads"), "faults": ("faults",)}
+    parts = ("check", "fresh", "launches", "layouts", "threads")
+    programs = {"check": parts, "faults": ("faults",)}
     for program, names in programs.items():
         sources = [ROOT / "tests" / "c" / f"{name}.c" for name in names]
         run([compiler, *FLAGS, *flags, *sources, *core, "-lm", "-o", BUILD / folder / program])

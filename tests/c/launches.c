@@ -99,6 +99,7 @@ void check_launches(void)
             EACH("columns of a tensor", 9, 17, 40, 1, 20, 50, 3, start, start, "fx_any_layout");
             EACH("rows that begin alike", 9, 17, 40, 1, 20, 52, 3, start, start, "fx_any_layout");
             EACH("one column", 30, 1, 2, 1, 60, 77, 4, 70, start, "fx_any_layout");
+            EACH("every other", 1, 9, 40, 2, 1, 90, 0, start, start, "fx_any_layout");
             EACH("backwards", 8, 9, -50, -2, 8, 9, 0, 0, 600, "fx_any_layout");
         }
 
