@@ -285,7 +285,7 @@ def test_recurrent_modules_from_meta():
 
 
 def test_large_tensors_from_meta():
-    """Those that are advised to have huge pages."""
+    """Those whose pages several threads make."""
     with torch.device("meta"):
         model = nn.Linear(3000, 3000)
     ft.init_(model, "default", seed=7)

@@ -1,14 +1,11 @@
 """Gives memory to the tensors of a module that is on meta, one by one. _model.py calls it.
 
-The memory is torch's own, with the advice to Linux that it be of huge pages: filling makes them.
+The memory is torch's own, and untouched: the threads that fill have Linux make its pages in bulk.
+Asking for huge pages made fills of it slower.
 """
 
 from __future__ import annotations
 
-import ctypes
-import functools
-import mmap
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -17,9 +14,6 @@ from fastxavier.torch._shards import local_of
 from fastxavier.torch._walk import Named
 
 __all__ = ["give_memory", "is_meta"]
-
-_MADV_HUGEPAGE = 14
-_WORTH = 1 << 20  # bytes; below it there is little to gain
 
 
 def is_meta(tensor: Any) -> bool:
@@ -39,8 +33,7 @@ def give_memory(module: Any, entries: list[Named], device: Any) -> None:
         if not is_meta(tensor):
             return tensor
         if id(tensor) not in made:
-            made[id(tensor)] = new = torch.empty_like(tensor, device=device)
-            _advise(local_of(new))
+            made[id(tensor)] = torch.empty_like(tensor, device=device)
         return made[id(tensor)]
 
     kept = [(entry, _traits(entry.tensor)) for entry in entries if is_meta(entry.tensor)]
@@ -77,29 +70,3 @@ def _traits(old: Any) -> Callable[[Any], None]:
 
 
 _HOOKS = ("_backward_hooks", "_post_accumulate_grad_hooks")
-
-
-@functools.cache
-def _madvise() -> Any:
-    """Linux's function, or None elsewhere."""
-    if not sys.platform.startswith("linux"):
-        return None
-    function = getattr(ctypes.CDLL(None, use_errno=True), "madvise", None)
-    if function is not None:
-        function.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
-    return function
-
-
-def _advise(tensor: Any) -> None:
-    """Ask for huge pages under a new tensor.
-
-    Allocations that follow one another are one mapping to Linux, if all of it is advised; then a
-    huge page may lie under the end of one tensor and the beginning of the next.
-    """
-    nbytes = tensor.numel() * tensor.element_size()
-    advise = _madvise()
-    if tensor.device.type != "cpu" or nbytes < _WORTH or advise is None:
-        return
-    first = tensor.data_ptr() // mmap.PAGESIZE * mmap.PAGESIZE
-    last = -(-(tensor.data_ptr() + nbytes) // mmap.PAGESIZE) * mmap.PAGESIZE
-    advise(first, last - first, _MADV_HUGEPAGE)  # only advice: what it answers changes nothing
