@@ -42,6 +42,7 @@ def environment() -> tuple[dict[str, Any], dict[str, str | None]]:
     found = info()
     machine = found.asdict() | {
         "available_isas": list(found.available_isas),
+        "gpus": list(found.gpus),
         "cores": os.cpu_count(),
         "system": platform.platform(),
         "python": platform.python_version(),

@@ -11,6 +11,7 @@ typedef int int32_t;
 typedef unsigned int uint32_t;
 typedef long long int64_t;
 typedef unsigned long long uint64_t;
+#define INT32_MAX 0x7FFFFFFF
 #define INT32_MIN (-0x7FFFFFFF - 1)
 #define INT64_MIN (-0x7FFFFFFFFFFFFFFFLL - 1)
 #define INT64_C(x) x##LL
