@@ -12,9 +12,7 @@ extern const isa fx__isa_scalar, fx__isa_sse2, fx__isa_avx2, fx__isa_avx512, fx_
 /* Best first. */
 static const isa *const ALL[] = {
 #if FX_X86_64
-    &fx__isa_avx512,
-    &fx__isa_avx2,
-    &fx__isa_sse2,
+    &fx__isa_avx512, &fx__isa_avx2, &fx__isa_sse2,
 #endif
 #if FX_AARCH64
     &fx__isa_neon,
