@@ -30,7 +30,8 @@ lint: $(VENV)/installed  ## ruff, and mypy over the package and its stubs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m mypy.stubtest fastxavier._core --ignore-missing-stub --ignore-disjoint-bases
+	$(BIN)/python -m mypy.stubtest fastxavier._core --ignore-missing-stub --ignore-disjoint-bases \
+	    --mypy-config-file pyproject.toml
 
 test-all: $(VENV)/installed  ## all tests, those of tests/slow.txt too
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 -m ""
