@@ -197,7 +197,7 @@ def test_arrays_are_kept_alive():
     assert alive() is None
 
 
-def test_said_of_itself():
+def test_repr():
     assert repr(fx.prepare(model(), PLAN)).startswith("<Prepared: 11 tensors, ")
 
 

@@ -96,7 +96,7 @@ def architecture(major: int, minor: int) -> str:
 
 
 def options(distribution: str, name: str, launch_size: int, arch: str) -> Any:
-    """What NVRTC is told. The text's own functions round as they say, whatever these are."""
+    """The options of NVRTC. None of them changes how the text's intrinsics round."""
     from cuda.core import ProgramOptions
 
     return ProgramOptions(

@@ -16,7 +16,7 @@ from typing import Any
 
 from fastxavier.distributions import Normal, Uniform
 from fastxavier.torch._import import torch
-from fastxavier.torch.init import ORIGINALS, copy_of, filled, in_torch, theirs, truncated
+from fastxavier.torch.init import ORIGINALS, call_torch, copy_of, filled, in_torch, truncated
 
 __all__ = ["accelerate"]
 
@@ -33,14 +33,14 @@ def accelerate() -> Iterator[None]:
     All of ``torch.nn.init``, and with it torch's layers, transformers' and torchtitan's; timm's
     truncated normals; and the methods ``normal_`` and ``uniform_`` of tensors, which many
     ``_init_weights`` call (``module.weight.data.normal_(0, 0.02)``). The distributions are torch's,
-    the values are other ones. torch's generator seeds each call, as `fastxavier.torch.init` says.
+    the values differ. torch's generator seeds each call, as `fastxavier.torch.init` says.
     What fastxavier cannot draw is drawn by torch: `info` counts it.
 
     Notes
     -----
     It holds for the whole process, all threads included, until the last of those that have entered
     it leaves, whether by an exception or not. Functions that make new tensors, such as
-    ``torch.randn``, are as ever. timm's functions are covered if timm was imported before.
+    ``torch.randn``, do not change. timm's functions are covered if timm was imported before.
 
     Examples
     --------
@@ -134,7 +134,7 @@ def timm_trunc_normal_(tensor: Any, mean: Any, std: Any, a: Any, b: Any) -> Any:
     done, _ = filled(
         "timm trunc_normal_", tensor, lambda: truncated(mean, std, a, b, tensor.dtype), None
     )
-    return tensor if done else theirs(_timm["_trunc_normal_"], tensor, mean, std, a, b)
+    return tensor if done else call_torch(_timm["_trunc_normal_"], tensor, mean, std, a, b)
 
 
 def _is_recorded(tensor: Any) -> bool:

@@ -19,7 +19,7 @@ from fastxavier.plans.presets import unused_of_user
 from fastxavier.torch._import import torch
 from fastxavier.torch._memory import give_memory, is_meta
 from fastxavier.torch._modules import Padded
-from fastxavier.torch._plan_for import plan_of, said_of, said_to
+from fastxavier.torch._plan_for import default_of, defaults_of, plan_of
 from fastxavier.torch._shards import Block, blocks_of, is_dtensor, made_by_fsdp
 from fastxavier.torch._walk import Named, unwrapped, walk
 
@@ -62,8 +62,8 @@ def init_(
     alias : mapping of str to str, optional
         For tensors that are meant to be equal but have memory of their own, as of the stages of a
         pipeline or after ``parallelize_module``: for a name the one whose rule and values it gets,
-        such as ``{"head.weight": "emb.weight"}``. What the module says about itself in
-        ``all_tied_weights_keys``, as transformers' models do, is known.
+        such as ``{"head.weight": "emb.weight"}``. The module's own
+        ``all_tied_weights_keys``, which transformers' models have, is read too.
     threads : int, optional
         As for `fill_`. torchrun sets ``OMP_NUM_THREADS`` to 1, which this overrides.
     progress : bool or callable, optional
@@ -102,11 +102,11 @@ def init_(
     truth("materialize", materialize)
     entries = walk(inner, alias)
     _check_kinds(entries)
-    said = said_of(inner)
+    defaults = defaults_of(inner)
     chosen = plan_of_model(
-        plan_of(entries, said) if plan is None else plan, [entry.stream for entry in entries]
+        plan_of(entries, defaults) if plan is None else plan, [entry.stream for entry in entries]
     )
-    filled, computed = _sorted(entries, chosen, said)
+    filled, computed = _sorted(entries, chosen, defaults)
     blocks = _blocks_of_all(inner, filled, is_shared(seed))
     if any(is_meta(entry.tensor) for entry in entries):
         _check_meta(entries, filled, computed, materialize)
@@ -118,7 +118,7 @@ def init_(
     for entry in filled:
         if is_dtensor(entry.tensor):
             torch.autograd.graph.increment_version(entry.tensor)
-        padded = said_to(entry, said)
+        padded = default_of(entry, defaults)
         if plan is None and isinstance(padded, Padded):
             _zero_row(blocks[id(entry)], padded.row, len(entry.tensor))
     for entry, values in computed:
@@ -134,7 +134,7 @@ def _seed(seed: Any) -> int:
 
 
 def _check_kinds(entries: list[Named]) -> None:
-    """Refuse tensors that have no shape yet, and those that are other ones' memory in a row."""
+    """Refuse tensors that have no shape yet, and flat ones that hold several parameters."""
     for entry in entries:
         flat = next((what for sign, what in _FLAT.items() if hasattr(entry.tensor, sign)), None)
         if flat is not None:
@@ -158,14 +158,14 @@ _FLAT = {"_unpadded_unsharded_size": "FSDP1", "_fqns": "FSDP1", "ds_id": "DeepSp
 
 
 def _sorted(
-    entries: list[Named], chosen: Any, said: Mapping[str, Any]
+    entries: list[Named], chosen: Any, defaults: Mapping[str, Any]
 ) -> tuple[list[Named], list[tuple[Named, Any]]]:
-    """The tensors that a rule is for, and the buffers whose values a module's class has said."""
+    """The tensors that a rule is for, and the buffers with computed values."""
     filled: list[Named] = []
     computed: list[tuple[Named, Any]] = []
     for entry in entries:
         shape = tuple(entry.tensor.shape)
-        values = said_to(entry, said)
+        values = default_of(entry, defaults)
         if not entry.is_buffer or chosen.plan.rule_for(entry.stream, len(shape)) is not None:
             chosen.distribution(entry.stream, shape)  # which refuses what it has no rule for
             filled.append(entry)
@@ -249,7 +249,7 @@ def _prepared(filled: list[Named], blocks: Mapping[int, list[Block]], plan: Plan
             arrays[entry.stream] = block.tensor
             if tuple(block.tensor.shape) != shape:
                 places[entry.stream] = shape, block.offset
-    return [Prepared(arrays, plan, places) for arrays, places in groups]
+    return [Prepared(arrays, plan, places, for_one_fill=True) for arrays, places in groups]
 
 
 def _zero_row(blocks: list[Block], row: int, rows: int) -> None:

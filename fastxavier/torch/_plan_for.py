@@ -17,7 +17,7 @@ from fastxavier.torch._import import torch
 from fastxavier.torch._modules import Padded, tensors_of
 from fastxavier.torch._walk import Named, modules_of, walk
 
-__all__ = ["plan_for", "plan_of", "said_of", "said_to"]
+__all__ = ["default_of", "defaults_of", "plan_for", "plan_of"]
 
 
 def plan_for(module: Any, *, alias: Mapping[str, str] | None = None) -> Plan:
@@ -61,16 +61,16 @@ def plan_for(module: Any, *, alias: Mapping[str, str] | None = None) -> Plan:
     Rule(('1.weight',), 'ones', ndim=1)
     Rule(('1.bias',), 'zeros', ndim=1)
     """
-    return plan_of(walk(module, alias), said_of(module))
+    return plan_of(walk(module, alias), defaults_of(module))
 
 
-def said_of(module: Any) -> dict[str, Any]:
-    """By name of a tensor what the class of its module, or of a parent, says."""
-    said: dict[str, Any] = {}
+def defaults_of(module: Any) -> dict[str, Any]:
+    """By name of a tensor what the class of its module, or of a parent, draws."""
+    defaults: dict[str, Any] = {}
     for prefix, one in modules_of(module):
         for key, value in (tensors_of(one) or {}).items():
-            said.setdefault(f"{prefix}{key}", value)  # parents come first
-    return said
+            defaults.setdefault(f"{prefix}{key}", value)  # parents come first
+    return defaults
 
 
 def _unknown(entry: Named) -> ArgumentValueError:
@@ -85,18 +85,18 @@ def _unknown(entry: Named) -> ArgumentValueError:
     )
 
 
-def said_to(entry: Named, said: Mapping[str, Any]) -> Any:
-    """What is said of a tensor under any of its names; None if nothing is."""
-    return next((said[name] for name in entry.names if name in said), None)
+def default_of(entry: Named, defaults: Mapping[str, Any]) -> Any:
+    """What `defaults` has for a tensor under any of its names; None if nothing."""
+    return next((defaults[name] for name in entry.names if name in defaults), None)
 
 
-def plan_of(entries: Iterable[Named], said: Mapping[str, Any]) -> Plan:
-    """The plan for these tensors; an error for a parameter of which nothing is said."""
+def plan_of(entries: Iterable[Named], defaults: Mapping[str, Any]) -> Plan:
+    """The plan for these tensors; an error for a parameter of which nothing is defaults."""
     chosen: dict[str, tuple[Initializer, int]] = {}
     names: list[str] = []
     for entry in entries:
         names.append(entry.stream)
-        value = said_to(entry, said)
+        value = default_of(entry, defaults)
         if isinstance(value, Padded):
             value = value.initializer
         if value is None and not entry.is_buffer:

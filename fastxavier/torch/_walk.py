@@ -79,8 +79,8 @@ def walk(module: Any, alias: Mapping[str, str] | None = None) -> list[Named]:
     module : torch.nn.Module
         The whole model, or a part of it.
     alias : mapping of str to str, optional
-        For names of tensors that are others' by right, the names of those. What modules say in an
-        attribute ``all_tied_weights_keys``, as transformers' do, is known besides.
+        For names of tensors that should equal others, the names of those. The attribute
+        ``all_tied_weights_keys`` of modules, as transformers' have it, is read too.
 
     Returns
     -------
@@ -98,15 +98,15 @@ def walk(module: Any, alias: Mapping[str, str] | None = None) -> list[Named]:
                 if f"{prefix}{key}" not in entry.names:
                     entry.names.append(f"{prefix}{key}")
                 entry.sites.append(Site(one, key, is_buffer))
-        said = getattr(one, "all_tied_weights_keys", None)
-        if isinstance(said, Mapping):
-            aliases |= {f"{prefix}{name}": f"{prefix}{other}" for name, other in said.items()}
+        tied = getattr(one, "all_tied_weights_keys", None)
+        if isinstance(tied, Mapping):
+            aliases |= {f"{prefix}{name}": f"{prefix}{other}" for name, other in tied.items()}
     entries = list(found.values())
     aliases |= _checked(alias, entries)
     for entry in entries:
         others = [aliases[name] for name in entry.names if name in aliases]
         own = [name for name in entry.names if name not in aliases]
-        # Of a tied tensor the name that is nobody's alias leads, so that each part agrees.
+        # A name that is no alias comes first, so that all parts of a model agree on it.
         entry.names = own + [name for name in entry.names if name in aliases]
         entry.stream = own[0] if own else others[0]
     return entries

@@ -1,7 +1,7 @@
 """torch.nn.init under its own names, drawn by fastxavier: ``from fastxavier.torch import init``.
 
 Signatures, defaults, results, warnings and errors are torch's, and so is the distribution of the
-values; the values are other ones. Each call takes one 64-bit number from torch's generator, so
+values; the values themselves differ. Each call takes one 64-bit number from torch's generator, so
 ``torch.manual_seed``, ``generator=`` and ``torch.random.fork_rng`` govern. What `why_not` names,
 and any argument that fastxavier refuses, goes to torch's own function.
 """
@@ -83,7 +83,7 @@ def copy_of(function: types.FunctionType) -> types.FunctionType:
 ORIGINALS: dict[str, types.FunctionType] = {name: getattr(torch.nn.init, name) for name in NAMES}
 """torch's functions, whose code `accelerate` exchanges."""
 
-TORCHS: dict[str, types.FunctionType] = {
+TORCH_FUNCTIONS: dict[str, types.FunctionType] = {
     name: copy_of(function) for name, function in ORIGINALS.items()
 }
 """The same as they are, also while `accelerate` is on."""
@@ -92,7 +92,7 @@ in_torch = threading.local()
 """`in_torch.now` is true while torch's own function runs in this thread, with all that it calls."""
 
 
-def theirs(function: Callable[..., Any], *values: Any, **settings: Any) -> Any:
+def call_torch(function: Callable[..., Any], *values: Any, **settings: Any) -> Any:
     """Call a function of torch's that may not be drawn here, nor what it calls."""
     before = getattr(in_torch, "now", False)
     in_torch.now = True
@@ -131,7 +131,7 @@ def _fill(
 ) -> Any:
     """Fill a tensor as torch's function `name` does, which takes `tensor` and `settings`."""
     done, _ = filled(name, tensor, make, generator)
-    return tensor if done else theirs(TORCHS[name], tensor, *settings)
+    return tensor if done else call_torch(TORCH_FUNCTIONS[name], tensor, *settings)
 
 
 def _warn(message: str) -> None:
@@ -142,7 +142,7 @@ def _warn(message: str) -> None:
     warnings.warn(message, stacklevel=level)
 
 
-_FILES = {__file__, torch.nn.init.__file__, TORCHS["normal_"].__code__.co_filename}
+_FILES = {__file__, torch.nn.init.__file__, TORCH_FUNCTIONS["normal_"].__code__.co_filename}
 
 
 # ---- the functions, in torch's order -------------------------------------------------------------

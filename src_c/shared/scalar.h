@@ -155,35 +155,23 @@ static INLINE uint16_t bf16_round(float x)
     const uint32_t bits = float_bits(x);
     return (uint16_t)((bits + 0x7FFFu + (bits >> 16 & 1)) >> 16);
 }
-typedef uint32_t f32_element;
+#define FLOAT_ELEMENTS(name, type, bits) \
+    typedef type name##_element; \
+    static INLINE void name##_elements(const f32_v v[2], type out[4]) \
+    { \
+        out[0] = bits(v[0].low); \
+        out[1] = bits(v[0].high); \
+        out[2] = bits(v[1].low); \
+        out[3] = bits(v[1].high); \
+    }
+FLOAT_ELEMENTS(f32, uint32_t, float_bits)
+FLOAT_ELEMENTS(f16, uint16_t, f16_round)
+FLOAT_ELEMENTS(bf16, uint16_t, bf16_round)
 typedef uint64_t f64_element;
-typedef uint16_t f16_element;
-typedef uint16_t bf16_element;
-static INLINE void f32_elements(const f32_v v[2], f32_element out[4])
-{
-    out[0] = float_bits(v[0].low);
-    out[1] = float_bits(v[0].high);
-    out[2] = float_bits(v[1].low);
-    out[3] = float_bits(v[1].high);
-}
 static INLINE void f64_elements(const f64_v v[4], f64_element out[4])
 {
     for (int i = 0; i < 4; i++)
         out[i] = double_bits(v[i]);
-}
-static INLINE void f16_elements(const f32_v v[2], f16_element out[4])
-{
-    out[0] = f16_round(v[0].low);
-    out[1] = f16_round(v[0].high);
-    out[2] = f16_round(v[1].low);
-    out[3] = f16_round(v[1].high);
-}
-static INLINE void bf16_elements(const f32_v v[2], bf16_element out[4])
-{
-    out[0] = bf16_round(v[0].low);
-    out[1] = bf16_round(v[0].high);
-    out[2] = bf16_round(v[1].low);
-    out[3] = bf16_round(v[1].high);
 }
 static INLINE void top_bytes(const vint v[2], uint8_t out[4])
 {
