@@ -34,9 +34,11 @@ TESTS = ["-O2", "-fopenmp", "-DGCOV", INCLUDE]
 KNOWN = [ROOT / "tests" / "data" / "philox4x32_10.txt", ROOT / "tests" / "data" / "golden.txt"]
 
 # One line above a line of src_c/, for its branches and for lines indented under it that never run.
-# In a header it may be for one source that includes it. "Perhaps": the machine or chance decides.
+# In a header it may be for some of the sources that include it. "Perhaps": the machine or chance
+# decides.
 ARGUMENT = re.compile(
-    r"\s*/\* Untaken by tests(?P<perhaps>, perhaps)?(?: of (?P<unit>isa_\w+))?: .*\*/$"
+    r"\s*/\* Untaken by tests(?P<perhaps>, perhaps)?"
+    r"(?: of (?P<units>isa_\w+(?:, isa_\w+)*))?: .*\*/$"
 )
 
 
@@ -45,12 +47,12 @@ class Argument(NamedTuple):
 
     file: str
     lines: range
-    unit: str | None
+    units: frozenset[str]
     perhaps: bool
 
     def excuses(self, unit, file, number, what):
         """Whether it is about what is missing at that line."""
-        here = file == self.file and number in self.lines and self.unit in (None, unit)
+        here = file == self.file and number in self.lines and (not self.units or unit in self.units)
         return here and (number == self.lines[0] or what == "line")
 
 
@@ -135,7 +137,8 @@ def arguments():
             while indentation(texts[last]) > indentation(texts[first - 1]):
                 last += 1
             lines = range(first, last + 1)
-            found.append(Argument(path.name, lines, said["unit"], bool(said["perhaps"])))
+            units = frozenset(said["units"].split(", ") if said["units"] else ())
+            found.append(Argument(path.name, lines, units, bool(said["perhaps"])))
     return found
 
 

@@ -72,7 +72,7 @@ static INLINE void take_groups(position *at, size_t step, int groups, vint count
         to[g] = at->dst;
         at->counters = vint_advance(at->counters, at->advance);
         at->dst += step;
-        /* Untaken by tests of isa_scalar: with one group at a time, only the last of a row comes here. */
+        /* Untaken by tests of isa_scalar, isa_sse2: of one group a step, only the last in a row comes here. */
         if (--at->left == 0) {
             at->row.block += at->row.block_step;
             at->row.dst += at->row.dst_step;
@@ -86,8 +86,25 @@ typedef struct {
     vint pair01[GROUPS], pair23[GROUPS], more01[GROUPS], more23[GROUPS];
 } step_words;
 
-/* Groups [from, end) of a step. Here and below, `splicing` is NULL for ordinary stores, and what comes
-   before it is known to the compiler. */
+/* The floats of one group, rounded to their dtype. Here and below, `splicing` is NULL for ordinary stores,
+   and the compiler knows the dtype and the distribution. */
+static INLINE void store_floats(int dtype, char *dst, const f32_v v[2], const f64_splicing *splicing)
+{
+    (void)splicing;
+    if (dtype == FX_FLOAT32) {
+        WRITE(f32_store(dst, v), f32_nontemporal(dst, v));
+    } else if (dtype == FX_FLOAT16) {
+        WRITE(f16_store(dst, v), f16_nontemporal(dst, v));
+    } else if (dtype == FX_BFLOAT16) {
+        WRITE(bf16_store(dst, v), bf16_nontemporal(dst, v));
+    } else {
+        const int e4m3 = dtype == FX_FLOAT8_E4M3FN;
+        const vint codes[2] = {eight_bits(e4m3, v[0]), eight_bits(e4m3, v[1])};
+        top_bytes_store(dst, codes);
+    }
+}
+
+/* Groups [from, end) of a step. */
 static INLINE void write_values(int distribution, int dtype, int from, int end, f64_splicing *splicing,
                                 const kernel_job *job, const step_words *w, char *const to[])
 {
@@ -104,13 +121,7 @@ static INLINE void write_values(int distribution, int dtype, int from, int end, 
         }
         f32_v v[2];
         f32_values(distribution, &job->f32, w->pair01[g], w->pair23[g], v);
-        if (dtype == FX_FLOAT32) {
-            WRITE(f32_store(to[g], v), f32_nontemporal(to[g], v));
-        } else if (dtype == FX_FLOAT16) {
-            WRITE(f16_store(to[g], v), f16_nontemporal(to[g], v));
-        } else {
-            WRITE(bf16_store(to[g], v), bf16_nontemporal(to[g], v));
-        }
+        store_floats(dtype, to[g], v, splicing);
     }
 }
 
@@ -137,13 +148,13 @@ static INLINE void write_groups(int distribution, int dtype, int size, int group
     philox_pairs(&job->words, counters, groups, w.pair01, w.pair23);
     if (dtype == FX_FLOAT64)
         philox_pairs(&job->more_words, counters, groups, w.more01, w.more23);
-    /* Untaken by tests of isa_scalar: a step has one group there. */
+    /* Untaken by tests of isa_scalar, isa_sse2: a step has one group there. */
     if (together == groups) {
         write_values(distribution, dtype, 0, groups, splicing, job, &w, to);
         return;
     }
     FX_PRAGMA(GCC unroll 1)
-    /* Untaken by tests of isa_scalar: a step has one group there. */
+    /* Untaken by tests of isa_scalar, isa_sse2: a step has one group there. */
     for (int g = 0; g < groups; g += together)
         write_values(distribution, dtype, g, g + together, splicing, job, &w, to);
 }
@@ -153,14 +164,14 @@ static INLINE void store_rows(int distribution, int dtype, int size, const kerne
 {
     position at = enter_row(*place);
     size_t groups = at.left * place->rows;
-    /* Untaken by tests of isa_scalar: a step has one group there. */
+    /* Untaken by tests of isa_scalar, isa_sse2: a step has one group there. */
     int end_is_a_step = place->rows == 1 && groups > GROUPS;
     while (groups >= GROUPS) {
         write_groups(distribution, dtype, size, GROUPS, NULL, job, &at);
         groups -= GROUPS;
         /* A step takes little longer than a single group, so that writing some values a second time is
            faster than one group after another. */
-        /* Untaken by tests of isa_scalar: a step has one group there. */
+        /* Untaken by tests of isa_scalar, isa_sse2: a step has one group there. */
         if (end_is_a_step && groups > 1 && groups < GROUPS) {
             kernel_rows end = *place;
             const size_t before = end.units * (UNIT_BLOCKS / LANES) - GROUPS;
@@ -172,7 +183,7 @@ static INLINE void store_rows(int distribution, int dtype, int size, const kerne
             end_is_a_step = 0;
         }
     }
-    /* Untaken by tests of isa_scalar: steps of one group leave no group over. */
+    /* Untaken by tests of isa_scalar, isa_sse2: steps of one group leave no group over. */
     for (; groups; groups--)
         write_groups(distribution, dtype, size, 1, NULL, job, &at);
 }
@@ -200,15 +211,7 @@ static INLINE void round_units(int dtype, size_t size, char *dst, const char *fl
     for (size_t i = 0; i < units * (UNIT_BLOCKS / LANES); i++, dst += LANES * BLOCK * size) {
         f32_v v[2];
         memcpy(v, floats + i * sizeof v, sizeof v);
-        if (dtype == FX_FLOAT16) {
-            f16_store(dst, v);
-        } else if (dtype == FX_BFLOAT16) {
-            bf16_store(dst, v);
-        } else {
-            const int e4m3 = dtype == FX_FLOAT8_E4M3FN;
-            const vint codes[2] = {eight_bits(e4m3, v[0]), eight_bits(e4m3, v[1])};
-            top_bytes_store(dst, codes);
-        }
+        store_floats(dtype, dst, v, NULL);
     }
 }
 

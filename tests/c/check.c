@@ -381,6 +381,7 @@ static void environment(void)
     expect(fx_isa() == NULL, "FASTXAVIER_ISA", "accepted mmx");
     expect(fx_fill_run(&value, FX_FLOAT32, 0, 1, &distribution, 0, 0, NULL) == FX_ERROR_ISA, "fx_fill",
            "with no kernels");
+    REFUSED(FX_ERROR_ISA, fx_fill_checked(NULL, 0, NULL));
     putenv(empty);
     fx_force_isa(NULL);
     expect(fx_isa() && strcmp(fx_isa(), fx_isa_available(0)) == 0, "FASTXAVIER_ISA",
