@@ -34,43 +34,66 @@ DTYPES = {
 }
 BLOCK = 4  # values made from each lane of counters
 PHILOX = 18  # multiplications of ten rounds; the first needs one, which two words of a double share
-START = re.compile(r"^[0-9a-f]+ <(\w+)_(f32|f64|f16|bf16)_store>:$", re.M)
+FUNCTION = re.compile(r"^[0-9a-f]+ <(\w+)[\w.]*>:$", re.M)
 LINE = re.compile(r"^ *([0-9a-f]+):\s+(\S+) *(.*)$", re.M)
 LOAD = re.compile(r"v(mov[dua]|p?broadcast[a-z]+ .*\()")
 
 
-def loops(text):
-    """One iteration of each loop, by the shortest path, which is that within a row: its
-    instructions, each with whether it is in an inner loop."""
-    lines = [(int(at, 16), name, operands) for at, name, operands in LINE.findall(text)]
-    place = {at: i for i, (at, _, _) in enumerate(lines)}
-    jumps = {
-        i: place[int(operands.split()[0], 16)]
-        for i, (_, name, operands) in enumerate(lines)
-        if name.startswith("j") and int(operands.split()[0], 16) in place
-    }
-    for last, first in jumps.items():
-        came_from, queue = {}, [(0, first, None)] if first < last else []
+class Function:
+    """The instructions of a function and where its jumps lead."""
+
+    def __init__(self, text):
+        found = LINE.findall(text)
+        place = {int(at, 16): i for i, (at, _, _) in enumerate(found)}
+        self.lines = [f"{name} {operands}" for _, name, operands in found]
+        self.jumps = {
+            i: place[int(operands.split()[0], 16)]
+            for i, (_, name, operands) in enumerate(found)
+            if name.startswith("j") and int(operands.split()[0], 16) in place
+        }
+
+    def path(self, first, last):
+        """The shortest path from one instruction to another, as numbers of instructions, or []."""
+        came_from, queue = {}, [(0, first, None)]
         while queue and last not in came_from:
             steps, i, before = heapq.heappop(queue)
             if i in came_from:
                 continue
             came_from[i] = before
-            if i in jumps:
-                heapq.heappush(queue, (steps + 1, jumps[i], i))
-            if lines[i][1] not in ("jmp", "ret"):
+            if i in self.jumps:
+                heapq.heappush(queue, (steps + 1, self.jumps[i], i))
+            if self.lines[i].split()[0] not in ("jmp", "ret") and i + 1 < len(self.lines):
                 heapq.heappush(queue, (steps + 1, i + 1, i))
-        if last in came_from:
-            path, at = [], last
-            while at is not None:
-                path.append(at)
-                at = came_from[at]
+        path, at = [], last if last in came_from else None
+        while at is not None:
+            path.append(at)
+            at = came_from[at]
+        return path[::-1]
+
+    def loops(self):
+        """One iteration of each loop, by the shortest path, which is that within a row: its
+        instructions, each with whether it is in an inner loop."""
+        for last, first in self.jumps.items():
+            path = self.path(first, last) if first < last else []
             inner = [
-                range(jumps[at], at + 1)
-                for after, at in itertools.pairwise(path)
-                if jumps.get(at, at) < at and jumps[at] != after and jumps[at] in path[:-1]
+                range(self.jumps[at], at + 1)
+                for at, after in itertools.pairwise(path)
+                if self.jumps.get(at, at) < at
+                and self.jumps[at] != after
+                and self.jumps[at] in path[1:]
             ]
-            yield [(" ".join(lines[at][1:]), any(at in span for span in inner)) for at in path]
+            yield [(self.lines[at], any(at in span for span in inner)) for at in path]
+
+    def call(self, multiplications):
+        """The shortest path through the whole function with so many multiplications of Philox."""
+        end = next(i for i, line in enumerate(self.lines) if line.startswith("ret"))
+        for i, line in enumerate(self.lines):
+            if line.startswith("vpmuludq"):
+                path = [*self.path(0, i), *self.path(i, end)[1:]]
+                made = [(self.lines[at], False) for at in path]
+                if philox_multiplications(made) == multiplications:
+                    return made
+        return []
 
 
 def philox_multiplications(iteration):
@@ -81,31 +104,32 @@ def show(path):
     """Print the table of one object file, isa_<name>.o, whose constants are in vec_<name>.h."""
     isa = path.stem.removeprefix("isa_")
     vocabulary = (SIMD / f"vec_{isa}.h").read_text()
-    lanes, groups, together, normals_together = (
+    lanes, groups, together = (
         int(re.search(rf"#define {name} (\d+)", vocabulary)[1])
-        for name in ("LANES", "GROUPS", "TOGETHER", "F64_NORMALS_TOGETHER")
+        for name in ("LANES", "GROUPS", "TOGETHER")
     )
     command = ["objdump", "-d", "--no-show-raw-insn", path]
-    parts = iter(START.split(subprocess.check_output(command, text=True))[1:])
-    functions = {
-        (distribution, dtype): code.split("\n\n")[0]
-        for distribution, dtype, code in zip(parts, parts, parts, strict=True)
-    }
-    if not functions:
+    parts = iter(FUNCTION.split(subprocess.check_output(command, text=True))[1:])
+    functions = {name: Function(code.split("\n\n")[0]) for name, code in zip(parts, parts, strict=True)}
+    if "uniform_f32_store" not in functions:
         sys.exit(f"{path} has no kernel; the ports of x86-64 alone are known, so compile for it")
     print(f"{isa + ', for 64 bytes':24} {'vector':>7} {'multiply':>9}  port-bound bytes per cycle")
     for distribution, shown in DISTRIBUTIONS.items():
         for dtype, (name, itemsize) in DTYPES.items():
+            words = "doubles" if dtype == "f64" else "floats"
             wanted = groups * (2 * PHILOX - 1 if dtype == "f64" else PHILOX)
-            found = loops(functions[distribution, dtype])
-            loop = next((one for one in found if philox_multiplications(one) == wanted), None)
-            if loop is None:
+            take_step = functions[f"take_step_of_{words}"].call(wanted)
+            for loop in functions[f"{distribution}_{dtype}_store"].loops():
+                if any(f"<take_step_of_{words}" in one for one, _ in loop):
+                    loop = loop + take_step
+                if philox_multiplications(loop) == wanted:
+                    break
+            else:
                 sys.exit(f"{path}, {distribution} {dtype}: no loop of it has {wanted} vpmuludq")
             vectors = multiplications = 0
             for one, is_inner in loop:
                 if re.search(r"%[xyz]mm", one) and not LOAD.match(one):
-                    step = normals_together if distribution == "normal" else together
-                    times = groups // step if is_inner else 1
+                    times = groups // together if is_inner else 1
                     vectors += times
                     multiplications += times * bool(re.match(r"v\w*mul|vfn?m", one))
             share = 64 / (groups * lanes * BLOCK * itemsize)

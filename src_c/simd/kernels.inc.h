@@ -38,53 +38,94 @@ typedef struct {
     kernel_rows row; /* the current row; row.rows is not used */
     vint counters, advance;
     char *dst;
-    size_t left; /* groups left in the row */
+    size_t left, groups; /* groups left in the row, and in all rows */
 } position;
 
-static INLINE position enter_row(kernel_rows row)
+static INLINE position enter_row(kernel_rows row, size_t groups)
 {
     const vint lanes = vint_mul(vint_counters(0), vint_set(row.stride));
     return (position){.row = row,
                       .counters = vint_advance(vint_set(row.block), lanes),
                       .advance = vint_set((uint64_t)row.stride * LANES),
                       .dst = row.dst,
-                      .left = row.units * (UNIT_BLOCKS / LANES)};
+                      .left = row.units * (UNIT_BLOCKS / LANES),
+                      .groups = groups};
 }
 
-/* The counters and destinations of the next groups. Nearly always all of them lie in one row, and
-   then they differ by a constant. Groups of several rows are also taken together: a step of fewer
-   groups would wait for the latency of Philox's rounds. */
-static INLINE void take_groups(position *at, size_t step, int groups, vint counters[], char *to[])
+/* The counters and destinations of the next GROUPS groups, of which those past the end go to `unwanted`.
+   Nearly always all of them lie in one row, and then they differ by a constant. */
+static INLINE void take_groups(position *at, size_t group_size, char *unwanted, vint counters[],
+                               char *to[])
 {
-    if (at->left > (size_t)groups) {
+    if (at->left > GROUPS) {
 #pragma GCC unroll 8
-        for (int g = 0; g < groups; g++) {
+        for (int g = 0; g < GROUPS; g++) {
             counters[g] = at->counters;
-            to[g] = at->dst + (size_t)g * step;
+            to[g] = at->dst + (size_t)g * group_size;
             at->counters = vint_advance(at->counters, at->advance);
         }
-        at->dst += (size_t)groups * step;
-        at->left -= (size_t)groups;
+        at->dst += GROUPS * group_size;
+        at->left -= GROUPS;
+        at->groups -= GROUPS;
         return;
     }
-    for (int g = 0; g < groups; g++) {
+    for (int g = 0; g < GROUPS; g++) {
         counters[g] = at->counters;
         to[g] = at->dst;
+        /* Untaken by tests of isa_scalar, isa_sse2: a step has one group there. */
+        if (at->groups == 0) {
+            to[g] = unwanted;
+            continue;
+        }
         at->counters = vint_advance(at->counters, at->advance);
-        at->dst += step;
-        /* Untaken by tests of isa_scalar, isa_sse2: of one group a step, only the last in a row comes here. */
+        at->dst += group_size;
+        at->groups--;
+        /* Untaken by tests of isa_scalar, isa_sse2: a step has one group there. */
         if (--at->left == 0) {
             at->row.block += at->row.block_step;
             at->row.dst += at->row.dst_step;
-            *at = enter_row(at->row);
+            *at = enter_row(at->row, at->groups);
         }
     }
 }
 
-/* The words of the groups of a step: pair01 and pair23 from W, more01 and more23, for doubles, from L. */
+/* The destinations and words of the groups of a step: pair01 and pair23 from W, more01 and more23, for
+   doubles, from L. */
 typedef struct {
+    char *to[GROUPS];
     vint pair01[GROUPS], pair23[GROUPS], more01[GROUPS], more23[GROUPS];
-} step_words;
+} step;
+
+static INLINE void take_step(int groups, int together, int doubles, size_t group_size, char *unwanted,
+                             const kernel_job *job, position *at, step *s)
+{
+    vint counters[GROUPS];
+    take_groups(at, group_size, unwanted, counters, s->to);
+    for (int g = 0; g < groups; g += together) {
+        philox_pairs(&job->words, counters + g, together, s->pair01 + g, s->pair23 + g);
+        if (doubles)
+            philox_pairs(&job->more_words, counters + g, together, s->more01 + g, s->more23 + g);
+    }
+}
+
+/* A whole step hides the latency of Philox's rounds, and takes little longer than three groups one after
+   the other. Fewer are taken alone. */
+enum { FEW = GROUPS / 4 };
+
+/* To memory: one function for all kernels of floats, and one for those of doubles. */
+#define TAKE_STEP(name, doubles) \
+    static NOINLINE void take_step_of_##name(size_t group_size, char *unwanted, const kernel_job *job, \
+                                             position *at, step *s) \
+    { \
+        if (at->groups <= FEW) \
+            take_step((int)at->groups, 1, doubles, group_size, unwanted, job, at, s); \
+        else \
+            take_step(GROUPS, GROUPS, doubles, group_size, unwanted, job, at, s); \
+    }
+/* Untaken by tests of isa_scalar, isa_sse2: a step has one group there. */
+TAKE_STEP(floats, 0)
+/* Untaken by tests of isa_scalar, isa_sse2: a step has one group there. */
+TAKE_STEP(doubles, 1)
 
 /* The floats of one group, rounded to their dtype. Here and below, `splicing` is NULL for ordinary stores,
    and the compiler knows the dtype and the distribution. */
@@ -106,86 +147,80 @@ static INLINE void store_floats(int dtype, char *dst, const f32_v v[2], const f6
 
 /* Groups [from, end) of a step. */
 static INLINE void write_values(int distribution, int dtype, int from, int end, f64_splicing *splicing,
-                                const kernel_job *job, const step_words *w, char *const to[])
+                                const kernel_job *constants, const step *s)
 {
     (void)splicing;
 #pragma GCC unroll 8
     for (int g = from; g < end; g++) {
         if (dtype == FX_FLOAT64) {
             vint words[4];
-            f64_words(w->pair01[g], w->pair23[g], w->more01[g], w->more23[g], words);
+            f64_words(s->pair01[g], s->pair23[g], s->more01[g], s->more23[g], words);
             f64_v v[4];
-            f64_values(distribution, &job->f64, words, v);
-            WRITE(f64_store(to[g], v), f64_nontemporal(splicing, to[g], v));
+            f64_values(distribution, &constants->f64, words, v);
+            WRITE(f64_store(s->to[g], v), f64_nontemporal(splicing, s->to[g], v));
             continue;
         }
         f32_v v[2];
-        f32_values(distribution, &job->f32, w->pair01[g], w->pair23[g], v);
-        store_floats(dtype, to[g], v, splicing);
+        f32_values(distribution, &constants->f32, s->pair01[g], s->pair23[g], v);
+        store_floats(dtype, s->to[g], v, splicing);
     }
 }
 
-/* The code that computes the values of a whole step would not fit the instruction cache of most CPUs: it
-   is a loop over some of its groups. Uniform values and the normals of floats need less code, and gain
-   from keeping their words in registers. */
-static INLINE int groups_together(int distribution, int dtype, int groups)
+/* Uniform values and the normals of floats need little code, and gain from keeping the words of a whole
+   step in registers. */
+static INLINE int words_in_registers(int distribution, int dtype)
 {
-    if (distribution == DISTRIBUTION_constant || distribution == DISTRIBUTION_uniform ||
-        (distribution == DISTRIBUTION_normal && dtype != FX_FLOAT64))
-        return groups;
-    const int together = distribution == DISTRIBUTION_normal ? F64_NORMALS_TOGETHER : TOGETHER;
-    return together < groups ? together : groups;
+    return distribution == DISTRIBUTION_constant || distribution == DISTRIBUTION_uniform ||
+           (distribution == DISTRIBUTION_normal && dtype != FX_FLOAT64);
 }
 
-static INLINE void write_groups(int distribution, int dtype, int size, int groups,
-                                f64_splicing *splicing, const kernel_job *job, position *at)
+/* The values of a step, `together` groups at a time, from words in memory. */
+static INLINE void write_from_memory(int distribution, int dtype, int size, int together, char *unwanted,
+                                     f64_splicing *splicing, const kernel_job *job,
+                                     const kernel_job *constants, position *at)
 {
-    const int together = groups_together(distribution, dtype, groups);
-    vint counters[GROUPS];
-    char *to[GROUPS];
-    step_words w;
-    take_groups(at, (size_t)LANES * BLOCK * (size_t)size, groups, counters, to);
-    philox_pairs(&job->words, counters, groups, w.pair01, w.pair23);
-    if (dtype == FX_FLOAT64)
-        philox_pairs(&job->more_words, counters, groups, w.more01, w.more23);
+    const size_t group_size = (size_t)LANES * BLOCK * (size_t)size;
     /* Untaken by tests of isa_scalar, isa_sse2: a step has one group there. */
-    if (together == groups) {
-        write_values(distribution, dtype, 0, groups, splicing, job, &w, to);
+    const int groups = at->groups < GROUPS ? (int)at->groups : GROUPS;
+    step s;
+    if (dtype == FX_FLOAT64)
+        take_step_of_doubles(group_size, unwanted, job, at, &s);
+    else
+        take_step_of_floats(group_size, unwanted, job, at, &s);
+    FX_PRAGMA(GCC unroll 1)
+    for (int g = 0; g < groups; g += together)
+        write_values(distribution, dtype, g, g + together, splicing, constants, &s);
+}
+
+/* Where the words are in memory, the code that computes the values of a whole step would not fit the
+   instruction cache of most CPUs: it is a loop over some of its groups. `constants` is a copy of `job` that no
+   store can change, as far as the compiler knows, so that the loop has the constants in registers. */
+static INLINE void write_step(int distribution, int dtype, int size, char *unwanted,
+                              f64_splicing *splicing, const kernel_job *job, const kernel_job *constants,
+                              position *at)
+{
+    if (!words_in_registers(distribution, dtype)) {
+        write_from_memory(distribution, dtype, size, TOGETHER, unwanted, splicing, job, constants, at);
         return;
     }
-    FX_PRAGMA(GCC unroll 1)
-    /* Untaken by tests of isa_scalar, isa_sse2: a step has one group there. */
-    for (int g = 0; g < groups; g += together)
-        write_values(distribution, dtype, g, g + together, splicing, job, &w, to);
+    step s;
+    take_step(GROUPS, GROUPS, dtype == FX_FLOAT64, (size_t)LANES * BLOCK * (size_t)size, unwanted, job,
+              at, &s);
+    write_values(distribution, dtype, 0, GROUPS, splicing, job, &s);
 }
 
 static INLINE void store_rows(int distribution, int dtype, int size, const kernel_job *job,
                               const kernel_rows *place)
 {
-    position at = enter_row(*place);
-    size_t groups = at.left * place->rows;
+    const size_t few = words_in_registers(distribution, dtype) ? FEW : 0;
+    char unwanted[LANES * BLOCK * sizeof(double)];
+    const kernel_job constants = *job;
+    position at = enter_row(*place, place->rows * place->units * (UNIT_BLOCKS / LANES));
+    while (at.groups > few)
+        write_step(distribution, dtype, size, unwanted, NULL, job, &constants, &at);
     /* Untaken by tests of isa_scalar, isa_sse2: a step has one group there. */
-    int end_is_a_step = place->rows == 1 && groups > GROUPS;
-    while (groups >= GROUPS) {
-        write_groups(distribution, dtype, size, GROUPS, NULL, job, &at);
-        groups -= GROUPS;
-        /* A step takes little longer than a single group, so that writing some values a second time is
-           faster than one group after another. */
-        /* Untaken by tests of isa_scalar, isa_sse2: a step has one group there. */
-        if (end_is_a_step && groups > 1 && groups < GROUPS) {
-            kernel_rows end = *place;
-            const size_t before = end.units * (UNIT_BLOCKS / LANES) - GROUPS;
-            end.block += (uint32_t)(before * LANES) * end.stride;
-            end.dst += before * LANES * BLOCK * (size_t)size;
-            at = enter_row(end);
-            at.left = GROUPS;
-            groups = GROUPS;
-            end_is_a_step = 0;
-        }
-    }
-    /* Untaken by tests of isa_scalar, isa_sse2: steps of one group leave no group over. */
-    for (; groups; groups--)
-        write_groups(distribution, dtype, size, 1, NULL, job, &at);
+    if (few && at.groups)
+        write_from_memory(distribution, dtype, size, 1, unwanted, NULL, job, job, &at);
 }
 
 #define KERNEL(distribution, DTYPE, name, size) \
@@ -209,8 +244,10 @@ FX_DISTRIBUTIONS(KERNELS_OF)
 static INLINE void round_units(int dtype, size_t size, char *dst, const char *floats, size_t units)
 {
     for (size_t i = 0; i < units * (UNIT_BLOCKS / LANES); i++, dst += LANES * BLOCK * size) {
-        f32_v v[2];
-        memcpy(v, floats + i * sizeof v, sizeof v);
+        f32_v v
+            [2]; /* copied one by one: GCC copies an array in smaller parts, for which the loads then wait */
+        memcpy(&v[0], floats + (2 * i) * sizeof v[0], sizeof v[0]);
+        memcpy(&v[1], floats + (2 * i + 1) * sizeof v[0], sizeof v[0]);
         store_floats(dtype, dst, v, NULL);
     }
 }
@@ -263,9 +300,9 @@ FX_DISTRIBUTIONS(ROUNDED_KERNELS_OF)
 #define STORE_TABLE .store = {FX_DISTRIBUTIONS(STORES_OF)}
 
 #if HAS_NONTEMPORAL
-/* One row. Only whole steps of GROUPS groups are written with nontemporal stores. The ordinary kernel
-   `store` writes the units after them, so that the code for single groups is not compiled twice, and
-   the first unit of doubles, whose last vector is what the first splice begins with. */
+/* One row. Only whole steps are written with nontemporal stores. The ordinary kernel `store` writes the
+   units after them, and the first unit of doubles, whose last vector is what the first splice begins
+   with. */
 static INLINE void nontemporal_row(int distribution, int dtype, int size, kernel *store,
                                    const kernel_job *job, const kernel_rows *place)
 {
@@ -282,10 +319,11 @@ static INLINE void nontemporal_row(int distribution, int dtype, int size, kernel
         splicing.shift = (ptrdiff_t)((uintptr_t)rest.dst % (LANES * sizeof(double)));
         splicing.index = f64_splice_index((int)(splicing.shift / (ptrdiff_t)sizeof(double)));
     }
-    position at = enter_row(rest);
+    const kernel_job constants = *job;
     const size_t steps = rest.units / STEP;
-    for (size_t i = 0; i < steps; i++)
-        write_groups(distribution, dtype, size, GROUPS, &splicing, job, &at);
+    position at = enter_row(rest, steps * GROUPS);
+    while (at.groups)
+        write_step(distribution, dtype, size, NULL, &splicing, job, &constants, &at);
     rest.units -= steps * STEP;
     rest.dst += steps * STEP * UNIT * (size_t)size;
     rest.block += (uint32_t)(steps * STEP * UNIT_BLOCKS);

@@ -10,7 +10,6 @@ typedef __m512d f64_v;
 #define GROUPS 8
 #define TOGETHER 2
 #define ROUNDS_IN_REGISTERS 1
-#define F64_NORMALS_TOGETHER 4
 #define HAS_NONTEMPORAL 1
 
 /* integers */

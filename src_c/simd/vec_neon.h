@@ -10,7 +10,6 @@ typedef float64x2_t f64_v;
 #define GROUPS 4
 #define TOGETHER 2
 #define ROUNDS_IN_REGISTERS 1
-#define F64_NORMALS_TOGETHER 2
 #define HAS_NONTEMPORAL 0
 
 #define I32(a) vreinterpretq_s32_u64(a)

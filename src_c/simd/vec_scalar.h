@@ -45,7 +45,6 @@ static INLINE double double_from_int(int64_t a) { return (double)a; }
 
 #define TOGETHER 1
 #define ROUNDS_IN_REGISTERS 0
-#define F64_NORMALS_TOGETHER 1
 #define HAS_NONTEMPORAL 0
 
 /* To any address, so byte by byte as C sees it. */

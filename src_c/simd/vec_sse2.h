@@ -19,7 +19,6 @@ typedef struct {
 #define GROUPS 1
 #define TOGETHER 1
 #define ROUNDS_IN_REGISTERS 0
-#define F64_NORMALS_TOGETHER 1
 #define HAS_NONTEMPORAL 0
 
 /* A function of each register. */
