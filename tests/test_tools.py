@@ -75,16 +75,37 @@ LISTING = """\
 def test_the_ports_of_a_loop():
     """An iteration has every instruction once, and knows which are in an inner loop."""
     ports = script("ports")
-    inner, outer = sorted(ports.loops(LISTING), key=len)
-    assert [one.split()[0] for one, _ in inner] == ["jne", "vmulps", "vzeroupper", "vaddps"]
+    inner, outer = sorted(ports.Function(LISTING).loops(), key=len)
+    assert [one.split()[0] for one, _ in inner] == ["vaddps", "vzeroupper", "vmulps", "jne"]
     assert [one.split()[0] for one, inside in outer if inside] == [
-        "jne",
-        "vmulps",
-        "vzeroupper",
         "vaddps",
+        "vzeroupper",
+        "vmulps",
+        "jne",
     ]
-    assert [one.split()[0] for one, inside in outer if not inside] == ["jne", "cmp", "vpmuludq"]
+    assert [one.split()[0] for one, inside in outer if not inside] == ["vpmuludq", "cmp", "jne"]
     assert (ports.philox_multiplications(inner), ports.philox_multiplications(outer)) == (0, 1)
+
+
+CALLED = """\
+  10:	cmp    $0x2,%rax
+  14:	jbe    30 <take_step_of_floats+0x20>
+  18:	vpmuludq %ymm1,%ymm2,%ymm3
+  1c:	vpmuludq %ymm1,%ymm3,%ymm3
+  20:	ret
+  30:	vpmuludq %ymm1,%ymm2,%ymm3
+  34:	jne    30 <take_step_of_floats+0x20>
+  38:	ret
+"""
+
+
+def test_the_ports_of_a_call():
+    """The path with as many multiplications as a step has, though a shorter one has fewer."""
+    ports = script("ports")
+    path = ports.Function(CALLED).call(2)
+    assert [one.split()[0] for one, _ in path] == ["cmp", "jbe", "vpmuludq", "vpmuludq", "ret"]
+    assert not any(inside for _, inside in path)
+    assert ports.Function(CALLED).call(3) == []
 
 
 def test_an_object_of_another_architecture_has_no_ports(monkeypatch):

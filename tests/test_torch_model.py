@@ -443,23 +443,3 @@ def test_param_init():
     with pytest.raises(ValueError, match="no rule"):
         ft.param_init(fx.Plan([]), 7)["weight"](torch.empty(3, 4))
     assert "anything" in inits
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_compiled():
-    """The drop-ins give way to torch's own functions; fill_ breaks the graph, with its values."""
-
-    def drawn(w):
-        ft.normal_(w)
-        return w * 2
-
-    def filled(w):
-        ft.fill_(w, fx.Normal(), 7, "w")
-        return w * 2
-
-    w = torch.zeros(50)
-    ft.info(reset=True)
-    assert torch.compile(drawn, backend="eager")(w).std() > 1
-    assert ft.info(reset=True).torch == {("normal_", "compile"): 1}
-    doubled = torch.compile(filled, backend="eager")(w)
-    assert torch.equal(doubled, 2 * torch.from_numpy(fx.draw(50, fx.Normal(), seed=7, stream="w")))

@@ -75,6 +75,8 @@ class Function:
         instructions, each with whether it is in an inner loop."""
         for last, first in self.jumps.items():
             path = self.path(first, last) if first < last else []
+            if not path:
+                continue
             inner = [
                 range(self.jumps[at], at + 1)
                 for at, after in itertools.pairwise(path)
@@ -110,7 +112,9 @@ def show(path):
     )
     command = ["objdump", "-d", "--no-show-raw-insn", path]
     parts = iter(FUNCTION.split(subprocess.check_output(command, text=True))[1:])
-    functions = {name: Function(code.split("\n\n")[0]) for name, code in zip(parts, parts, strict=True)}
+    functions = {
+        name: Function(code.split("\n\n")[0]) for name, code in zip(parts, parts, strict=True)
+    }
     if "uniform_f32_store" not in functions:
         sys.exit(f"{path} has no kernel; the ports of x86-64 alone are known, so compile for it")
     print(f"{isa + ', for 64 bytes':24} {'vector':>7} {'multiply':>9}  port-bound bytes per cycle")

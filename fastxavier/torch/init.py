@@ -31,6 +31,7 @@ from fastxavier.initializers import (
 from fastxavier.structured import Dirac, Identity, Orthogonal, Sparse
 from fastxavier.torch._counts import count
 from fastxavier.torch._import import torch
+from fastxavier.torch._operators import register_operator
 from fastxavier.torch._tensors import Draw, why_not
 
 __all__ = [
@@ -130,6 +131,11 @@ def _fill(
     name: str, make: Callable[[], Initializer], generator: Any, tensor: Any, *settings: Any
 ) -> Any:
     """Fill a tensor as torch's function `name` does, which takes `tensor` and `settings`."""
+    if torch.compiler.is_compiling() and not generator:  # operators take none
+        values = settings if generator is False else settings[:-1]
+        with torch.no_grad():
+            getattr(torch.ops.fastxavier, name)(tensor, *values)
+        return tensor
     done, _ = filled(name, tensor, make, generator)
     return tensor if done else call_torch(TORCH_FUNCTIONS[name], tensor, *settings)
 
@@ -276,6 +282,10 @@ def sparse_(tensor: Any, sparsity: float, std: float = 0.01, generator: Any = No
     return _fill(
         "sparse_", lambda: Sparse(sparsity, std), generator, tensor, sparsity, std, generator
     )
+
+
+for _name in NAMES:
+    register_operator(globals()[_name])
 
 
 def _deprecated(function: Function) -> Function:
