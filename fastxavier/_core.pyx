@@ -333,6 +333,8 @@ cdef extern from "device.h" nogil:
         device_launch launch
     c.fx_status fx__device_call(const c.fx_array *, const c.fx_distribution *, uint64_t seed, uint64_t stream,
                                 c_device_call *)
+    c.fx_status fx__device_zeros(const c.fx_array *, int64_t first, int64_t zeros, uint64_t seed,
+                                 uint64_t stream, c_device_call *)
 
 
 class DeviceCall(NamedTuple):
@@ -352,6 +354,22 @@ def device_call(Target target, DistributionBase distribution, uint64_t seed, uin
     status = fx__device_call(&target.array, &distribution.distribution, seed, stream, &call)
     if status != c.FX_OK:
         refused(status, target, distribution)
+    return device_call_of(&call)
+
+
+def device_zeros(Target target, int64_t first, int64_t zeros, uint64_t seed, uint64_t stream):
+    """The launch that writes zeros to a matrix: in each column, where its numbers are least.
+
+    The uniform doubles of the target's first column begin at index `first`.
+    """
+    cdef c_device_call call
+    status = fx__device_zeros(&target.array, first, zeros, seed, stream, &call)
+    if status != c.FX_OK:
+        raise ArgumentValueError(f"array of shape {target.shape} has too many columns", "array")
+    return device_call_of(&call)
+
+
+cdef device_call_of(c_device_call *call):
     return DeviceCall(
         call.distribution.decode(),
         call.name.decode(),

@@ -69,13 +69,40 @@ static void any_layout(device_launch *d, const layout *l, int64_t item)
     d->threads *= blocks;
 }
 
+/* The kernel of a distribution and a dtype, its numbers, and the words from index `first` on. */
+static fx_status prepare(const fx_distribution *distribution, fx_dtype dtype, int64_t first, uint64_t seed,
+                         uint64_t stream, device_call *call)
+{
+    device_launch *d = &call->launch;
+    int kernel_index;
+    const fp_state callers = fp_enter();
+    const fx_status status = fx__prepare_distribution(distribution, dtype, &d->job, &kernel_index);
+    fp_leave(callers);
+    if (status != FX_OK)
+        return status;
+    call->distribution = DISTRIBUTION_NAMES[kernel_index];
+    call->name = DTYPE_NAMES[dtype];
+    d->first = first;
+    d->stream = stream;
+    d->block_high = (uint32_t)((uint64_t)first / BLOCK >> 32);
+    d->job.words = philox_prepare(seed, stream, d->block_high);
+    d->job.more_words = philox_prepare(seed, stream, d->block_high | SECOND_WORDS);
+    return FX_OK;
+}
+
+static fx_status grid_of(device_call *call, int64_t per_group)
+{
+    const int64_t grid = (call->launch.threads + per_group - 1) / per_group;
+    call->grid = (uint32_t)grid;
+    return grid > INT32_MAX ? FX_ERROR_SHAPE : FX_OK;
+}
+
 fx_status fx__device_call(const fx_array *array, const fx_distribution *distribution, uint64_t seed,
                           uint64_t stream, device_call *call)
 {
     device_launch *d = &call->launch;
     const int64_t item = (int64_t)fx_itemsize(array->dtype);
     layout l;
-    int kernel_index;
     memset(call, 0, sizeof *call);
     if (!item)
         return FX_ERROR_DTYPE;
@@ -84,22 +111,11 @@ fx_status fx__device_call(const fx_array *array, const fx_distribution *distribu
         return status;
     if (l.count && !array->data)
         return FX_ERROR_NULL;
-    const fp_state callers = fp_enter();
-    status = fx__prepare_distribution(distribution, array->dtype, &d->job, &kernel_index);
-    fp_leave(callers);
-    if (status != FX_OK)
+    status = prepare(distribution, array->dtype, l.first, seed, stream, call);
+    if (status != FX_OK || !l.count)
         return status;
-    call->distribution = DISTRIBUTION_NAMES[kernel_index];
-    call->name = DTYPE_NAMES[array->dtype];
-    if (!l.count)
-        return FX_OK;
 
     d->address = (uint64_t)(uintptr_t)array->data;
-    d->first = l.first;
-    d->stream = stream;
-    d->block_high = (uint32_t)((uint64_t)l.first / BLOCK >> 32);
-    d->job.words = philox_prepare(seed, stream, d->block_high);
-    d->job.more_words = philox_prepare(seed, stream, d->block_high | SECOND_WORDS);
     int64_t per_group = LAUNCH_THREADS;
     if (l.naxes == 0 || (l.naxes == 1 && l.axes[0].step == 1 && l.axes[0].stride == item)) {
         contiguous(d, l.count, item);
@@ -109,7 +125,31 @@ fx_status fx__device_call(const fx_array *array, const fx_distribution *distribu
         any_layout(d, &l, item);
         call->entry = "fx_any_layout";
     }
-    const int64_t grid = (d->threads + per_group - 1) / per_group;
-    call->grid = (uint32_t)grid;
-    return grid > INT32_MAX ? FX_ERROR_SHAPE : FX_OK;
+    return grid_of(call, per_group);
+}
+
+fx_status fx__device_zeros(const fx_array *array, int64_t first, int64_t zeros, uint64_t seed,
+                           uint64_t stream, device_call *call)
+{
+    device_launch *d = &call->launch;
+    fx_distribution uniform;
+    memset(call, 0, sizeof *call);
+    fx_status status = fx_uniform(&uniform, -1.0, 1.0);
+    if (status == FX_OK)
+        status = prepare(&uniform, FX_FLOAT64, first, seed, stream, call);
+    if (status != FX_OK)
+        return status;
+    d->address = (uint64_t)(uintptr_t)array->data;
+    d->row = array->global_shape ? array->global_shape[0] : array->shape[0];
+    d->base = array->offset ? array->offset[0] : 0;
+    d->end = zeros;
+    d->row_stride = (int64_t)fx_itemsize(array->dtype);
+    d->threads = array->shape[1];
+    d->naxes = 2;
+    const int64_t contiguous_strides[] = {d->threads * d->row_stride, d->row_stride};
+    for (int i = 0; i < 2; i++)
+        d->axes[i] = (launch_axis){
+            array->shape[i], array->strides ? array->strides[i] : contiguous_strides[i], 0};
+    call->entry = "fx_zeros";
+    return grid_of(call, LAUNCH_THREADS);
 }

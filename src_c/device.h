@@ -17,4 +17,9 @@ typedef struct {
 fx_status fx__device_call(const fx_array *array, const fx_distribution *distribution, uint64_t seed,
                           uint64_t stream, device_call *call);
 
+/* The launch that writes zeros to a part of a matrix: in each column of the whole, to the places of its `zeros`
+   least uniform numbers, at least one, which begin at index `first` for the part's first column. */
+fx_status fx__device_zeros(const fx_array *array, int64_t first, int64_t zeros, uint64_t seed,
+                           uint64_t stream, device_call *call);
+
 #endif

@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 
 import fastxavier as fx
+from fastxavier import _core
+from fastxavier._cuda.source import kernel_text
 from fastxavier._streams import stream_number
 
 pytestmark = pytest.mark.skipif(cuda_host.COMPILER is None, reason="needs a C++ compiler")
@@ -84,3 +86,36 @@ def test_layouts_and_shards(case):
     for name, (array, place) in gpu_layouts.layouts(case[1]).items():
         cuda_host.fill(array, distribution, *KEY, **place)
         assert same_bits(array, expected(array.shape, case[1], distribution, **place)), name
+
+
+@pytest.mark.parametrize(("rows", "columns", "first"), [(10, 300, 0), (1000, 3, 2), (7, 5, 2**34 - 9)])
+def test_equal_numbers_of_a_sparse_matrix(tmp_path, rows, columns, first):
+    """Of equal numbers the first are taken: here those of a column have eight values."""
+    order = "return bits >> 63 ? ~bits : bits | UINT64_C(1) << 63;"
+    text = kernel_text()
+    assert text.count(order) == 1
+    coarse = order.replace("return", "return (").replace(";", ") >> 53 << 53;")
+    (tmp_path / "kernels.inc").write_text(text.replace(order, coarse))
+    matrix = np.ones((rows, columns), np.float32)
+    zeros = rows // 2 + 1
+    call = _core.device_zeros(_core.target_of(matrix), first, zeros, *KEY)
+    run = cuda_host.compiled(tmp_path, call.distribution, call.name, len(call.launch))
+    run(call.entry.encode(), call.launch, call.grid)
+
+    last = first + matrix.size
+    numbers = fx.fill_(
+        np.empty(matrix.size),
+        fx.Uniform(-1, 1),
+        seed=KEY[0],
+        stream=golden.STREAM,
+        global_shape=(last,),
+        offset=(first,),
+    )
+    bits = numbers.reshape(columns, rows).view(np.uint64)
+    top = np.uint64(1 << 63)
+    ordered = np.where(bits >= top, ~bits, bits | top) >> np.uint64(53)
+    assert all(len(np.unique(column)) < rows for column in ordered) or rows < 10
+    least = np.argsort(ordered, axis=1, kind="stable")[:, :zeros]
+    expected = np.ones_like(matrix)
+    np.put_along_axis(expected, least.T, 0, axis=0)
+    assert (matrix == expected).all()

@@ -16,12 +16,13 @@ from fastxavier._cuda.compile import machine_code
 from fastxavier._cuda.driver import CudaError, driver
 from fastxavier._dtypes import FLOATS
 from fastxavier._validation import ArgumentValueError
-from fastxavier.distributions import Constant, Distribution
+from fastxavier.distributions import Constant, Distribution, Normal
 from fastxavier.structured._base import Part, PatternInitializer, StructuredInitializer
+from fastxavier.structured.sparse import Sparse
 
 __all__ = ["PreparedFill", "fill", "read"]
 
-_ENTRIES = ("fx_contiguous", "fx_any_layout")
+_ENTRIES = ("fx_contiguous", "fx_any_layout", "fx_zeros")
 _kernels: dict[tuple[int, str, str], dict[str, Any]] = {}
 _lock = threading.Lock()
 
@@ -62,23 +63,19 @@ class PreparedFill:
         self._target, self._initializer = target, initializer
         self._place: Place = target.place
         self._device: int | None = None
-        if isinstance(initializer, Distribution):
-            parts = [_core.device_call(target, initializer, 0, 0)]  # its checks of the arguments
-        else:
-            parts = []
+        if not isinstance(initializer, Distribution):
             initializer.check(_layout(target), None, target.global_shape, target.offset)
+        calls = self._calls((0, 0))  # with its checks of the arguments
         if not target.nbytes:
             return
         self._device = _device_of(target)
-        if isinstance(initializer, PatternInitializer):
-            parts = [_core.device_call(target, Constant(initializer.gain), 0, 0)]
-        elif not isinstance(initializer, Distribution) and not _is_contiguous(target):
+        if not calls and not _is_contiguous(target):
             raise ArgumentValueError(
                 f"array of shape {target.shape} is not contiguous; the values of {initializer!r} "
                 "are computed on the CPU and copied to a GPU, into a contiguous array only",
                 "array",
             )
-        for call in parts:
+        for call in calls:
             _kernel(self._device, call, self._place.stream)
 
     def start(self, key: tuple[int, int], cuda_stream: Any = None) -> None:
@@ -87,11 +84,12 @@ class PreparedFill:
             return
         now = self._place.stream_now
         stream = now() if cuda_stream is None else stream_handle(cuda_stream)
-        if isinstance(self._initializer, Distribution):
-            self._launch(self._target, self._initializer, key, stream)
-        elif isinstance(self._initializer, PatternInitializer):
-            self._write_pattern(self._initializer, key, stream)
-        else:
+        calls = self._calls(key)
+        for call in calls:
+            if call.entry is not None:
+                kernel = _kernel(self._device, call, stream)[call.entry]
+                driver().launch(self._device, kernel, call.grid, call.threads, call.launch, stream)
+        if not calls:
             self._copy(self._initializer, key, stream)
         self._target.written()
 
@@ -100,25 +98,24 @@ class PreparedFill:
         """The bytes that it writes."""
         return self._target.nbytes
 
-    def _launch(
-        self, target: _core.Target, distribution: Distribution, key: tuple[int, int], stream: int
-    ) -> None:
-        call = _core.device_call(target, distribution, *key)
-        if call.entry is None or self._device is None:
-            return
-        kernel = _kernel(self._device, call, stream)[call.entry]
-        driver().launch(self._device, kernel, call.grid, call.threads, call.launch, stream)
-
-    def _write_pattern(
-        self, initializer: PatternInitializer, key: tuple[int, int], stream: int
-    ) -> None:
-        """Zeros, and then the gain at places of equal steps, as an array of its own."""
-        target = self._target
-        self._launch(target, Constant(0.0), key, stream)
+    def _calls(self, key: tuple[int, int]) -> list[_core.DeviceCall]:
+        """The launches, in order; none if the values are computed on the CPU."""
+        target, initializer = self._target, self._initializer
+        if isinstance(initializer, Distribution):
+            return [_core.device_call(target, initializer, *key)]
+        if not target.nbytes:
+            return []
         part = Part(_layout(target), target.global_shape, target.offset)
-        for lattice in initializer.lattices(part):
-            ones = _core.lattice(target, *lattice)
-            self._launch(ones, Constant(initializer.gain), key, stream)
+        if isinstance(initializer, PatternInitializer):  # zeros, and places of equal steps
+            gain = Constant(initializer.gain)
+            ones = [_core.lattice(target, *lattice) for lattice in initializer.lattices(part)]
+            zeros = _core.device_call(target, Constant(0.0), *key)
+            return [zeros, *(_core.device_call(one, gain, *key) for one in ones)]
+        if isinstance(initializer, Sparse):
+            values = _core.device_call(target, Normal(0.0, initializer.std), *key)
+            first, zeros = initializer.numbers(part)
+            return [values, *([_core.device_zeros(target, first, zeros, *key)] if zeros else [])]
+        return []
 
     def _copy(self, initializer: StructuredInitializer, key: tuple[int, int], stream: int) -> None:
         """What is computed on the CPU."""

@@ -93,18 +93,22 @@ class Sparse(StructuredInitializer):
         with _core.round_to_nearest():
             return math.ceil(self.sparsity * rows)
 
+    def numbers(self, part: Part) -> tuple[int, int]:
+        """The index of the first uniform number of a part, and how many zeros a column has."""
+        rows, size = part.shape[0], math.prod(part.shape)
+        return size + size % 2 + part.offset[1] * rows, self._zeros(rows)
+
     def _write(self, part: Part, key: Key, threads: SupportsIndex | None) -> None:
-        rows, size, zeros = part.shape[0], math.prod(part.shape), self._zeros(part.shape[0])
-        its_rows, its_columns = part.slices
-        first = size + size % 2
+        rows, its_rows = part.shape[0], part.slices[0]
+        first, zeros = self.numbers(part)
         at_once = max(1, _RANKED_AT_ONCE // rows)
         _core.fill(part.array, self._reach(), key, part.shape, part.offset, threads)
         for start in range(0, part.array.shape[1] if zeros else 0, at_once):
             columns = part.array[:, start : start + at_once]
             numbers = np.empty((columns.shape[1], rows))
-            place = first + (its_columns.start + start) * rows
+            place = first + start * rows
             run = numbers.reshape(-1)
-            _core.fill(run, Uniform(-1.0, 1.0), key, (first + size,), (place,), threads)
+            _core.fill(run, Uniform(-1.0, 1.0), key, (place + run.size,), (place,), threads)
             columns[_lowest(numbers, zeros)[:, its_rows].T] = 0
 
     def _distance(self, array: npt.NDArray[np.float64]) -> float:

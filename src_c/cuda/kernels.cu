@@ -170,3 +170,87 @@ extern "C" __global__ void __launch_bounds__(LAUNCH_THREADS)
         if (begin + k >= 0 && begin + k < launch.row)
             *(element *)(address + (uint64_t)(k * launch.row_stride)) = values[k];
 }
+
+/* A number whose order is that of doubles other than -0. */
+static INLINE uint64_t ordered(f64_v x)
+{
+    const uint64_t bits = f64_bits(x);
+    return bits >> 63 ? ~bits : bits | UINT64_C(1) << 63;
+}
+
+/* Uniform doubles one after another, as `ordered` gives them. */
+struct ordered_numbers {
+    const device_launch &launch;
+    int64_t index;
+    f64_v values[BLOCK];
+
+    INLINE uint64_t next()
+    {
+        if (index % BLOCK == 0)
+            draw(launch, (uint64_t)(index / BLOCK), values);
+        return ordered(values[index++ % BLOCK]);
+    }
+};
+
+static INLINE ordered_numbers numbers_from(const device_launch &launch, int64_t index)
+{
+    ordered_numbers numbers = {launch, index, {}};
+    if (index % BLOCK)
+        draw(launch, (uint64_t)(index / BLOCK), numbers.values);
+    return numbers;
+}
+
+static INLINE void write_zero(uint64_t address, int64_t size)
+{
+    if (size == 1)
+        *(uint8_t *)address = 0;
+    else if (size == 2)
+        *(uint16_t *)address = 0;
+    else if (size == 4)
+        *(uint32_t *)address = 0;
+    else
+        *(uint64_t *)address = 0;
+}
+
+/* The zeros of a sparse matrix, whose other values have been written. The greatest of the least numbers is
+   found digit by digit, and the numbers are drawn again for each: no memory but the matrix is needed. Only
+   the text for uniform doubles has it. */
+extern "C" __global__ void __launch_bounds__(LAUNCH_THREADS)
+    fx_zeros(const __grid_constant__ device_launch launch)
+{
+    enum { DIGIT = 4 };
+    if (THIS_DISTRIBUTION != DISTRIBUTION_uniform || ITEM != 8)
+        return;
+    const int64_t column = (int64_t)blockIdx.x * LAUNCH_THREADS + threadIdx.x;
+    if (column >= launch.threads)
+        return;
+    const int64_t first = launch.first + column * launch.row;
+    uint64_t greatest = 0;
+    int64_t place = launch.end; /* of the greatest, counted from 1, among the numbers that begin as it does */
+    FX_UNROLL(1)
+    for (int shift = 64 - DIGIT; shift >= 0; shift -= DIGIT) {
+        int64_t count[1 << DIGIT] = {0};
+        ordered_numbers numbers = numbers_from(launch, first);
+        FX_UNROLL(1)
+        for (int64_t i = 0; i < launch.row; i++) {
+            const uint64_t number = numbers.next();
+            if (shift == 64 - DIGIT || (number ^ greatest) >> (shift + DIGIT) == 0)
+                count[number >> shift & ((1 << DIGIT) - 1)]++;
+        }
+        int found = 0;
+        while (place > count[found])
+            place -= count[found++];
+        greatest |= (uint64_t)found << shift;
+    }
+    const launch_axis rows = launch.axes[0];
+    uint64_t address = launch.address + (uint64_t)(column * launch.axes[1].stride);
+    ordered_numbers numbers = numbers_from(launch, first);
+    FX_UNROLL(1)
+    for (int64_t i = 0; i < launch.row; i++) {
+        const uint64_t number = numbers.next();
+        const bool least = number < greatest || (number == greatest && place-- > 0);
+        const int64_t row = i - launch.base;
+        if (least && row >= 0 && row < rows.extent)
+            write_zero(address + (uint64_t)(row * rows.stride), launch.row_stride);
+    }
+}

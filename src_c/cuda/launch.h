@@ -22,7 +22,10 @@ typedef struct {
    multiple of BLOCK not above `first`, which the array need not have.
    Any other array: `rows` of `row` consecutive indices, `row_stride` bytes apart. A thread draws one block
    of one row. Its number has the digits of `axes`, the first of which changes fastest; axis `blocks` counts
-   the blocks of a row and has no stride. `address` and `first` are those of the first element. */
+   the blocks of a row and has no stride. `address` and `first` are those of the first element.
+   The zeros of a sparse matrix: a thread takes one column and its `row` uniform doubles, those of the next
+   column after them, from index `first` on, and writes zeros to the places of the `end` least. axes[0] are the
+   matrix's rows from row `base` on, axes[1] its columns, and `row_stride` is the size of an item. */
 typedef struct {
     kernel_job job;
     uint64_t stream;

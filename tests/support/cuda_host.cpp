@@ -67,10 +67,12 @@ extern "C" int64_t run(const char *entry, const void *launch, uint32_t grid)
 {
     device_launch parameters; /* Python's bytes may have any alignment */
     std::memcpy(&parameters, launch, sizeof parameters);
-    const bool contiguous = std::strcmp(entry, "fx_contiguous") == 0;
+    const auto kernel = std::strcmp(entry, "fx_contiguous") == 0 ? fx_contiguous
+                        : std::strcmp(entry, "fx_zeros") == 0    ? fx_zeros
+                                                                 : fx_any_layout;
     fmas = 0;
     for (blockIdx.x = 0; blockIdx.x < grid; blockIdx.x++)
         for (threadIdx.x = 0; threadIdx.x < LAUNCH_THREADS; threadIdx.x++)
-            contiguous ? fx_contiguous(parameters) : fx_any_layout(parameters);
+            kernel(parameters);
     return fmas;
 }

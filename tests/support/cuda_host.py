@@ -31,7 +31,12 @@ def folder():
 @functools.cache
 def kernels(distribution, name, launch_size):
     """The function `run` of cuda_host.cpp, for one distribution and one dtype of the C sources."""
-    library = folder() / f"{distribution}_{name}.so"
+    return compiled(folder(), distribution, name, launch_size)
+
+
+def compiled(folder, distribution, name, launch_size):
+    """The same, from the text in a folder."""
+    library = folder / f"{distribution}_{name}.so"
     macros = {
         "FX_DISTRIBUTION": distribution,
         "FX_NAME": name,
@@ -39,7 +44,7 @@ def kernels(distribution, name, launch_size):
     }
     source = pathlib.Path(__file__).with_suffix(".cpp")
     defined = [f"-D{key}={value}" for key, value in macros.items()]
-    subprocess.check_call([COMPILER, *FLAGS, *defined, f"-I{folder()}", source, "-o", library])
+    subprocess.check_call([COMPILER, *FLAGS, *defined, f"-I{folder}", source, "-o", library])
     run = ctypes.CDLL(str(library)).run
     run.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_uint32]
     run.restype = ctypes.c_int64

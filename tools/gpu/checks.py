@@ -175,13 +175,14 @@ def two_processes():
 
 
 def structured():
-    """Initializers of whole tensors, on the device and on the CPU."""
+    """Initializers of whole tensors."""
     memory.use(0)
     done = 0
     for initializer, shape in (
         (fx.Identity(0.5), (300, 200)),
         (fx.Dirac(4), (64, 16, 3, 3)),
         (fx.Sparse(0.7), (100, 60)),
+        (fx.Sparse(0.1), (3000, 2000)),
     ):
         compare(np.empty(shape, np.float32), initializer, repr(initializer))
         done += 1
