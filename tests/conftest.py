@@ -8,6 +8,7 @@ import pathlib
 import shutil
 import subprocess
 import sysconfig
+import tempfile
 from fnmatch import fnmatchcase
 
 import effort
@@ -67,8 +68,13 @@ def unmatched_slow_lines(pytestconfig):
 
 
 def pytest_configure(config):
-    """Let hypothesis try all examples where slow tests run too."""
+    """Let hypothesis try all examples where slow tests run too, and workers share kernels."""
     effort.all_tests = config.option.markexpr != "not slow"
+    if "CUDA_HOST_FOLDER" not in os.environ:  # which a worker inherits
+        made = tempfile.TemporaryDirectory(prefix="fastxavier-cuda-")
+        config.add_cleanup(made.cleanup)
+        config.add_cleanup(lambda: os.environ.pop("CUDA_HOST_FOLDER"))
+        os.environ["CUDA_HOST_FOLDER"] = made.name
 
 
 @pytest.hookimpl(optionalhook=True)

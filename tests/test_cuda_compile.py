@@ -69,7 +69,11 @@ def ptx(kernel, arch):
 @pytest.mark.parametrize("kernel", KERNELS, ids="-".join)
 def test_all_arithmetic_rounds_to_nearest(kernel, arch):
     text = ptx(kernel, arch)
-    assert set(re.findall(r"\.entry (\w+)\(", text)) == {"fx_contiguous", "fx_any_layout", "fx_zeros"}
+    assert set(re.findall(r"\.entry (\w+)\(", text)) == {
+        "fx_contiguous",
+        "fx_any_layout",
+        "fx_zeros",
+    }
     operations = set(re.findall(r"^\s*(?:@\S+\s+)?([a-z]\w*(?:\.\w+)*\.f(?:32|64))\b", text, re.M))
     exact = {"setp", "selp", "mov", "ld", "st", "min", "max", "neg", "abs", "cvt"}  # cvt: see below
     rounded = {one for one in operations if one.split(".")[0] not in exact}

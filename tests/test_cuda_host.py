@@ -88,7 +88,9 @@ def test_layouts_and_shards(case):
         assert same_bits(array, expected(array.shape, case[1], distribution, **place)), name
 
 
-@pytest.mark.parametrize(("rows", "columns", "first"), [(10, 300, 0), (1000, 3, 2), (7, 5, 2**34 - 9)])
+@pytest.mark.parametrize(
+    ("rows", "columns", "first"), [(10, 300, 0), (1000, 3, 2), (7, 5, 2**34 - 9)]
+)
 def test_equal_numbers_of_a_sparse_matrix(tmp_path, rows, columns, first):
     """Of equal numbers the first are taken: here those of a column have eight values."""
     order = "return bits >> 63 ? ~bits : bits | UINT64_C(1) << 63;"

@@ -5,11 +5,10 @@ What a GPU would be given, `_core.device_call` makes; NumPy's memory takes the p
 
 import ctypes
 import functools
+import os
 import pathlib
 import shutil
 import subprocess
-import tempfile
-import weakref
 
 from fastxavier import _core
 from fastxavier._cuda.source import kernel_text
@@ -20,11 +19,18 @@ FLAGS = ["-std=c++17", "-O2", "-ffp-contract=off", "-fno-strict-aliasing", "-w",
 
 @functools.cache
 def folder():
-    """A folder for what is compiled, until the process ends."""
-    made = tempfile.TemporaryDirectory(prefix="fastxavier-cuda-")
-    weakref.finalize(folder, made.cleanup)
-    path = pathlib.Path(made.name)
-    (path / "kernels.inc").write_text(kernel_text())
+    """Where the text is and what is compiled from it: conftest.py makes it for all processes."""
+    path = pathlib.Path(os.environ["CUDA_HOST_FOLDER"])
+    whole(path / "kernels.inc", lambda part: part.write_text(kernel_text()))
+    return path
+
+
+def whole(path, make):
+    """Make a file that another process may make at the same time, unless it is there."""
+    if not path.exists():
+        part = path.with_name(f"{path.name}.{os.getpid()}")
+        make(part)
+        part.replace(path)
     return path
 
 
@@ -36,7 +42,6 @@ def kernels(distribution, name, launch_size):
 
 def compiled(folder, distribution, name, launch_size):
     """The same, from the text in a folder."""
-    library = folder / f"{distribution}_{name}.so"
     macros = {
         "FX_DISTRIBUTION": distribution,
         "FX_NAME": name,
@@ -44,7 +49,10 @@ def compiled(folder, distribution, name, launch_size):
     }
     source = pathlib.Path(__file__).with_suffix(".cpp")
     defined = [f"-D{key}={value}" for key, value in macros.items()]
-    subprocess.check_call([COMPILER, *FLAGS, *defined, f"-I{folder}", source, "-o", library])
+    command = [COMPILER, *FLAGS, *defined, f"-I{folder}", source, "-o"]
+    library = whole(
+        folder / f"{distribution}_{name}.so", lambda part: subprocess.check_call([*command, part])
+    )
     run = ctypes.CDLL(str(library)).run
     run.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_uint32]
     run.restype = ctypes.c_int64
