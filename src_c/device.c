@@ -70,8 +70,8 @@ static void any_layout(device_launch *d, const layout *l, int64_t item)
 }
 
 /* The kernel of a distribution and a dtype, its numbers, and the words from index `first` on. */
-static fx_status prepare(const fx_distribution *distribution, fx_dtype dtype, int64_t first, uint64_t seed,
-                         uint64_t stream, device_call *call)
+static fx_status prepare(const fx_distribution *distribution, fx_dtype dtype, int64_t first,
+                         uint64_t seed, uint64_t stream, device_call *call)
 {
     device_launch *d = &call->launch;
     int kernel_index;
@@ -148,8 +148,8 @@ fx_status fx__device_zeros(const fx_array *array, int64_t first, int64_t zeros, 
     d->naxes = 2;
     const int64_t contiguous_strides[] = {d->threads * d->row_stride, d->row_stride};
     for (int i = 0; i < 2; i++)
-        d->axes[i] = (launch_axis){
-            array->shape[i], array->strides ? array->strides[i] : contiguous_strides[i], 0};
+        d->axes[i] = (launch_axis){array->shape[i],
+                                   array->strides ? array->strides[i] : contiguous_strides[i], 0};
     call->entry = "fx_zeros";
     return grid_of(call, LAUNCH_THREADS);
 }

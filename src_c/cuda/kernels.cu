@@ -178,26 +178,21 @@ static INLINE uint64_t ordered(f64_v x)
     return bits >> 63 ? ~bits : bits | UINT64_C(1) << 63;
 }
 
-/* Uniform doubles one after another, as `ordered` gives them. */
-struct ordered_numbers {
-    const device_launch &launch;
-    int64_t index;
-    f64_v values[BLOCK];
-
-    INLINE uint64_t next()
-    {
-        if (index % BLOCK == 0)
-            draw(launch, (uint64_t)(index / BLOCK), values);
-        return ordered(values[index++ % BLOCK]);
-    }
-};
-
-static INLINE ordered_numbers numbers_from(const device_launch &launch, int64_t index)
+/* Call use(i, number) for each uniform double of a column, as `ordered` gives it. */
+template <typename function>
+static INLINE void for_numbers(const device_launch &launch, int64_t first, function use)
 {
-    ordered_numbers numbers = {launch, index, {}};
-    if (index % BLOCK)
-        draw(launch, (uint64_t)(index / BLOCK), numbers.values);
-    return numbers;
+    FX_UNROLL(1)
+    for (int64_t block = first / BLOCK; block * BLOCK < first + launch.row; block++) {
+        f64_v values[BLOCK];
+        draw(launch, (uint64_t)block, values);
+        FX_UNROLL(4)
+        for (int k = 0; k < BLOCK; k++) {
+            const int64_t i = block * BLOCK + k - first;
+            if (i >= 0 && i < launch.row)
+                use(i, ordered(values[k]));
+        }
+    }
 }
 
 static INLINE void write_zero(uint64_t address, int64_t size)
@@ -226,31 +221,25 @@ extern "C" __global__ void __launch_bounds__(LAUNCH_THREADS)
         return;
     const int64_t first = launch.first + column * launch.row;
     uint64_t greatest = 0;
-    int64_t place = launch.end; /* of the greatest, counted from 1, among the numbers that begin as it does */
+    int64_t place = launch.end; /* of the greatest among the numbers that begin as it does */
     FX_UNROLL(1)
     for (int shift = 64 - DIGIT; shift >= 0; shift -= DIGIT) {
         int64_t count[1 << DIGIT] = {0};
-        ordered_numbers numbers = numbers_from(launch, first);
-        FX_UNROLL(1)
-        for (int64_t i = 0; i < launch.row; i++) {
-            const uint64_t number = numbers.next();
+        for_numbers(launch, first, [&](int64_t, uint64_t number) {
             if (shift == 64 - DIGIT || (number ^ greatest) >> (shift + DIGIT) == 0)
                 count[number >> shift & ((1 << DIGIT) - 1)]++;
-        }
+        });
         int found = 0;
         while (place > count[found])
             place -= count[found++];
         greatest |= (uint64_t)found << shift;
     }
     const launch_axis rows = launch.axes[0];
-    uint64_t address = launch.address + (uint64_t)(column * launch.axes[1].stride);
-    ordered_numbers numbers = numbers_from(launch, first);
-    FX_UNROLL(1)
-    for (int64_t i = 0; i < launch.row; i++) {
-        const uint64_t number = numbers.next();
+    const uint64_t address = launch.address + (uint64_t)(column * launch.axes[1].stride);
+    for_numbers(launch, first, [&](int64_t i, uint64_t number) {
         const bool least = number < greatest || (number == greatest && place-- > 0);
         const int64_t row = i - launch.base;
         if (least && row >= 0 && row < rows.extent)
             write_zero(address + (uint64_t)(row * rows.stride), launch.row_stride);
-    }
+    });
 }
