@@ -33,20 +33,20 @@ lint: $(VENV)/installed  ## ruff, and mypy over the package and its stubs
 	$(BIN)/python -m mypy.stubtest fastxavier._core --ignore-missing-stub --ignore-disjoint-bases \
 	    --mypy-config-file pyproject.toml
 
-test-all: $(VENV)/installed  ## all tests, those of tests/slow.txt too
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 -m ""
+test-all: $(VENV)/installed  ## all tests, those of tests/slow.txt too; MARKED=slow: those alone
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 -m "$(MARKED)"
 
 test-torch: $(VENV)/installed  ## the tests that need torch, with its version that they were written for
 	$(BIN)/pip install --quiet torch==2.13.0 transformers
 	$(BIN)/pip install --quiet --no-deps timm  # of which one module is tested; the rest needs torchvision
 	$(BIN)/python -m pytest -q -m "" tests/test_torch_*.py tests/test_coming_from.py tests/test_verify*.py tests/test_docs.py -k "torch"
 
-CUDA_TESTS = tests/test_cuda_*.py
+CUDA_PACKAGES = $(shell sed -n 's/^cuda = \[\(.*\)\]/\1/p' pyproject.toml | tr -d ,)
+CUDA_TESTS = tests/test_cuda_compile.py tests/test_cuda_arrays.py
 
-test-cuda:  ## the tests that need NVRTC: kernels compiled for every architecture; no GPU is needed
-	$(PYTHON) -m venv build/cuda
-	build/cuda/bin/pip install --quiet -e ".[cuda]" "ml_dtypes>=0.4" scipy pytest pytest-xdist hypothesis mpmath
-	build/cuda/bin/python -m pytest -q -n auto --maxprocesses 4 $(CUDA_TESTS)
+test-cuda: $(VENV)/installed  ## the tests that need NVRTC: kernels compiled for every architecture; no GPU is needed
+	$(BIN)/pip install --quiet --target build/nvrtc $(CUDA_PACKAGES)  # other tests expect that it is missing
+	PYTHONPATH=build/nvrtc $(BIN)/python -m pytest -q -m "" -n auto --maxprocesses 4 $(CUDA_TESTS)
 
 # Frameworks of the benchmark, such as "torch cupy-cuda13x jax[cuda13]".
 GPU_WITH ?= torch

@@ -12,7 +12,7 @@ from scipy import stats
 torch = pytest.importorskip("torch")
 
 import fastxavier.torch  # noqa: E402
-from fastxavier.torch import info, init  # noqa: E402
+from fastxavier.torch import _tensors, info, init  # noqa: E402
 
 NN_INIT = torch.nn.init
 FILLS = [name for name in NN_INIT.__all__ if name.endswith("_")]
@@ -400,3 +400,29 @@ def test_bounds_are_absolute_to_the_last_digit(dtype, mean, std, a, b):
     assert w.min() >= least
     assert w.max() <= most
     assert w.min() < w.max() or least == most or dtype in (torch.float16, torch.bfloat16)
+
+
+@pytest.mark.parametrize(
+    ("device", "devices", "why"),
+    [
+        ("cuda", ("a GPU",), None),
+        ("cuda", (), "cuda"),
+        ("xpu", ("a GPU",), "xpu"),
+        ("meta", ("a GPU",), "meta"),
+    ],
+)
+def test_which_devices_are_filled(monkeypatch, device, devices, why):
+    """Those of NVIDIA, if `fx.info` lists one."""
+
+    class Tensor:
+        layout, dtype = torch.strided, torch.float32
+        is_inference, numel = (lambda self: False), (lambda self: 3)
+
+    Tensor.device = torch.device(device)
+    monkeypatch.setattr(_tensors, "_PLAIN", {Tensor})
+    monkeypatch.setattr(_tensors, "found", lambda: (devices, "how"))
+    _tensors._gpus.cache_clear()
+    try:
+        assert _tensors.why_not(Tensor()) == why
+    finally:
+        _tensors._gpus.cache_clear()

@@ -109,8 +109,8 @@ class PreparedFill:
         if isinstance(initializer, PatternInitializer):  # zeros, and places of equal steps
             gain = Constant(initializer.gain)
             ones = [_core.lattice(target, *lattice) for lattice in initializer.lattices(part)]
-            zeros = _core.device_call(target, Constant(0.0), *key)
-            return [zeros, *(_core.device_call(one, gain, *key) for one in ones)]
+            cleared = _core.device_call(target, Constant(0.0), *key)
+            return [cleared, *(_core.device_call(one, gain, *key) for one in ones)]
         if isinstance(initializer, Sparse):
             values = _core.device_call(target, Normal(0.0, initializer.std), *key)
             first, zeros = initializer.numbers(part)

@@ -5,9 +5,11 @@ init.py and _accelerate.py ask `why_not`: the one place that knows.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from fastxavier import _core
+from fastxavier._cuda.found import found
 from fastxavier._dtypes import FLOATS
 from fastxavier.torch._import import torch
 
@@ -28,7 +30,7 @@ def why_not(tensor: Any) -> str | None:
         return "subclass"
     if torch._C._len_torch_dispatch_stack() or _has_function_mode():
         return "mode"
-    if tensor.device.type != "cpu":
+    if tensor.device.type != "cpu" and not (tensor.device.type == "cuda" and _gpus()):
         return str(tensor.device.type)
     if tensor.layout is not torch.strided:
         return str(tensor.layout).removeprefix("torch.").removesuffix("_coo")
@@ -39,6 +41,13 @@ def why_not(tensor: Any) -> str | None:
     if not tensor.numel():
         return "empty"
     return None
+
+
+@cache
+def _gpus() -> bool:
+    """Whether fastxavier can fill memory of GPUs: with its extra, and NVIDIA's."""
+    devices, _ = found()
+    return bool(devices)
 
 
 def _has_function_mode() -> bool:
@@ -58,6 +67,7 @@ class Draw(_core.Streams):
 
     def take(self) -> tuple[int, int]:
         """The seed and the stream of one fill."""
-        number = torch.empty((), dtype=torch.int64, device="cpu")
+        device = "cpu" if self.generator is None else self.generator.device
+        number = torch.empty((), dtype=torch.int64, device=device)
         number.random_(-(1 << 63), None, generator=self.generator)
         return int(number) & ((1 << 64) - 1), 0
