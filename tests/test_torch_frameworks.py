@@ -1,7 +1,9 @@
 """transformers' and timm's own initialization through accelerate: as torch draws it, and faster."""
 
 import copy
-import importlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
 import math
 import sys
 import types
@@ -57,7 +59,51 @@ def bert():
     return transformers.BertForMaskedLM(config)
 
 
-MODELS = [gpt2, llama, vit, bert]
+class Anything(type):
+    """An empty class, with every attribute another one."""
+
+    def __getattr__(cls, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return Anything(name, (), {})
+
+
+class Absent(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Imports any module of torchvision, in which every name is a class `Anything`.
+
+    timm's models import some and use none, and torchvision is compiled for torch with CUDA.
+    """
+
+    def find_spec(self, name, path, target=None):
+        if name.partition(".")[0] == "torchvision":
+            return importlib.machinery.ModuleSpec(name, self, is_package=True)
+        return None
+
+    def create_module(self, spec):
+        return None
+
+    def exec_module(self, module):
+        module.__file__ = None
+        module.__getattr__ = lambda name: Anything(name, (), {})
+
+
+def timm_vit():
+    if importlib.util.find_spec("timm") is None:
+        pytest.skip("could not find timm")
+    absent = Absent()
+    sys.meta_path.insert(0, absent)
+    try:
+        timm = importlib.import_module("timm.models.vision_transformer")
+    finally:
+        sys.meta_path.remove(absent)
+        for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+            del sys.modules[name]
+    return timm.VisionTransformer(
+        img_size=32, patch_size=16, embed_dim=96, depth=2, num_heads=3, num_classes=10
+    )
+
+
+MODELS = [gpt2, llama, vit, bert, timm_vit]
 
 
 def check_alike(model, other):
@@ -109,6 +155,16 @@ def test_presets_are_what_transformers_draws():
         check_alike(model, own)
         for name, held in own.named_buffers():
             assert torch.equal(held, model.get_buffer(name))
+
+
+def test_preset_is_what_timm_draws():
+    """As `test_presets_are_what_transformers_draws`."""
+    own, model = timm_vit(), timm_vit()
+    with torch.no_grad():
+        for w in model.parameters():
+            w.fill_(7)
+    ft.init_(model, fx.vit_plan("timm", patch=16), seed=7)
+    check_alike(model, own)
 
 
 def test_ties_of_transformers():
