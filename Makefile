@@ -38,7 +38,7 @@ test-all: $(VENV)/installed  ## all tests, those of tests/slow.txt too; MARKED=s
 
 test-torch: $(VENV)/installed  ## the tests that need torch, with its version that they were written for
 	$(BIN)/pip install --quiet torch==2.13.0 transformers
-	$(BIN)/pip install --quiet --no-deps timm  # of which one module is tested; the rest needs torchvision
+	$(BIN)/pip install --quiet --no-deps timm  # with its torchvision, torch would be that for CUDA
 	$(BIN)/python -m pytest -q -m "" tests/test_torch_*.py tests/test_coming_from.py tests/test_verify*.py tests/test_docs.py -k "torch"
 
 CUDA_PACKAGES = $(shell sed -n 's/^cuda = \[\(.*\)\]/\1/p' pyproject.toml | tr -d ,)
