@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 long fx__load_thread(void) { return syscall(SYS_gettid); }
+int fx__load_counts(long thread) { return syscall(SYS_tgkill, (long)getpid(), thread, 0L) == 0; }
 
 static int read_file(const char *path, char *text, size_t size)
 {
@@ -62,6 +63,7 @@ int fx__load_idle_cpus(int most, const load_team *ours)
 #else
 
 long fx__load_thread(void) { return 0; }
+int fx__load_counts(long thread) { return (void)thread, 0; }
 
 int fx__load_idle_cpus(int most, const load_team *ours)
 {

@@ -13,6 +13,10 @@ typedef struct {
 /* The calling thread as an entry of a load_team. */
 long fx__load_thread(void);
 
+/* Whether the system counts this thread of the process. For a moment after a thread has been joined Linux
+   does; once its number is unknown, it does not. Elsewhere 0. */
+int fx__load_counts(long thread);
+
 /* The number of cores on which nobody else runs, including the calling thread's own, but at most
    `most`. `most` where the system does not tell. */
 int fx__load_idle_cpus(int most, const load_team *ours);

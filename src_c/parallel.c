@@ -15,10 +15,6 @@
 #include <pthread.h>
 #define HAVE_PTHREADS 1
 #endif
-#ifdef __linux__
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
 
 /* Waking the threads of a parallel region takes about 50 microseconds. Where another process occupies a
    core, the region also waits 4 to 8 milliseconds for the thread that is scheduled there, since it ends
@@ -131,13 +127,6 @@ typedef struct {
     atomic_int begun;
 } trial;
 
-/* Linux still counts a thread for a moment after it has been joined, but has its number no longer then. */
-#ifdef __linux__
-static int is_counted(long id) { return syscall(SYS_tgkill, (long)getpid(), id, 0L) == 0; }
-#else
-static int is_counted(long id) { return (void)id, 0; }
-#endif
-
 static void *wait_at_gate(void *argument)
 {
     trial *t = argument;
@@ -166,7 +155,7 @@ static int creatable(int team)
     const double last = seconds() + 0.1; /* another thread could have been given one of the numbers */
     for (int i = 0; i < created; i++)
         /* Untaken by tests, perhaps: needs a thread that is counted still, and then one for long. */
-        while (is_counted(t.ids[i]) && seconds() < last)
+        while (fx__load_counts(t.ids[i]) && seconds() < last)
             sched_yield();
     return 1 + created / 2;
 }
