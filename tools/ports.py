@@ -87,7 +87,7 @@ class Function:
             yield [(self.lines[at], any(at in span for span in inner)) for at in path]
 
     def call(self, multiplications):
-        """The shortest path through the whole function with so many multiplications of Philox."""
+        """The shortest path through the function with this number of multiplications of Philox."""
         end = next(i for i, line in enumerate(self.lines) if line.startswith("ret"))
         for i, line in enumerate(self.lines):
             if line.startswith("vpmuludq"):

@@ -171,7 +171,7 @@ extern "C" __global__ void __launch_bounds__(LAUNCH_THREADS)
             *(element *)(address + (uint64_t)(k * launch.row_stride)) = values[k];
 }
 
-/* A number whose order is that of doubles other than -0. */
+/* The bits of a double as an integer that compares as the double does; -0 is never drawn. */
 static INLINE uint64_t ordered(f64_v x)
 {
     const uint64_t bits = f64_bits(x);
@@ -208,8 +208,8 @@ static INLINE void write_zero(uint64_t address, int64_t size)
 }
 
 /* The zeros of a sparse matrix, whose other values have been written. The greatest of the least numbers is
-   found digit by digit, and the numbers are drawn again for each: no memory but the matrix is needed. Only
-   the text for uniform doubles has it. */
+   found digit by digit, and the numbers are drawn again for each: no memory but the matrix is needed. In
+   the texts of other kernels than uniform doubles' it is empty. */
 extern "C" __global__ void __launch_bounds__(LAUNCH_THREADS)
     fx_zeros(const __grid_constant__ device_launch launch)
 {

@@ -96,36 +96,42 @@ typedef struct {
     vint pair01[GROUPS], pair23[GROUPS], more01[GROUPS], more23[GROUPS];
 } step;
 
-static INLINE void take_step(int groups, int together, int doubles, size_t group_size, char *unwanted,
+static INLINE void take_step(int groups, int doubles, size_t group_size, char *unwanted,
                              const kernel_job *job, position *at, step *s)
 {
     vint counters[GROUPS];
     take_groups(at, group_size, unwanted, counters, s->to);
-    for (int g = 0; g < groups; g += together) {
-        philox_pairs(&job->words, counters + g, together, s->pair01 + g, s->pair23 + g);
-        if (doubles)
-            philox_pairs(&job->more_words, counters + g, together, s->more01 + g, s->more23 + g);
-    }
+    philox_pairs(&job->words, counters, groups, s->pair01, s->pair23);
+    if (doubles)
+        philox_pairs(&job->more_words, counters, groups, s->more01, s->more23);
 }
 
-/* A whole step hides the latency of Philox's rounds, and takes little longer than three groups one after
-   the other. Fewer are taken alone. */
-enum { FEW = GROUPS / 4 };
+/* A whole step hides the latency of Philox's rounds, and takes little longer than three groups alone. FEW
+   groups are taken alone, where the groups of a unit do not always make whole steps. */
+enum { FEW = UNIT_BLOCKS / LANES % GROUPS ? GROUPS / 4 : 0 };
 
-/* To memory: one function for all kernels of floats, and one for those of doubles. */
-#define TAKE_STEP(name, doubles) \
-    static NOINLINE void take_step_of_##name(size_t group_size, char *unwanted, const kernel_job *job, \
-                                             position *at, step *s) \
-    { \
-        if (at->groups <= FEW) \
-            take_step((int)at->groups, 1, doubles, group_size, unwanted, job, at, s); \
-        else \
-            take_step(GROUPS, GROUPS, doubles, group_size, unwanted, job, at, s); \
-    }
-/* Untaken by tests of isa_scalar, isa_sse2: a step has one group there. */
-TAKE_STEP(floats, 0)
-/* Untaken by tests of isa_scalar, isa_sse2: a step has one group there. */
-TAKE_STEP(doubles, 1)
+static INLINE void take_step_to_memory(int doubles, size_t group_size, char *unwanted,
+                                       const kernel_job *job, position *at, step *s)
+{
+    /* Untaken by tests of isa_scalar, isa_sse2: a step has one group there. */
+    if (at->groups <= FEW)
+        take_step(FEW, doubles, group_size, unwanted, job, at, s);
+    else
+        take_step(GROUPS, doubles, group_size, unwanted, job, at, s);
+}
+
+/* One function for all kernels of floats, and one for those of doubles. */
+static NOINLINE void take_step_of_floats(size_t group_size, char *unwanted, const kernel_job *job,
+                                         position *at, step *s)
+{
+    take_step_to_memory(0, group_size, unwanted, job, at, s);
+}
+
+static NOINLINE void take_step_of_doubles(size_t group_size, char *unwanted, const kernel_job *job,
+                                          position *at, step *s)
+{
+    take_step_to_memory(1, group_size, unwanted, job, at, s);
+}
 
 /* The floats of one group, rounded to their dtype. Here and below, `splicing` is NULL for ordinary stores,
    and the compiler knows the dtype and the distribution. */
@@ -204,8 +210,7 @@ static INLINE void write_step(int distribution, int dtype, int size, char *unwan
         return;
     }
     step s;
-    take_step(GROUPS, GROUPS, dtype == FX_FLOAT64, (size_t)LANES * BLOCK * (size_t)size, unwanted, job,
-              at, &s);
+    take_step(GROUPS, dtype == FX_FLOAT64, (size_t)LANES * BLOCK * (size_t)size, unwanted, job, at, &s);
     write_values(distribution, dtype, 0, GROUPS, splicing, job, &s);
 }
 
@@ -244,8 +249,8 @@ FX_DISTRIBUTIONS(KERNELS_OF)
 static INLINE void round_units(int dtype, size_t size, char *dst, const char *floats, size_t units)
 {
     for (size_t i = 0; i < units * (UNIT_BLOCKS / LANES); i++, dst += LANES * BLOCK * size) {
-        f32_v v
-            [2]; /* copied one by one: GCC copies an array in smaller parts, for which the loads then wait */
+        /* One by one: GCC copies an array in smaller parts, for which the loads then wait. */
+        f32_v v[2];
         memcpy(&v[0], floats + (2 * i) * sizeof v[0], sizeof v[0]);
         memcpy(&v[1], floats + (2 * i + 1) * sizeof v[0], sizeof v[0]);
         store_floats(dtype, dst, v, NULL);
