@@ -59,12 +59,48 @@ def test_compiled():
         assert bits(w) == bits(other)  # each run draws anew
 
 
+@pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
+def test_compiled_draws_are_neither_merged_nor_dropped_nor_moved(backend):
+    """Of equal calls each draws, also one that nobody reads, and in the order of the code."""
+
+    def drawn(x):
+        first = ft.normal_(torch.zeros_like(x))
+        ft.normal_(torch.zeros_like(x))
+        second = ft.normal_(torch.zeros_like(x))
+        third = ft.uniform_(torch.zeros_like(x))
+        return x * third, second + x, first + x
+
+    x = torch.zeros(40, requires_grad=True)
+    torch.manual_seed(3)
+    expected = drawn(x)
+    torch.manual_seed(3)
+    ft.info(reset=True)
+    compiled = torch.compile(drawn, backend=backend, fullgraph=True)(x)
+    assert ft.info(reset=True).drawn == {"normal_": 3, "uniform_": 1}
+    for one, other in zip(compiled, expected, strict=True):
+        assert bits(one.detach()) == bits(other.detach())
+
+
+class Subclass(torch.Tensor):
+    pass
+
+
+def test_compiled_subclass():
+    """torch's own function is called, which a class such as DTensor knows."""
+    w = torch.zeros(50).as_subclass(Subclass)
+    ft.info(reset=True)
+    torch.compile(lambda w: ft.normal_(w), backend="eager")(w)
+    assert ft.info(reset=True) == ft.Info({}, {("normal_", "compile"): 1})
+    assert w.std() > 0.5
+
+
 @pytest.mark.parametrize("name", COMPILED)
 def test_operators(name):
     """What torch itself asks of an operator: its schema, autograd, fake tensors and tracing."""
     w = torch.zeros((8, 4, 3) if name == "dirac_" else (8, 12))
     torch.manual_seed(3)
-    torch.library.opcheck(getattr(torch.ops.fastxavier, name), (w, *defaults_of_operator(name)))
+    operator, order = getattr(torch.ops.fastxavier, name), torch.zeros(())
+    torch.library.opcheck(operator, (w, order, *defaults_of_operator(name)))
 
 
 def defaults_of_operator(name):
@@ -80,13 +116,13 @@ def test_fake_tensors():
     with FakeTensorMode():
         w = torch.empty(1 << 40, 1 << 20)  # more than any memory
         assert ft.normal_(w) is w
-        torch.ops.fastxavier.normal_(w, 0.0, 1.0)
+        torch.ops.fastxavier.normal_(w, torch.zeros(()), 0.0, 1.0)
     assert w.shape == (1 << 40, 1 << 20)
 
 
 @pytest.mark.filterwarnings("ignore")  # of tracing the library
 def test_fill_breaks_the_graph():
-    """fill_, whose distribution is no argument for an operator, gives the same values."""
+    """fill_, whose distribution is not an argument of an operator, gives the same values."""
 
     def filled(w):
         ft.fill_(w, fx.Normal(), 7, "w")

@@ -402,17 +402,44 @@ def test_bounds_are_absolute_to_the_last_digit(dtype, mean, std, a, b):
     assert w.min() < w.max() or least == most or dtype in (torch.float16, torch.bfloat16)
 
 
+class Gpu:
+    """What is asked of the driver; as broken as a test wants it."""
+
+    def check_version(self):
+        pass
+
+    def architecture(self, device):
+        return f"sm_{90 + device}"
+
+
+class OldDriver(Gpu):
+    def check_version(self):
+        raise RuntimeError("the NVIDIA driver knows CUDA up to 11.8")
+
+
+class OldGpu(Gpu):
+    def architecture(self, device):
+        raise RuntimeError("the GPU has compute capability 6.1")
+
+
+def no_extra():
+    raise ImportError("arrays on a GPU need cuda-core")
+
+
 @pytest.mark.parametrize(
-    ("device", "devices", "why"),
+    ("device", "driver", "capturing", "why"),
     [
-        ("cuda", ("a GPU",), None),
-        ("cuda", (), "cuda"),
-        ("xpu", ("a GPU",), "xpu"),
-        ("meta", ("a GPU",), "meta"),
+        ("cuda:1", Gpu, False, None),
+        ("cuda:1", Gpu, True, "capture"),
+        ("cuda:0", OldDriver, False, "cuda"),
+        ("cuda:0", OldGpu, False, "cuda"),
+        ("cuda:0", no_extra, False, "cuda"),
+        ("xpu:0", Gpu, False, "xpu"),
+        ("meta", Gpu, False, "meta"),
     ],
 )
-def test_which_devices_are_filled(monkeypatch, device, devices, why):
-    """Those of NVIDIA, if `fx.info` lists one."""
+def test_which_devices_are_filled(monkeypatch, device, driver, capturing, why):
+    """Those of NVIDIA for which there are kernels, outside of graphs, which torch draws anew."""
 
     class Tensor:
         layout, dtype = torch.strided, torch.float32
@@ -420,9 +447,28 @@ def test_which_devices_are_filled(monkeypatch, device, devices, why):
 
     Tensor.device = torch.device(device)
     monkeypatch.setattr(_tensors, "_PLAIN", {Tensor})
-    monkeypatch.setattr(_tensors, "found", lambda: (devices, "how"))
-    _tensors._gpus.cache_clear()
+    monkeypatch.setattr(_tensors, "driver", driver)
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: capturing)
+    _tensors._fills.cache_clear()
     try:
         assert _tensors.why_not(Tensor()) == why
     finally:
-        _tensors._gpus.cache_clear()
+        _tensors._fills.cache_clear()
+
+
+def test_on_which_device_the_seed_is_drawn(monkeypatch):
+    """On that of the tensor, if a generator is given: torch then says if it is of another."""
+    asked = []
+    empty = torch.empty
+
+    def on_the_cpu(*shape, device, **settings):
+        asked.append(str(device))
+        return empty(*shape, device="cpu", **settings)
+
+    generator = torch.Generator().manual_seed(3)
+    monkeypatch.setattr(torch, "empty", on_the_cpu)
+    first = _tensors.Draw(generator, torch.device("cuda:1")).take()
+    _tensors.Draw(None, torch.device("cuda:1")).take()
+    assert asked == ["cuda:1", "cpu"]
+    monkeypatch.undo()
+    assert _tensors.Draw(generator.manual_seed(3), torch.device("cpu")).take() == first

@@ -55,10 +55,10 @@ def info(*, reset: bool = False) -> Info:
     -------
     Info
         With `drawn` and `torch`. The reasons are "subclass" (of a tensor, DTensor among them),
-        "mode" (a torch function or dispatch mode is on), "compile", "inference", "empty", a device
-        such as "meta", or "cuda" without the extra, a dtype, "sparse" or another layout, and
-        "refused": an argument or a memory layout that fastxavier does not take, about which torch's
-        function decides.
+        "mode" (a torch function or dispatch mode is on), "compile", "capture" (of a CUDA graph),
+        "inference", "empty", a device such as "meta", or "cuda" without the extra, a dtype,
+        "sparse" or another layout, and "refused": an argument or a memory layout that fastxavier
+        does not take, about which torch's function decides.
 
     Examples
     --------

@@ -12,26 +12,36 @@ from typing import Any
 
 from fastxavier.torch._import import torch
 
-__all__ = ["register_operator"]
+__all__ = ["call_operator", "register_operator"]
+
+_order = torch.zeros(())
+"""Every operator claims to change it, so that torch neither merges, drops nor moves a call."""
 
 
 def register_operator(function: Callable[..., Any]) -> None:
     """Make ``torch.ops.fastxavier.<name>`` of a function that fills its first argument.
 
-    It takes the same arguments, by position, without `generator`, and returns nothing.
+    It takes `_order` and the same arguments, by position, without `generator`; it returns nothing.
     """
     _, *settings = inspect.signature(function).parameters.values()
     # Numbered, because torch passes them by name beside its own, one of which is `mode` too.
     types = [one.annotation for one in settings if one.name != "generator"]
-    arguments = ["Tensor(a!) tensor", *(f"{kind} value{n}" for n, kind in enumerate(types))]
+    arguments = ["Tensor(a!) tensor", "Tensor(b!) order"]
+    arguments += [f"{kind} value{n}" for n, kind in enumerate(types)]
 
-    def fill(*values: Any) -> None:
-        function(*values)
+    def fill(tensor: Any, order: Any, *values: Any) -> None:
+        function(tensor, *values)
 
     operator = torch.library.custom_op(
         f"fastxavier::{function.__name__}",
         fill,
-        mutates_args=("tensor",),
+        mutates_args=("tensor", "order"),
         schema=f"({', '.join(arguments)}) -> ()",
     )
     operator.register_fake(lambda *values: None)
+
+
+def call_operator(name: str, tensor: Any, *values: Any) -> None:
+    """Fill a tensor by the operator of a function, with its arguments but for `generator`."""
+    with torch.no_grad():
+        getattr(torch.ops.fastxavier, name)(tensor, _order, *values)

@@ -9,14 +9,19 @@ from functools import cache
 from typing import Any
 
 from fastxavier import _core
-from fastxavier._cuda.found import found
+from fastxavier._cuda.driver import driver
 from fastxavier._dtypes import FLOATS
 from fastxavier.torch._import import torch
 
-__all__ = ["Draw", "why_not"]
+__all__ = ["Draw", "is_plain", "why_not"]
 
 _PLAIN = frozenset((torch.Tensor, torch.nn.Parameter))
 _DTYPES = frozenset(getattr(torch, name) for name in FLOATS)
+
+
+def is_plain(tensor: Any) -> bool:
+    """Whether it is torch's own class of tensors or of parameters, not a subclass."""
+    return type(tensor) in _PLAIN
 
 
 def why_not(tensor: Any) -> str | None:
@@ -26,12 +31,15 @@ def why_not(tensor: Any) -> str | None:
     """
     if torch.compiler.is_compiling():
         return "compile"
-    if type(tensor) not in _PLAIN:
+    if not is_plain(tensor):
         return "subclass"
     if torch._C._len_torch_dispatch_stack() or _has_function_mode():
         return "mode"
-    if tensor.device.type != "cpu" and not (tensor.device.type == "cuda" and _gpus()):
-        return str(tensor.device.type)
+    if tensor.device.type != "cpu":
+        if tensor.device.type != "cuda" or not _fills(tensor.device.index):
+            return str(tensor.device.type)
+        if torch.cuda.is_current_stream_capturing():  # torch draws anew at each replay
+            return "capture"
     if tensor.layout is not torch.strided:
         return str(tensor.layout).removeprefix("torch.").removesuffix("_coo")
     if tensor.dtype not in _DTYPES:
@@ -44,10 +52,15 @@ def why_not(tensor: Any) -> str | None:
 
 
 @cache
-def _gpus() -> bool:
-    """Whether fastxavier can fill memory of GPUs: with its extra, and NVIDIA's."""
-    devices, _ = found()
-    return bool(devices)
+def _fills(device: int) -> bool:
+    """Whether fastxavier can fill memory of this GPU: with its extra, and one of NVIDIA's."""
+    try:
+        nvidia = driver()
+        nvidia.check_version()
+        nvidia.architecture(device)
+    except (ImportError, RuntimeError):
+        return False
+    return True
 
 
 def _has_function_mode() -> bool:
@@ -61,13 +74,13 @@ def _has_function_mode() -> bool:
 class Draw(_core.Streams):
     """A torch generator as a seed: a fill takes one 64-bit draw, once it is sure to be done."""
 
-    def __init__(self, generator: Any) -> None:
+    def __init__(self, generator: Any, device: Any) -> None:
         super().__init__(0)
         self.generator = generator
+        self.device = "cpu" if generator is None else device  # torch refuses a generator of another
 
     def take(self) -> tuple[int, int]:
         """The seed and the stream of one fill."""
-        device = "cpu" if self.generator is None else self.generator.device
-        number = torch.empty((), dtype=torch.int64, device=device)
+        number = torch.empty((), dtype=torch.int64, device=self.device)
         number.random_(-(1 << 63), None, generator=self.generator)
         return int(number) & ((1 << 64) - 1), 0

@@ -31,8 +31,8 @@ from fastxavier.initializers import (
 from fastxavier.structured import Dirac, Identity, Orthogonal, Sparse
 from fastxavier.torch._counts import count
 from fastxavier.torch._import import torch
-from fastxavier.torch._operators import register_operator
-from fastxavier.torch._tensors import Draw, why_not
+from fastxavier.torch._operators import call_operator, register_operator
+from fastxavier.torch._tensors import Draw, is_plain, why_not
 
 __all__ = [
     "calculate_gain",
@@ -118,7 +118,7 @@ def filled(
         except Exception:
             why = "refused"
         else:
-            seed: Any = 0 if generator is False else Draw(generator)
+            seed: Any = 0 if generator is False else Draw(generator, tensor.device)
             try:
                 fill_(tensor, initializer, seed=seed)
             except ArgumentError:  # nothing has been written, and no number drawn
@@ -131,10 +131,8 @@ def _fill(
     name: str, make: Callable[[], Initializer], generator: Any, tensor: Any, *settings: Any
 ) -> Any:
     """Fill a tensor as torch's function `name` does, which takes `tensor` and `settings`."""
-    if torch.compiler.is_compiling() and not generator:  # operators take none
-        values = settings if generator is False else settings[:-1]
-        with torch.no_grad():
-            getattr(torch.ops.fastxavier, name)(tensor, *values)
+    if torch.compiler.is_compiling() and is_plain(tensor) and not generator:
+        call_operator(name, tensor, *(settings if generator is False else settings[:-1]))
         return tensor
     done, _ = filled(name, tensor, make, generator)
     return tensor if done else call_torch(TORCH_FUNCTIONS[name], tensor, *settings)
