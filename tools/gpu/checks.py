@@ -183,6 +183,7 @@ def structured():
         (fx.Dirac(4), (64, 16, 3, 3)),
         (fx.Sparse(0.7), (100, 60)),
         (fx.Sparse(0.1), (3000, 2000)),
+        (fx.Sparse(0.5), (1_000_000, 3)),
     ):
         compare(np.empty(shape, np.float32), initializer, repr(initializer))
         done += 1
