@@ -45,7 +45,7 @@ CUDA_PACKAGES = $(shell sed -n 's/^cuda = \[\(.*\)\]/\1/p' pyproject.toml | tr -
 CUDA_TESTS = tests/test_cuda_compile.py tests/test_cuda_arrays.py
 
 test-cuda: $(VENV)/installed  ## the tests that need NVRTC: kernels compiled for every architecture; no GPU is needed
-	$(BIN)/pip install --quiet --target build/nvrtc $(CUDA_PACKAGES)  # other tests expect that it is missing
+	$(BIN)/pip install --quiet --target build/nvrtc $(CUDA_PACKAGES) "nvidia-cuda-nvcc==13.*"  # other tests expect that they are missing
 	PYTHONPATH=build/nvrtc $(BIN)/python -m pytest -q -m "" -n auto --maxprocesses 4 $(CUDA_TESTS)
 
 # Frameworks of the benchmark, such as "torch cupy-cuda13x jax[cuda13]".
@@ -53,7 +53,7 @@ GPU_WITH ?= torch
 
 gpu:  ## on a machine with an NVIDIA GPU: the bits of the CPU, sanitizers, streams, graphs, then the benchmark: GPU_WITH="torch"
 	$(PYTHON) -m venv build/cuda
-	build/cuda/bin/pip install --quiet -e ".[cuda]" "ml_dtypes>=0.4" scipy $(GPU_WITH)
+	build/cuda/bin/pip install --quiet -e ".[cuda,plots]" "ml_dtypes>=0.4" scipy $(GPU_WITH)
 	build/cuda/bin/python tools/gpu/run.py $(PARTS)
 
 OLDEST_NUMPY = $(shell sed -n 's/^dependencies = \["numpy>=\(.*\)"\]/\1/p' pyproject.toml)

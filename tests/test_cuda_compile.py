@@ -5,7 +5,11 @@ installs the extra and runs these tests.
 """
 
 import functools
+import pathlib
 import re
+import shutil
+import subprocess
+import sys
 
 import cases
 import cuda_host
@@ -121,6 +125,37 @@ def test_tables_are_literals_and_nothing_is_spilled(kernel, arch):
         assert ".entry fx_zeros" not in text
     assert ".local" not in text
     assert not re.findall(r"\bld\.(?!param)\w+", text)
+
+
+def ptxas():
+    """NVIDIA's assembler: of its toolkit, or of the package nvidia-cuda-nvcc."""
+    packaged = (
+        str(found)
+        for folder in sys.path
+        for found in pathlib.Path(folder, "nvidia").glob("*/bin/ptxas")
+    )
+    return shutil.which("ptxas") or next(packaged, None)
+
+
+@pytest.mark.skipif(ptxas() is None, reason="needs ptxas")
+@pytest.mark.parametrize("kernel", KERNELS, ids="-".join)
+def test_registers(kernel, arch, tmp_path):
+    """None is spilled, and four groups of threads fit a multiprocessor, which has 65,536."""
+    source = tmp_path / "kernel.ptx"
+    source.write_text(ptx(kernel, arch).rstrip("\0"))
+    command = [ptxas(), "-v", f"-arch={arch}", source, "-o", tmp_path / "kernel.cubin"]
+    found = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    frames = re.findall(
+        r"Function properties for (\w+)\n\s+(\d+) bytes stack frame, "
+        r"(\d+) bytes spill stores, (\d+) bytes spill loads",
+        found,
+    )
+    expected = {"fx_contiguous": 0, "fx_any_layout": 0, "fx_zeros": 128 if kernel == ZEROS else 0}
+    assert {name: int(stack) for name, stack, _, _ in frames} == expected
+    assert all(stores == loads == "0" for _, _, stores, loads in frames)
+    used = list(map(int, re.findall(r"Used (\d+) registers", found)))
+    assert len(used) == 3
+    assert max(used) <= 64
 
 
 @pytest.fixture

@@ -126,3 +126,41 @@ def test_bytes_beside_an_array_are_looked_at(checks, monkeypatch):
     monkeypatch.setattr(fake_gpu.Driver, "launch", too_far)
     with pytest.raises(checks.FailedError, match="beside the array"):
         checks.compare(np.zeros(9, np.float32)[::2], checks.fx.Uniform(-1, 1), "every other")
+
+
+def test_the_picture(tmp_path, monkeypatch):
+    """A row for each distribution and dtype, with the ratio to the fastest other library."""
+    monkeypatch.syspath_prepend(str(TOOLS))
+    picture = importlib.import_module("picture")
+
+    def row(library, distribution, dtype, gb_per_s):
+        seconds = (4 << 30) / gb_per_s / 1e9
+        return {
+            "library": library,
+            "distribution": distribution,
+            "dtype": dtype,
+            "bytes": 4 << 30,
+            "itemsize": 4,
+            "seconds": seconds,
+        }
+
+    rows = [
+        row("memset", "-", "-", 4500),
+        row("fastxavier", "uniform", "float32", 4400),
+        row("fastxavier", "normal", "float32", 2300),
+        row("fastxavier", "uniform", "bfloat16", 2000),
+        row("torch", "uniform", "float32", 2200),
+        row("torch", "normal", "float32", 1000),
+        row("cupy", "normal", "float32", 1150),
+    ]
+    path = tmp_path / "gpu.svg"
+    try:
+        picture.draw(rows, "NVIDIA H200", "sm_90", 7, path)
+    finally:
+        sys.modules.pop("picture")
+    text = path.read_text()
+    assert "<!-- NVIDIA H200, sm_90; one array of 4 GiB; medians of up to 7 repetitions" in text
+    assert text.count("<!-- 2 times -->") == 2  # of both peers the fastest: cupy's normals
+    assert "<!-- 2 to 2 times as fast as the fastest peer, geometric mean 2 -->" in text
+    assert all(f"<!-- {name} -->" in text for name in ("torch", "cupy", "memory bandwidth"))
+    assert "threads" not in text

@@ -152,8 +152,9 @@ def _small_print(benchmark: Benchmark, runs: list[Run]) -> str:
     sizes = " and ".join(dict.fromkeys(run.size for run in runs))
     sizes += " of fresh memory" * (runs[0].memory == "fresh")
     machine = benchmark.machine
+    threads = f", {machine['threads']} threads" if machine["threads"] else ""  # of a GPU: 0
     return (
-        f"{machine['cpu']}, {machine['isa']}, {machine['threads']} threads; one array of {sizes}; "
+        f"{machine['cpu']}, {machine['isa']}{threads}; one array of {sizes}; "
         f"medians of up to {benchmark.repetitions} repetitions\n{versions}"
     )
 

@@ -112,10 +112,13 @@ class Graph:
         call(cuda.cuGraphLaunch, self.executable, self.stream)
 
 
-def seconds(work, stream, repetitions=7):
+REPETITIONS = 7
+
+
+def seconds(work, stream):
     """The least time that `work` takes on the device, by events, after one run for warmth."""
     times = []
-    for _ in range(repetitions + 1):
+    for _ in range(REPETITIONS + 1):
         begin, end = call(cuda.cuEventCreate, 0), call(cuda.cuEventCreate, 0)
         call(cuda.cuEventRecord, begin, stream)
         work()

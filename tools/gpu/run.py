@@ -1,6 +1,6 @@
 """All checks of a machine with an NVIDIA GPU, and the benchmark.
 
-    python tools/gpu/run.py                   # everything; writes build/gpu.json
+    python tools/gpu/run.py                   # everything; writes build/gpu.json and .svg
     python tools/gpu/run.py graph layouts     # only these
     python tools/gpu/run.py --list
 
@@ -22,9 +22,11 @@ sys.path[:0] = [str(ROOT / "tests" / "support")]
 
 import checks  # noqa: E402
 import memory  # noqa: E402
+import picture  # noqa: E402
 import speed  # noqa: E402
 
 import fastxavier as fx  # noqa: E402
+from fastxavier._cuda.driver import driver  # noqa: E402
 
 SANITIZERS = ("memcheck", "racecheck", "initcheck", "synccheck")
 
@@ -45,7 +47,7 @@ def sanitizers():
 
 
 def benchmark(path):
-    """Measure, print, and write a JSON file."""
+    """Measure, print, and write a JSON file and a picture beside it."""
     found = speed.measured()
     for one in found["rows"]:
         case = f"{one['library']:12} {one['distribution']:10} {one['dtype']:9}"
@@ -57,6 +59,8 @@ def benchmark(path):
     when = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"when": when, "machine": info, **found}, indent=1) + "\n")
+    device = driver().devices()[0], driver().architecture(0)
+    picture.draw(found["rows"], *device, memory.REPETITIONS, path.with_suffix(".svg"))
 
 
 def main():

@@ -28,6 +28,7 @@ def row(library, distribution, dtype, nbytes, seconds):
         "distribution": distribution,
         "dtype": dtype,
         "bytes": nbytes,
+        "itemsize": cases.DTYPES[dtype].itemsize if dtype in cases.DTYPES else 1,
         "seconds": seconds,
         "gb_per_s": nbytes / seconds / 1e9,
     }
