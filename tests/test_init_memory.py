@@ -162,13 +162,22 @@ MANY = {
 }
 
 
+def processor_time(views):
+    """Seconds of the processor that `init_` takes, the least of five."""
+    arrays = {str(i): view for i, view in enumerate(views)}
+    times = []
+    for _ in range(5):
+        start = time.process_time()
+        fx.init_(arrays, ONES, seed=1)
+        times.append(time.process_time() - start)
+    return min(times)
+
+
 @pytest.mark.parametrize("case", MANY)
 def test_many_views_of_one_matrix(case):
-    """Not every pair is compared: 4,000 views would be 8 million pairs, some minute."""
+    """Not every pair is compared: four times as many views are sixteen times as many pairs."""
     views = MANY[case](4000)
-    start = time.perf_counter()
-    fx.init_({str(i): view for i, view in enumerate(views)}, ONES, seed=1)
-    assert time.perf_counter() - start < 5
+    assert processor_time(views) < 10 * processor_time(MANY[case](1000))
     assert all((view == 1).all() for view in views)
     doubled = {str(i): view for i, view in enumerate([*views, views[1777][:1]])}
     with pytest.raises(ValueError, match=r"'1777' and '400.' share memory"):
