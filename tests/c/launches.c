@@ -84,8 +84,40 @@ static void check_matrix(const char *what, fx_dtype dtype, const int64_t shape[2
     expect(right, "the elements of a launch", what);
 }
 
+/* The numbers of a part's columns, and where its zeros go; Python runs the kernel. */
+static void check_zeros(void)
+{
+    static const int64_t PART[2] = {3, 600}, STRIDES[2] = {-8, 4096}, WHOLE[2] = {9, 1000},
+                         AT[2] = {5, 400};
+    char item;
+    device_call call;
+    const device_launch *d = &call.launch;
+    const fx_array part = {&item, FX_FLOAT64, 2, PART, STRIDES, WHOLE, AT};
+    const int64_t first =
+        ((int64_t)7 << 34) + 400 * 9; /* the 2^32 blocks with counter word 7 begin there */
+    expect(fx__device_zeros(&part, first, 4, 1, 2, &call) == FX_OK && !strcmp(call.entry, "fx_zeros") &&
+               !strcmp(call.distribution, "uniform") && !strcmp(call.name, "f64"),
+           "the kernel of", "zeros");
+    expect(call.grid == 3 && d->threads == 600 && d->first == first && d->block_high == 7 &&
+               d->stream == 2 && d->row == 9 && d->base == 5 && d->end == 4 && d->row_stride == 8 &&
+               d->address == (uint64_t)(uintptr_t)&item,
+           "the columns of", "zeros");
+    expect(d->axes[0].extent == 3 && d->axes[0].stride == -8 && d->axes[1].extent == 600 &&
+               d->axes[1].stride == 4096,
+           "the strides of", "zeros");
+    const fx_array whole = {&item, FX_FLOAT16, 2, PART, NULL, NULL, NULL};
+    expect(fx__device_zeros(&whole, 0, 1, 1, 2, &call) == FX_OK && d->row == 3 && d->base == 0 &&
+               d->axes[0].stride == 1200 && d->axes[1].stride == 2,
+           "a whole matrix of", "zeros");
+    static const int64_t WIDE[2] = {1, (int64_t)1 << 39};
+    const fx_array wide = {&item, FX_FLOAT16, 2, WIDE, NULL, NULL, NULL};
+    expect(fx__device_zeros(&wide, 0, 1, 1, 2, &call) == FX_ERROR_SHAPE, "a grid is refused for",
+           "zeros");
+}
+
 void check_launches(void)
 {
+    check_zeros();
     static const fx_dtype DTYPES[] = {FX_FLOAT32, FX_FLOAT64, FX_FLOAT16, FX_BFLOAT16};
     for (int i = 0; i < 4; i++)
         for (int start = 1; start < 18; start++) {
