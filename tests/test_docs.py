@@ -234,7 +234,7 @@ def test_plan_initializers():
 
 
 def test_gpu_recipes():
-    """Both recipes of docs/arrays.md give what a module on the CPU gets; here without a GPU."""
+    """Both ways of docs/arrays.md give what a module on the CPU gets; here without a GPU."""
     torch = pytest.importorskip("torch")
 
     def build_model():
