@@ -44,8 +44,9 @@ test-torch: $(VENV)/installed  ## the tests that need torch, with its version th
 CUDA_PACKAGES = $(shell sed -n 's/^cuda = \[\(.*\)\]/\1/p' pyproject.toml | tr -d ,)
 CUDA_TESTS = tests/test_cuda_compile.py tests/test_cuda_arrays.py
 
+# NVIDIA's packages have a folder of their own, because other tests expect that they are missing.
 test-cuda: $(VENV)/installed  ## the tests that need NVRTC: kernels compiled for every architecture; no GPU is needed
-	$(BIN)/pip install --quiet --target build/nvrtc $(CUDA_PACKAGES) "nvidia-cuda-nvcc==13.*"  # other tests expect that they are missing
+	$(BIN)/pip install --quiet --target build/nvrtc $(CUDA_PACKAGES) "nvidia-cuda-nvcc==13.*"
 	PYTHONPATH=build/nvrtc $(BIN)/python -m pytest -q -m "" -n auto --maxprocesses 4 $(CUDA_TESTS)
 
 # Frameworks of the benchmark, such as "torch cupy-cuda13x jax[cuda13]".
