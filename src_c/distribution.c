@@ -21,6 +21,10 @@ static const double FAR_BEGIN = 7;
 /* With less probability than this, times 2^(1-B), a float would be subnormal. */
 static const double NARROW = 0x1p-60;
 
+/* Twice the probability beyond three standard deviations, up to which the quotients are fitted, and a
+   little more. */
+static const double TAIL = 0.0027;
+
 /* ---- making distributions ------------------------------------------------------------------ */
 
 fx_status fx_constant(fx_distribution *distribution, double value)
@@ -296,14 +300,15 @@ static int truncated_kernel(const fx_distribution *distribution)
         return DISTRIBUTION_truncated;
     return distribution->high <= 2   ? DISTRIBUTION_truncated_2
            : distribution->high <= 3 ? DISTRIBUTION_truncated_3
-                                     : DISTRIBUTION_truncated;
+                                     : DISTRIBUTION_truncated_wide;
 }
 
 static void prepare_symmetric(const fx_distribution *distribution, f64_constants *c)
 {
     c->width[0] = distribution->width[0] * c->step * QUOTIENT_SCALE;
-    c->near_base[0] = -distribution->upper[1];
-    c->near_slope[0] = -distribution->width[0] * c->step;
+    c->near_base[0] = distribution->upper[1];
+    c->near_slope[0] = distribution->width[0] * c->step;
+    c->tail_below = TAIL;
 }
 
 static void prepare_any_interval(const fx_distribution *distribution, const precision *p,
@@ -327,7 +332,7 @@ static void prepare_any_interval(const fx_distribution *distribution, const prec
     c->middle[0] = distribution->middle[0];
     c->middle[1] =
         (distribution->middle[0] - round_to(distribution->middle[0], p)) + distribution->middle[1];
-    c->tail_below = distribution->exponent ? INFINITY : 0.045;
+    c->tail_below = distribution->exponent ? INFINITY : TAIL;
     c->shift = ldexp(distribution->exponent, p->is_float ? 23 : 52);
 }
 

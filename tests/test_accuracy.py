@@ -214,13 +214,13 @@ def truncated_words(low, high):
     """Words of the values that are hardest, or where a kernel goes another way.
 
     Ends and centre of the word; words at every power of two from them; and those of the z at which
-    the central polynomial hands over to the tail, of 0, of +-1/8 and of 7.
+    the quotient hands over to the tail, of 0, of +-1/8 and of 7.
     """
     words = [0, 1, 2, 3, 0xFFFFFFFF, 0xFFFFFFFD, 0x7FFFFFFF, 0x7FFFFFFD, 0x80000000, 0x80000002]
     for k in range(2, 31):
         words += [1 << k, -(1 << k), (1 << 31) - (1 << k), -(1 << 31) + (1 << k)]
     low, high = real.mpf(low), real.mpf(high)
-    marks = (0, 0.125, 1, 2.0046, 2.0047, 2.0048, 2.005, 7)
+    marks = (0, 0.125, 1, 2, 2.99997, 2.99998, 2.99999, 3, 3.0001, 7)
     for z in (sign * real.mpf(mark) for mark in marks for sign in (1, -1)):
         if low < z < high:
             p, p_low, p_high = (real.erf(x / real.sqrt(2)) for x in (z, low, high))

@@ -317,7 +317,15 @@ def test_every_tie_of_eight_bits(dtype, isa):
 # ---- large arrays --------------------------------------------------------------------------------
 
 # One distribution for each kernel.
-KERNEL_LAWS = ["uniform", "uniform_tiny", "normal", "truncated_2", "truncated_asymmetric"]
+KERNEL_LAWS = [
+    "uniform",
+    "uniform_tiny",
+    "normal",
+    "truncated_2",
+    "truncated_3",
+    "truncated_wide",
+    "truncated_asymmetric",
+]
 
 
 def check_large(isa, distribution, dtype, size, alignments, first):

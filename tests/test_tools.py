@@ -53,7 +53,7 @@ def test_a_count_that_strayed_is_found():
     made_by, counts = instructions.read()
     assert made_by
     assert {kernel.split()[0] for kernel in counts} == set(instructions.ISAS)
-    assert len(counts) == 4 * len(FLOATS) * len(instructions.ISAS)
+    assert len(counts) == 5 * len(FLOATS) * len(instructions.ISAS)
 
 
 LISTING = """\

@@ -63,12 +63,6 @@ def upper_tail(z):
     return mp.erfc(z / mp.sqrt(2)) / 2
 
 
-def central(z):
-    """Around the mean: y = -2 ln(4 q (1 - q)) and z = p(y) * (1 - 2 q), q the upper tail at z."""
-    q = upper_tail(z)
-    return -2 * mp.log(4 * q * (1 - q)), z / mp.erf(z / mp.sqrt(2))
-
-
 def near_mean(z):
     """Symmetric intervals: v = -4 q (1 - q), and z / y - 1, where y = QUOTIENT_SCALE (1 - 2 q)."""
     q = upper_tail(z)
@@ -140,13 +134,6 @@ FITS = [
         lambda z: (*near_mean(z), near_mean_weight(z)),
         (mp.mpf("1e-4"), mp.mpf("3.0001")),
         {"f32": (7, 7), "f64": (15, 15)},
-    ),
-    Fit(
-        "central",
-        "p in z = (1 - 2 q) p(-2 ln(4 q (1 - q))), |z| <= 2.0075; weight 1/z",
-        lambda z: (*central(z), mp.erf(z / mp.sqrt(2)) / z),
-        (mp.mpf("1e-6"), mp.mpf("2.0075")),
-        {"f32": (7, 0), "f64": (16, 0)},
     ),
     Fit(
         "tail",
@@ -274,7 +261,7 @@ def header():
         "",
         '#include "portable.h"',
         "",
-        "/* y / (2 cdf - 1) in the quotients for symmetric intervals */",
+        "/* y / (2 cdf - 1) in the quotients near the mean */",
         f"#define QUOTIENT_SCALE {float(QUOTIENT_SCALE)}",
     ]
     for fit in FITS:

@@ -50,30 +50,50 @@ static INLINE R(v) R(clamped)(R(v) z, const R(constants) * c)
     return R(min)(R(max)(z, R(set)(c->low)), R(set)(c->high));
 }
 
-/* Symmetric intervals: y = QUOTIENT_SCALE * p, and v = p^2 - 1 from the distance to the nearer end, which
-   is exact where p^2 is close to 1. With m = |p| - 1, v = m^2 + 2 m. */
-static INLINE R(v) R(symmetric)(vint word, const R(constants) * c, R(v) * v)
+/* z from y = QUOTIENT_SCALE * p, v = p^2 - 1 and the nearer tail's probability, doubled. Few values of a
+   wide interval lie in a tail, and so most vectors have none that needs the logarithm. */
+static INLINE R(v) R(quantile)(R(v) y, R(v) v, R(v) tail, const R(constants) * c)
+{
+    const R(v) z = QUANTILE_NEAR(y, v, within_3);
+    const vint in_tail = R(bits)(R(sub)(tail, R(set)(c->tail_below)));
+    if (!R(any_negative)(in_tail))
+        return z;
+    const R(v) far = R(quantile_tail)(tail, R(set)(c->shift));
+    return R(select)(in_tail, R(flip)(far, R(bits)(y)), z);
+}
+
+/* Symmetric intervals: y, the nearer tail, and v. It is tail^2 - 2 tail, and so exact where p^2 is close
+   to 1. */
+static INLINE R(v) R(symmetric)(vint word, const R(constants) * c, R(v) * tail, R(v) * v)
 {
     const vint n = vint_or(word, R(iset)(1));
-    const R(v) m = R(fma)(R(distance)(n), R(set)(c->near_slope[0]), R(set)(c->near_base[0]));
-    *v = R(fma)(m, m, R(add)(m, m));
+    *tail = R(fma)(R(distance)(n), R(set)(c->near_slope[0]), R(set)(c->near_base[0]));
+    *v = R(fma)(*tail, *tail, R(mul)(*tail, R(set)(-2)));
     return R(mul)(R(from_int)(n), R(set)(c->width[0]));
 }
 
 /* At most two standard deviations. */
 static INLINE R(v) R(truncated_2)(vint word, const R(constants) * c)
 {
-    R(v) v;
-    const R(v) y = R(symmetric)(word, c, &v);
+    R(v) tail, v;
+    const R(v) y = R(symmetric)(word, c, &tail, &v);
     return R(scaled)(R(clamped)(QUANTILE_NEAR(y, v, within_2), c), c);
 }
 
 /* At most three. */
 static INLINE R(v) R(truncated_3)(vint word, const R(constants) * c)
 {
-    R(v) v;
-    const R(v) y = R(symmetric)(word, c, &v);
+    R(v) tail, v;
+    const R(v) y = R(symmetric)(word, c, &tail, &v);
     return R(scaled)(R(clamped)(QUANTILE_NEAR(y, v, within_3), c), c);
+}
+
+/* More. */
+static INLINE R(v) R(truncated_wide)(vint word, const R(constants) * c)
+{
+    R(v) tail, v;
+    const R(v) y = R(symmetric)(word, c, &tail, &v);
+    return R(scaled)(R(clamped)(R(quantile)(y, v, tail, c), c), c);
 }
 
 /* Any other interval. */
@@ -91,9 +111,25 @@ static INLINE R(v) R(truncated)(vint word, const R(constants) * c)
     const R(v) near = R(fma)(a, BY_SIDE(near_slope), BY_SIDE(near_base));
     const R(v) far = R(fma)(a, BY_SIDE(far_slope), BY_SIDE(far_base));
 #undef BY_SIDE
-    const R(v) tail = R(min)(near, far);
-    const vint in_tail = R(bits)(R(sub)(tail, R(set)(c->tail_below)));
-    const R(v) y = R(minus_two_log_of)(R(select)(in_tail, tail, R(mul)(near, far)), R(set)(c->shift));
-    const R(v) z = R(select)(in_tail, R(flip)(R(quantile_tail)(y), R(bits)(p)), R(quantile_core)(p, y));
-    return R(scaled)(R(clamped)(z, c), c);
+    const R(v) y = R(mul)(p, R(set)(QUOTIENT_SCALE)), v = R(mul)(R(mul)(near, R(set)(-1)), far);
+    return R(scaled)(R(clamped)(R(quantile)(y, v, R(min)(near, far), c), c), c);
+}
+
+/* The value of one word, for the distributions that take one. */
+static INLINE R(v) R(value)(int distribution, vint word, const R(constants) * c)
+{
+    switch (distribution) {
+    case DISTRIBUTION_uniform:
+        return R(uniform)(word, c);
+    case DISTRIBUTION_uniform_tiny:
+        return R(uniform_tiny)(word, c);
+    case DISTRIBUTION_truncated_2:
+        return R(truncated_2)(word, c);
+    case DISTRIBUTION_truncated_3:
+        return R(truncated_3)(word, c);
+    case DISTRIBUTION_truncated_wide:
+        return R(truncated_wide)(word, c);
+    default:
+        return R(truncated)(word, c);
+    }
 }

@@ -13,7 +13,8 @@ enum { BLOCK = 4 };
    uniform_tiny, for half-widths that are nearly subnormal, is too rare for that. */
 /* clang-format off */
 #define FX_LARGE_DISTRIBUTIONS(ROW) \
-    ROW(constant) ROW(uniform) ROW(normal) ROW(truncated_2) ROW(truncated_3) ROW(truncated)
+    ROW(constant) ROW(uniform) ROW(normal) ROW(truncated_2) ROW(truncated_3) \
+    ROW(truncated_wide) ROW(truncated)
 #define FX_DISTRIBUTIONS(ROW) FX_LARGE_DISTRIBUTIONS(ROW) ROW(uniform_tiny)
 #define FX_COMPUTED_DTYPES(ROW, distribution) \
     ROW(distribution, FLOAT32, f32, 4) ROW(distribution, FLOAT64, f64, 8)
@@ -33,7 +34,8 @@ enum { FX_DISTRIBUTIONS(ROW) DISTRIBUTION_COUNT };
 /* The numbers of one distribution in one precision. width and middle are sums of two. near and far
    are the two tail probabilities, doubled, as base + slope * (distance from the interval's near end):
    index 0 for words in the upper half of the interval, index 1 for the lower. The kernels of symmetric
-   intervals use width[0], times the scale of their polynomials, and the negative of near[0]. */
+   intervals use width[0], times the scale of their polynomials, and near[0]. Below tail_below a tail has a
+   formula of its own. */
 #define FX_CONSTANTS(real) \
     { \
         real scale, mean; \

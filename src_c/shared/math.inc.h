@@ -94,12 +94,10 @@ static INLINE R(v) R(minus_two_log_of)(R(v) x, R(v) shift)
    v = p^2 - 1. Its polynomials lose no digits in v, as they would in p^2. */
 #define QUANTILE_NEAR(y, v, name) R(fma)(y, QUOTIENT(v, name), y)
 
-/* The normal quantile near the mean, from p = 2 cdf - 1 and y = -2 ln(1 - p^2). */
-static INLINE R(v) R(quantile_core)(R(v) p, R(v) y) { return R(mul)(p, POLYNOMIAL(y, central)); }
-
-/* The magnitude of the quantile away from the mean, from y = -2 ln(2 tail). */
-static INLINE R(v) R(quantile_tail)(R(v) y)
+/* The magnitude of the quantile away from the mean, from the tail's probability, doubled. One function for
+   all kernels, because it is called for few vectors. */
+static NOINLINE R(v) R(quantile_tail)(R(v) tail, R(v) shift)
 {
-    const R(v) s = R(sqrt)(y);
+    const R(v) s = R(sqrt)(R(minus_two_log_of)(tail, shift));
     return R(sub)(s, QUOTIENT(s, tail));
 }

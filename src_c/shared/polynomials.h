@@ -5,7 +5,7 @@
 
 #include "portable.h"
 
-/* y / (2 cdf - 1) in the quotients for symmetric intervals */
+/* y / (2 cdf - 1) in the quotients near the mean */
 #define QUOTIENT_SCALE 1.5
 
 /* q in -2 ln(1 - f/2) = f + f^2 q(f), 1 - f/2 from 2/3 to 4/3; weight 1/ln: 0.162 u */
@@ -162,37 +162,6 @@ FX_TABLE(double, f64_within_3_denominator) = {
     -0x1.1b00075e8231ep+63,
     0x1.81a331cd75676p+60,
     -0x1.eb2b1ec9e14f2p+55};
-
-/* p in z = (1 - 2 q) p(-2 ln(4 q (1 - q))), |z| <= 2.0075; weight 1/z: 0.227 u */
-FX_TABLE(float, f32_central) = {
-    0x1.40d9320000000p+0f,
-    0x1.4ffdf00000000p-3f,
-    0x1.0b907e0000000p-8f,
-    -0x1.afc92c0000000p-12f,
-    -0x1.9734ea0000000p-17f,
-    0x1.4388420000000p-19f,
-    -0x1.1f98de0000000p-25f,
-    -0x1.1391de0000000p-28f};
-
-/* p in z = (1 - 2 q) p(-2 ln(4 q (1 - q))), |z| <= 2.0075; weight 1/z: 0.682 u */
-FX_TABLE(double, f64_central) = {
-    0x1.40d931ff62706p+0,
-    0x1.4ffddeaa22dd1p-3,
-    0x1.0b9a8ec5b4c29p-8,
-    -0x1.b0d7e368d1287p-12,
-    -0x1.7bc0e37e8cbf4p-17,
-    0x1.147b7fb63fc7ep-19,
-    0x1.7f69b89104ed0p-25,
-    -0x1.805cc49ff3c8dp-27,
-    -0x1.c692b4e20ae69p-33,
-    0x1.16b7572dc814dp-34,
-    0x1.e2d02ccf21719p-41,
-    -0x1.536666d529cd8p-42,
-    -0x1.6a7ccb6165507p-46,
-    0x1.491860aa631fcp-48,
-    -0x1.103cb47c9d96cp-52,
-    0x1.fb825082a626cp-60,
-    0x1.629f8c62d6397p-63};
 
 /* d in z = s - d(s), s = sqrt(-2 ln(2 q)), 2 <= z <= 38.5; weight 1/z: 0.017 u */
 FX_TABLE(float, f32_tail) = {

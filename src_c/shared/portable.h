@@ -19,6 +19,7 @@ typedef unsigned long long uint64_t;
 
 #define DEVICE __device__
 #define INLINE __device__ __forceinline__
+#define NOINLINE __device__
 #define FX_PRAGMA(text) _Pragma(#text)
 #define FX_UNROLL(count) FX_PRAGMA(unroll count)
 /* A constant expression, so that what an unrolled loop reads becomes a literal in the code. */

@@ -86,6 +86,7 @@ static INLINE f32_v f32_select(vint sign, f32_v negative, f32_v positive)
     return f32_of(low_half(sign) >> 31 ? negative.low : positive.low,
                   high_half(sign) >> 31 ? negative.high : positive.high);
 }
+static INLINE int f32_any_negative(vint a) { return (low_half(a) | high_half(a)) >> 31; }
 static INLINE f32_v f32_flip(f32_v a, vint sign)
 {
     return f32_unbits(f32_bits(a) ^ (sign & f32_iset(INT32_MIN)));
@@ -126,6 +127,7 @@ static INLINE f64_v f64_select(vint sign, f64_v negative, f64_v positive)
 {
     return sign >> 63 ? negative : positive;
 }
+static INLINE int f64_any_negative(vint a) { return (int)(a >> 63); }
 static INLINE f64_v f64_flip(f64_v a, vint sign)
 {
     return f64_unbits(f64_bits(a) ^ (sign & f64_iset(INT64_MIN)));

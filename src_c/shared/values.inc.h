@@ -87,11 +87,7 @@ static INLINE void f32_values(int distribution, const f32_constants *c, vint pai
     const vint pairs[2] = {pair01, pair23};
     FX_UNROLL(2)
     for (int i = 0; i < 2; i++)
-        v[i] = distribution == DISTRIBUTION_uniform        ? f32_uniform(pairs[i], c)
-               : distribution == DISTRIBUTION_uniform_tiny ? f32_uniform_tiny(pairs[i], c)
-               : distribution == DISTRIBUTION_truncated_2  ? f32_truncated_2(pairs[i], c)
-               : distribution == DISTRIBUTION_truncated_3  ? f32_truncated_3(pairs[i], c)
-                                                           : f32_truncated(pairs[i], c);
+        v[i] = f32_value(distribution, pairs[i], c);
     f32_zip64(v[0], v[1], out);
 }
 
@@ -109,11 +105,7 @@ static INLINE void f64_values(int distribution, const f64_constants *c, const vi
     } else {
         FX_UNROLL(4)
         for (int i = 0; i < 4; i++)
-            v[i] = distribution == DISTRIBUTION_uniform        ? f64_uniform(words[i], c)
-                   : distribution == DISTRIBUTION_uniform_tiny ? f64_uniform_tiny(words[i], c)
-                   : distribution == DISTRIBUTION_truncated_2  ? f64_truncated_2(words[i], c)
-                   : distribution == DISTRIBUTION_truncated_3  ? f64_truncated_3(words[i], c)
-                                                               : f64_truncated(words[i], c);
+            v[i] = f64_value(distribution, words[i], c);
     }
     f64_transpose(v, out);
 }

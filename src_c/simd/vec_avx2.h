@@ -67,6 +67,7 @@ static INLINE f32_v f32_select(vint sign, f32_v negative, f32_v positive)
 {
     return _mm256_blendv_ps(positive, negative, _mm256_castsi256_ps(sign));
 }
+static INLINE int f32_any_negative(vint a) { return _mm256_movemask_ps(_mm256_castsi256_ps(a)) != 0; }
 static INLINE f32_v f32_flip(f32_v a, vint sign)
 {
     return _mm256_xor_ps(a, _mm256_and_ps(_mm256_castsi256_ps(sign), _mm256_set1_ps(-0.0f)));
@@ -123,6 +124,7 @@ static INLINE f64_v f64_select(vint sign, f64_v negative, f64_v positive)
 {
     return _mm256_blendv_pd(positive, negative, _mm256_castsi256_pd(sign));
 }
+static INLINE int f64_any_negative(vint a) { return _mm256_movemask_pd(_mm256_castsi256_pd(a)) != 0; }
 static INLINE f64_v f64_flip(f64_v a, vint sign)
 {
     return _mm256_xor_pd(a, _mm256_and_pd(_mm256_castsi256_pd(sign), _mm256_set1_pd(-0.0)));

@@ -68,6 +68,7 @@ static INLINE f32_v f32_select(vint sign, f32_v negative, f32_v positive)
 {
     return _mm512_mask_mov_ps(positive, _mm512_movepi32_mask(sign), negative);
 }
+static INLINE int f32_any_negative(vint a) { return _mm512_movepi32_mask(a) != 0; }
 static INLINE f32_v f32_flip(f32_v a, vint sign)
 {
     return _mm512_castsi512_ps(
@@ -109,6 +110,7 @@ static INLINE f64_v f64_select(vint sign, f64_v negative, f64_v positive)
 {
     return _mm512_mask_mov_pd(positive, _mm512_movepi64_mask(sign), negative);
 }
+static INLINE int f64_any_negative(vint a) { return _mm512_movepi64_mask(a) != 0; }
 static INLINE f64_v f64_flip(f64_v a, vint sign)
 {
     return _mm512_castsi512_pd(

@@ -63,6 +63,7 @@ static INLINE f32_v f32_select(vint sign, f32_v negative, f32_v positive)
 }
 static INLINE f32_v f32_min(f32_v a, f32_v b) { return vbslq_f32(vcltq_f32(a, b), a, b); }
 static INLINE f32_v f32_max(f32_v a, f32_v b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
+static INLINE int f32_any_negative(vint a) { return vaddvq_u32(vshrq_n_u32(U32(a), 31)) != 0; }
 static INLINE f32_v f32_flip(f32_v a, vint sign)
 {
     return f32_unbits(vint_xor(f32_bits(a), vint_and(sign, f32_iset(INT32_MIN))));
@@ -108,6 +109,7 @@ static INLINE f64_v f64_select(vint sign, f64_v negative, f64_v positive)
 {
     return vbslq_f64(f64_isign(sign), negative, positive);
 }
+static INLINE int f64_any_negative(vint a) { return vaddvq_u64(vshrq_n_u64(a, 63)) != 0; }
 static INLINE f64_v f64_flip(f64_v a, vint sign)
 {
     return f64_unbits(vint_xor(f64_bits(a), vint_and(sign, f64_iset(INT64_MIN))));

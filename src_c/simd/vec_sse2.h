@@ -62,6 +62,11 @@ static INLINE vint vint_choose(vint mask, vint x, vint y)
 {
     return vint_or(vint_and(mask, x), vint_and_not(mask, y));
 }
+/* The four registers, combined bit by bit with or. */
+static INLINE __m128i any_of_four(vint a)
+{
+    return _mm_or_si128(_mm_or_si128(a.a, a.b), _mm_or_si128(a.c, a.d));
+}
 static INLINE vint vint_low(vint a) { return vint_and(a, vint_set(UINT32_MAX)); }
 static INLINE vint vint_swap_xor(vint p, vint a, vint b)
 {
@@ -101,6 +106,10 @@ static INLINE f32_v f32_distance(vint n)
 static INLINE f32_v f32_select(vint sign, f32_v negative, f32_v positive)
 {
     return f32_unbits(vint_choose(f32_sign(sign), f32_bits(negative), f32_bits(positive)));
+}
+static INLINE int f32_any_negative(vint a)
+{
+    return _mm_movemask_ps(_mm_castsi128_ps(any_of_four(a))) != 0;
 }
 static INLINE f32_v f32_flip(f32_v a, vint sign)
 {
@@ -156,6 +165,10 @@ static INLINE f64_v f64_from_int(vint a) { return f64_add(f64_high_half(a), f64_
 static INLINE f64_v f64_select(vint sign, f64_v negative, f64_v positive)
 {
     return f64_unbits(vint_choose(vint_high(f32_sign(sign)), f64_bits(negative), f64_bits(positive)));
+}
+static INLINE int f64_any_negative(vint a)
+{
+    return _mm_movemask_pd(_mm_castsi128_pd(any_of_four(a))) != 0;
 }
 static INLINE f64_v f64_flip(f64_v a, vint sign)
 {

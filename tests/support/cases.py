@@ -48,6 +48,7 @@ def distributions(dtype):
         "normal": Normal(0.01, 0.02),
         "truncated_2": TruncatedNormal(-0.01, 0.02),
         "truncated_3": TruncatedNormal(0.003, 0.7, -3, 3),
+        "truncated_wide": TruncatedNormal(0.0, 0.02, -100, 100),
         "truncated_asymmetric": TruncatedNormal(0.3, 0.05, -1, 2),
         "truncated_half_open": TruncatedNormal(0.0, 0.02, 0, np.inf),
         "truncated_far": TruncatedNormal(-0.1, 0.02, 9, 10),
