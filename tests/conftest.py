@@ -17,6 +17,9 @@ import pytest
 import fastxavier
 from fastxavier import _core
 
+# Eight devices where jax has only CPUs. It counts when jax first looks for them, in a test.
+os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
+
 SLOW = pathlib.Path(__file__).with_name("slow.txt")
 unmatched = pytest.StashKey[list[str]]()
 
