@@ -73,11 +73,11 @@ class Tensor(NamedTuple):
 
     def _part(self, seed: int, ranges: Any, parts: Any, threads: Any) -> Array:
         memory = aligned(tuple([end - first for first, end in ranges]), self.dtype)
-        if isinstance(self.resolved, (Orthogonal, DeltaOrthogonal)):  # a part costs the whole
-            everything = tuple([(0, extent) for extent in self.shape])
+        everything = tuple([(0, extent) for extent in self.shape])
+        costs_the_whole = isinstance(self.resolved, (Orthogonal, DeltaOrthogonal))
+        if costs_the_whole and ranges != everything:
             if everything not in parts:
-                parts[everything] = aligned(self.shape, self.dtype)
-                self.write(parts[everything], seed, threads=threads)
+                parts[everything] = self._part(seed, everything, parts, threads)
             memory[...] = parts[everything][tuple([slice(*one) for one in ranges])]
         else:
             self.write(memory, seed, tuple([first for first, _ in ranges]), threads)
