@@ -1,4 +1,8 @@
-"""jax.nn.initializers under its own names: each makes an `Initializer`, which draws when called."""
+"""jax.nn.initializers under its own names: each makes an `Initializer`, which draws when called.
+
+Signatures, defaults and distributions are those of jax.nn.initializers; the values differ. The
+modules of flax, equinox and haiku take them in the place of jax's.
+"""
 
 from __future__ import annotations
 
@@ -57,8 +61,9 @@ class Initializer:
 
     Parameters
     ----------
-    initializer : VarianceScaling, Distribution or StructuredInitializer
-        What is drawn; any of fastxavier's.
+    initializer : VarianceScaling, Distribution, StructuredInitializer or str
+        What is drawn: any of fastxavier's, or its name. Where it does not say which axes are inputs
+        and outputs, they are JAX's, (\\*kernel, in, out).
     dtype : data-type, optional
         The dtype of arrays whose call gives none; by default jax's default float.
     source : tuple of int, optional
@@ -72,7 +77,7 @@ class Initializer:
     (128, 256)
     """
 
-    initializer: Core
+    initializer: Core | str
     dtype: Any = None
     source: tuple[int, int] | None = None
 
