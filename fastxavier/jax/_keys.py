@@ -17,7 +17,8 @@ def words_of_key(key: Any) -> Any:
 
     The two words of a Threefry key are the seed as they are, so ``jax.random.key(7)`` is seed 7.
     Of a longer key, each following pair of words is hashed with Threefry, with what there is so
-    far as the key: keys that differ in one pair have different seeds.
+    far as the key. Two keys that differ in their last pair alone never have the same seed; any
+    other two have it by a chance of 2**-64.
     """
     data = _data_of(key)
     if data.shape == (2,):
