@@ -17,6 +17,11 @@ import pytest
 import fastxavier
 from fastxavier import _core
 
+# Eight devices where jax has only CPUs. It counts when jax first looks for them, in a test.
+if "device_count" not in os.environ.get("XLA_FLAGS", ""):
+    flags = os.environ.get("XLA_FLAGS", ""), "--xla_force_host_platform_device_count=8"
+    os.environ["XLA_FLAGS"] = " ".join(flags).strip()
+
 SLOW = pathlib.Path(__file__).with_name("slow.txt")
 unmatched = pytest.StashKey[list[str]]()
 

@@ -33,6 +33,9 @@ DOCUMENTS = [*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md")]
 PAGES = sorted(str(path.relative_to(ROOT)) for path in DOCUMENTS if ">>>" in path.read_text())
 
 
+# Packages of adapters, each named as the framework that it needs.
+FRAMEWORKS = ("jax", "torch")
+
 README = (ROOT / "README.md").read_text()
 BLOCKS = [
     textwrap.dedent(block) for block in re.findall(r"^ *```python\n(.*?)```", README, re.S | re.M)
@@ -42,8 +45,8 @@ BLOCKS = [
 @pytest.mark.parametrize("name", MODULES)
 def test_docstrings(name):
     """The examples of the docstrings print what they show."""
-    if name.startswith("fastxavier.torch."):
-        pytest.importorskip("torch")
+    if name.split(".")[1] in FRAMEWORKS:
+        pytest.importorskip(name.split(".")[1])
     failed, tried = doctest.testmod(importlib.import_module(name))
     assert tried
     assert not failed
@@ -179,8 +182,9 @@ def test_every_public_name_is_documented():
     assert set(fx.__all__) - {"__version__"} == {name for name in listed if "." not in name}
     for name in listed:
         module, _, attribute = f"fastxavier.{name}".rpartition(".")
-        if module == "fastxavier.torch" and not importlib.util.find_spec("torch"):
-            continue  # tests/test_torch_docs.py has them all
+        framework = module.removeprefix("fastxavier.")
+        if framework in FRAMEWORKS and not importlib.util.find_spec(framework):
+            continue  # tests/test_torch_docs.py and test_jax_docs.py have them all
         assert hasattr(importlib.import_module(module), attribute), name
 
 
