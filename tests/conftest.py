@@ -20,6 +20,9 @@ from fastxavier import _core
 # Eight devices where jax has only CPUs. It counts when jax first looks for them, in a test.
 os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
 
+# A backend that is there wherever keras is, and that needs no time to be imported.
+os.environ.setdefault("KERAS_BACKEND", "numpy")
+
 SLOW = pathlib.Path(__file__).with_name("slow.txt")
 unmatched = pytest.StashKey[list[str]]()
 

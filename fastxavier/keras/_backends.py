@@ -122,11 +122,14 @@ def _tensorflow(
         tensor.set_shape(shape)
         return tensor
     array = drawn()
-    # DLPack hands over the memory, which tf.constant copies; NumPy has no DLPack of bfloat16.
-    native = FLOATS[dtype].module == "numpy"
-    memory = array if native else array.view(f"u{array.itemsize}")
-    tensor = framework.experimental.dlpack.from_dlpack(memory.__dlpack__())
-    return tensor if native else framework.bitcast(tensor, dtype)
+    # DLPack hands over the memory, which tf.constant copies. Neither NumPy's DLPack has the dtypes
+    # of ml_dtypes, nor TensorFlow's bitcast those of 8 bits.
+    share = framework.experimental.dlpack.from_dlpack
+    if FLOATS[dtype].module == "numpy":
+        return share(array.__dlpack__())
+    if dtype == "bfloat16":
+        return framework.bitcast(share(array.view("u2").__dlpack__()), dtype)
+    return framework.constant(array)
 
 
 def _jax(shape: Shape, dtype: str, resolved: Resolved, seed: Any, stream: Any, layout: Any) -> Any:

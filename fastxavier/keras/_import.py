@@ -10,12 +10,13 @@ __all__ = ["keras"]
 try:
     keras: Any = importlib.import_module("keras")
 except ImportError as error:
-    if error.name == "keras":
+    missing = (error.name or "").partition(".")[0]
+    if missing == "keras":
         message = 'fastxavier.keras needs keras: pip install "fastxavier[keras]"'
     else:
         message = (
-            f"fastxavier.keras needs a backend of keras, and {error.name} is not installed: "
+            f"fastxavier.keras needs a backend of keras, and {missing} is not installed: "
             "install tensorflow, jax or torch, and name it in the environment variable "
             "KERAS_BACKEND before keras is imported; numpy needs nothing else"
         )
-    raise ImportError(message, name=error.name) from error
+    raise ImportError(message, name=missing) from error
