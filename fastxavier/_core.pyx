@@ -5,7 +5,12 @@ cimport cython
 cimport numpy as cnp
 from cpython.buffer cimport PyObject_CheckBuffer
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
-from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_IsValid, PyCapsule_SetName
+from cpython.pycapsule cimport (
+    PyCapsule_GetPointer,
+    PyCapsule_IsValid,
+    PyCapsule_New,
+    PyCapsule_SetName,
+)
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
@@ -378,6 +383,32 @@ cdef device_call_of(c_device_call *call):
         LAUNCH_THREADS,
         (<char *>&call.launch)[: sizeof(device_launch)],
     )
+
+
+cdef extern from "xla.h" nogil:
+    ctypedef struct xla_error:
+        pass
+    ctypedef struct xla_call_frame:
+        pass
+    enum: XLA_CONSTANT
+    enum: XLA_UNIFORM
+    enum: XLA_NORMAL
+    enum: XLA_TRUNCATED_NORMAL
+    xla_error *fx__xla_fill(xla_call_frame *)
+
+
+# The attribute `kind` of XLA's custom call.
+XLA_KINDS = {
+    "Constant": XLA_CONSTANT,
+    "Uniform": XLA_UNIFORM,
+    "Normal": XLA_NORMAL,
+    "TruncatedNormal": XLA_TRUNCATED_NORMAL,
+}
+
+
+def xla_handler():
+    """The address of the handler of XLA's custom call, as jax takes it."""
+    return PyCapsule_New(<void *>fx__xla_fill, NULL, NULL)
 
 
 def check_unmasked(array):

@@ -5,5 +5,9 @@ glorot_normal``. jax is imported with this package, and not by ``import fastxavi
 """
 
 from fastxavier.jax._draw import draw
+from fastxavier.jax._initializers import *  # noqa: F403
+from fastxavier.jax._initializers import __all__ as _initializers
+from fastxavier.jax._model import init_, named_leaves
 
-__all__ = ["draw"]
+__all__ = ["draw", "init_", "named_leaves"]
+__all__ += _initializers

@@ -1,12 +1,12 @@
 """`draw`: a jax array from memory that is filled first, and of a sharded one each shard alone.
 
-The initializers' calls outside of jit end in `drawn`, and so does Keras' layout hook.
+The initializers' calls outside of jit end here too, and Keras' on its JAX backend.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, SupportsIndex
+from typing import Any, NamedTuple, SupportsIndex
 
 import numpy as np
 
@@ -19,11 +19,100 @@ from fastxavier.distributions import Distribution
 from fastxavier.initializers import Initializer, Resolved
 from fastxavier.initializers import resolve as resolve_initializer
 from fastxavier.jax._import import jax
+from fastxavier.structured import DeltaOrthogonal, Orthogonal
 
-__all__ = ["draw", "drawn", "float_dtype_of", "write"]
+__all__ = ["Tensor", "aligned", "check_sharding", "checked_shape", "draw", "tensor_of"]
 
+Array = np.ndarray[Any, Any]
 Shape = tuple[int, ...]
-Key = tuple[int, int]
+
+
+class Tensor(NamedTuple):
+    """What is drawn, but for the seed: hashable, as what jax knows when it compiles must be."""
+
+    shape: Shape
+    dtype: np.dtype[Any]
+    resolved: Resolved
+    stream: int
+
+    def write(
+        self,
+        memory: Array,
+        seed: int,
+        offset: Shape | None = None,
+        threads: SupportsIndex | None = None,
+    ) -> None:
+        """Fill an array of NumPy: the whole tensor, or the part that begins at `offset`."""
+        key, whole = (seed, self.stream), None if offset is None else self.shape
+        if isinstance(self.resolved, Distribution):
+            _core.fill(memory, self.resolved, key, whole, offset, threads)
+        else:
+            self.resolved.write(memory, key, threads, whole, offset)
+
+    def drawn(self, seed: int, device: Any = None, threads: SupportsIndex | None = None) -> Any:
+        """The whole, on a device."""
+        memory = aligned(self.shape, self.dtype)
+        self.write(memory, seed, threads=threads)
+        return jax.device_put(memory, device, may_alias=True)
+
+    def drawn_in_shards(
+        self, seed: int, sharding: Any, threads: SupportsIndex | None = None
+    ) -> Any:
+        """The whole as its sharding has it; shards that are equal are drawn once."""
+        parts: dict[tuple[tuple[int, int], ...], Array] = {}
+        shards = []
+        for device, index in _indices(sharding, self.shape).items():
+            ends = zip(index, self.shape, strict=True)
+            ranges = tuple([axis.indices(extent)[:2] for axis, extent in ends])
+            if ranges not in parts:
+                parts[ranges] = self._part(seed, ranges, parts, threads)
+            shards.append(jax.device_put(parts[ranges], device, may_alias=True))
+        return jax.make_array_from_single_device_arrays(
+            self.shape, sharding, shards, dtype=self.dtype
+        )
+
+    def _part(self, seed: int, ranges: Any, parts: Any, threads: Any) -> Array:
+        memory = aligned(tuple([end - first for first, end in ranges]), self.dtype)
+        if isinstance(self.resolved, (Orthogonal, DeltaOrthogonal)):  # a part costs the whole
+            everything = tuple([(0, extent) for extent in self.shape])
+            if everything not in parts:
+                parts[everything] = aligned(self.shape, self.dtype)
+                self.write(parts[everything], seed, threads=threads)
+            memory[...] = parts[everything][tuple([slice(*one) for one in ranges])]
+        else:
+            self.write(memory, seed, tuple([first for first, _ in ranges]), threads)
+        return memory
+
+
+def tensor_of(shape: Any, initializer: Any, dtype: Any, stream: int = 0) -> Tensor:
+    """Check what is to be drawn. The axes are JAX's where the initializer does not say."""
+    whole = checked_shape(shape)
+    kind = float_dtype_of(dtype)
+    resolved = resolve_initializer(initializer, whole, "jax")
+    nothing = np.empty((0,) * len(whole), kind)
+    if isinstance(resolved, Distribution):
+        _core.check(nothing, resolved, whole, None, None)
+    else:
+        resolved._check_shape(whole, "shape")
+        resolved.check(nothing, global_shape=whole)
+    return Tensor(whole, kind, resolved, stream)
+
+
+def checked_shape(shape: Any) -> Shape:
+    """A shape, or one extent, as a tuple."""
+    return _fill._checked_shape(shape)
+
+
+def aligned(shape: Shape, dtype: np.dtype[Any]) -> Array:
+    """Memory that jax can use without a copy."""
+    return _fill._aligned(shape, dtype)
+
+
+def float_dtype_of(dtype: Any) -> np.dtype[Any]:
+    """The dtype that jax makes of one, by default its default float; TypeError for others."""
+    given = float if dtype is None else float_dtype(jax.numpy.dtype(dtype)).numpy
+    found: np.dtype[Any] = np.dtype(jax.dtypes.canonicalize_dtype(given))
+    return found
 
 
 def draw(
@@ -76,10 +165,13 @@ def draw(
 
     Notes
     -----
+    It draws when it is called: inside of ``jax.jit`` use the initializers of this package, whose
+    values are not constants of the compiled function.
+
     A device that is not a CPU gets a copy of what the CPU has drawn, and so the same bits.
 
-    Of `Orthogonal` and `DeltaOrthogonal` each shard needs the whole matrix, which is drawn and
-    decomposed once for each different shard: see their notes.
+    Of `Orthogonal` and `DeltaOrthogonal` every part needs the whole matrix: each process draws it
+    once, and takes its shards from it.
 
     Examples
     --------
@@ -88,102 +180,44 @@ def draw(
     >>> w.shape, w.dtype
     ((128, 256), dtype('float32'))
     """
-    whole = _fill._checked_shape(shape)
-    kind = float_dtype_of(dtype)
-    resolved = resolve_initializer(initializer, whole, "jax")
-    indices = None if sharding is None else _indices(sharding, whole)
-    if sharding is not None and not sharding.is_fully_addressable and not is_shared(seed):
-        raise ArgumentValueError(
-            f"seed is {shown(seed)}, and each process would draw its own; give all processes the "
-            "same seed, such as seed=7",
-            "seed",
-            seed,
-        )
-    check(whole, kind, resolved)
+    tensor = tensor_of(shape, initializer, dtype)
+    if sharding is not None:
+        check_sharding(sharding, tensor.shape)
+        if not sharding.is_fully_addressable and not is_shared(seed):
+            raise ArgumentValueError(
+                f"seed is {shown(seed)}, and each process would draw its own; give all processes "
+                "the same seed, such as seed=7",
+                "seed",
+                seed,
+            )
     key = resolve(seed, stream)
-    number = key.take() if isinstance(key, _core.Streams) else key
-    return drawn(whole, resolved, kind, number, sharding, indices, threads)
-
-
-def drawn(
-    shape: Shape,
-    resolved: Resolved,
-    dtype: np.dtype[Any],
-    key: Key,
-    sharding: Any = None,
-    indices: Mapping[Any, tuple[slice, ...]] | None = None,
-    threads: SupportsIndex | None = None,
-) -> Any:
-    """The array, of what has been checked. `key` is seed and stream, as 64-bit numbers."""
+    number, stream_number = key.take() if isinstance(key, _core.Streams) else key
+    tensor = tensor._replace(stream=stream_number)
     if sharding is None:
-        memory = _fill._aligned(shape, dtype)
-        write(memory, resolved, key, threads=threads)
-        return jax.device_put(memory, may_alias=True)
-    if indices is None:
-        indices = _indices(sharding, shape)
-    parts: dict[tuple[Shape, Shape], np.ndarray[Any, Any]] = {}
-    shards = []
-    for device, index in indices.items():
-        offset = tuple(axis.start or 0 for axis in index)
-        ends = tuple(
-            extent if axis.stop is None else axis.stop
-            for axis, extent in zip(index, shape, strict=True)
-        )
-        if (offset, ends) not in parts:
-            extents = tuple(end - start for start, end in zip(offset, ends, strict=True))
-            parts[offset, ends] = part = _fill._aligned(extents, dtype)
-            write(part, resolved, key, shape, offset, threads)
-        shards.append(jax.device_put(parts[offset, ends], device, may_alias=True))
-    return jax.make_array_from_single_device_arrays(shape, sharding, shards, dtype=dtype)
+        return tensor.drawn(number, threads=threads)
+    return tensor.drawn_in_shards(number, sharding, threads)
 
 
-def write(
-    memory: np.ndarray[Any, Any],
-    resolved: Resolved,
-    key: Key,
-    global_shape: Shape | None = None,
-    offset: Shape | None = None,
-    threads: SupportsIndex | None = None,
-) -> None:
-    """Fill an array of NumPy, or the part of a tensor that it is."""
-    if isinstance(resolved, Distribution):
-        _core.fill(memory, resolved, key, global_shape, offset, threads)
-    else:
-        resolved.write(memory, key, threads, global_shape, offset)
-
-
-def check(shape: Shape, dtype: np.dtype[Any], resolved: Resolved) -> None:
-    """Raise what drawing would raise, before a seed is taken or a value drawn."""
-    nothing = np.empty((0,) * len(shape), dtype)
-    if isinstance(resolved, Distribution):
-        _core.check(nothing, resolved, shape, None, None)
-    else:
-        resolved.check(nothing, global_shape=shape)
-
-
-def float_dtype_of(dtype: Any) -> np.dtype[Any]:
-    """The dtype that jax makes of one, by default its default float; TypeError for others."""
-    given = float if dtype is None else float_dtype(jax.numpy.dtype(dtype)).numpy
-    found: np.dtype[Any] = np.dtype(jax.dtypes.canonicalize_dtype(given))
-    return found
-
-
-def _indices(sharding: Any, shape: Shape) -> Mapping[Any, tuple[slice, ...]]:
-    """For each device of this process the part of the array that it holds."""
+def check_sharding(sharding: Any, shape: Shape, argument: str = "sharding") -> None:
+    """Raise unless it is a sharding for the shape."""
     if not isinstance(sharding, jax.sharding.Sharding):
         raise ArgumentTypeError(
-            f"sharding is {shown(sharding)}, {a_type(sharding)}; it must be a "
+            f"{argument} is {shown(sharding)}, {a_type(sharding)}; it must be a "
             "jax.sharding.Sharding, such as NamedSharding(mesh, PartitionSpec('x'))",
-            "sharding",
+            argument,
             sharding,
         )
     try:
         sharding.shard_shape(shape)
-        found: Mapping[Any, tuple[slice, ...]] = sharding.addressable_devices_indices_map(shape)
     except Exception as error:
         raise ArgumentValueError(
-            f"sharding is {shown(sharding)}, not one for shape {shape}: {error}",
-            "sharding",
+            f"{argument} is {shown(sharding)}, not one for shape {shape}: {error}",
+            argument,
             sharding,
         ) from None
+
+
+def _indices(sharding: Any, shape: Shape) -> Mapping[Any, tuple[slice, ...]]:
+    """For each device of this process the part of the array that it holds."""
+    found: Mapping[Any, tuple[slice, ...]] = sharding.addressable_devices_indices_map(shape)
     return found

@@ -415,6 +415,7 @@ int main(int count, char **arguments)
     check_layouts(brief);
     check_fresh_memory();
     check_threads(brief);
+    check_xla();
     environment();
     expect(fx_threads() >= 1 && (fx_openmp() == 0 || fx_openmp() > 200000), "fx_openmp", "no version");
     printf("implementations:");

@@ -1,4 +1,4 @@
-/* What check.c, fresh.c, launches.c, layouts.c and threads.c share: each of them is a part of the C tests. */
+/* What check.c, fresh.c, launches.c, layouts.c, threads.c and xla.c share: each of them is a part of the C tests. */
 #ifndef FASTXAVIER_CHECK_H
 #define FASTXAVIER_CHECK_H
 
@@ -15,5 +15,6 @@ void check_launches(void);
 /* With `brief`, less, for machines that are emulated or instrumented. */
 void check_layouts(int brief);
 void check_threads(int brief);
+void check_xla(void);
 
 #endif

@@ -1,0 +1,328 @@
+"""Drawing inside of compiled functions: XLA's custom call, which the C core handles.
+
+The initializers' calls come here with the two words of a seed, and go on at once if nothing is
+being traced. What is traced is a primitive that draws a part of a tensor, or many, one for each
+seed; jit with shardings asks which parts its devices need.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache, partial
+from typing import Any
+
+import numpy as np
+
+from fastxavier import _core
+from fastxavier._validation import ArgumentTypeError, ArgumentValueError, shown
+from fastxavier.distributions import Distribution
+from fastxavier.jax._draw import Shape, Tensor, aligned, check_sharding
+from fastxavier.jax._import import jax
+
+__all__ = ["drawn", "full", "named_sharding"]
+
+_TARGET = "fastxavier_fill"
+jax.ffi.register_ffi_target(_TARGET, _core.xla_handler(), platform="cpu")
+
+with jax.core.eval_context():
+    _AT_ONCE = jax.extend.core.get_opaque_trace_state()  # while nothing is traced
+
+
+def drawn(tensor: Tensor, words: Any, sharding: Any = None) -> Any:
+    """The tensor of a seed, at once or as an operation of the function that is being traced.
+
+    `words` are those of `words_of_key`, or several along leading axes, each of which gets its own.
+    `sharding` is one of `named_sharding`.
+    """
+    at_once = nothing_is_traced() and not isinstance(words, jax.core.Tracer)
+    if sharding is None:
+        return _drawn_now(tensor, words) if at_once else _whole(tensor)(jax.numpy.asarray(words))
+    if at_once:
+        return tensor.drawn_in_shards(seed_of(np.asarray(words)), sharding)
+    spec = _padded(sharding.spec, len(tensor.shape))
+    part = partial(_local, tensor=tensor, spec=spec, mesh=sharding.mesh)
+    if is_local(sharding):
+        return part(jax.numpy.asarray(words))
+    return jax.shard_map(
+        part,
+        mesh=sharding.mesh,
+        in_specs=jax.sharding.PartitionSpec(),
+        out_specs=jax.sharding.PartitionSpec(*spec),
+        check_vma=False,
+    )(jax.numpy.asarray(words))
+
+
+def full(shape: Shape, value: Any, dtype: Any, sharding: Any = None) -> Any:
+    """The same value everywhere, by jax, which compiles it best and has every dtype."""
+    if sharding is not None and is_local(sharding):
+        shape = local_shape(shape, _padded(sharding.spec, len(shape)), sharding.mesh)
+        sharding = None
+    return jax.numpy.full(shape, value, dtype, device=sharding)
+
+
+def nothing_is_traced() -> bool:
+    """Whether operations of jax are run where they stand."""
+    return bool(jax.extend.core.get_opaque_trace_state() == _AT_ONCE)
+
+
+def seed_of(words: Any) -> int:
+    """The number that two words are."""
+    return int(words[0]) << 32 | int(words[1])
+
+
+def _drawn_now(tensor: Tensor, words: Any) -> Any:
+    """Of concrete words; on the devices of these, if they have been put there."""
+    device = None
+    if getattr(words, "committed", False):
+        (device,) = words.devices() if len(words.devices()) == 1 else (_beside(tensor, words),)
+    numbers = np.asarray(words)
+    if numbers.ndim == 1:
+        return tensor.drawn(seed_of(numbers), device)
+    places = np.zeros((*numbers.shape[:-1], len(tensor.shape)), np.uint32)
+    memory = _parts_now(np.concatenate([numbers, places], -1), tensor, tensor.shape)
+    return jax.device_put(memory, device, may_alias=True)
+
+
+def _beside(tensor: Tensor, words: Any) -> Any:
+    """The sharding that keeps the axes before the words as they are, and cuts no other."""
+    if not isinstance(words.sharding, jax.sharding.NamedSharding):
+        return None
+    lanes = _padded(words.sharding.spec, words.ndim)[:-1]
+    spec = jax.sharding.PartitionSpec(*lanes, *(None for _ in tensor.shape))
+    return jax.sharding.NamedSharding(words.sharding.mesh, spec)
+
+
+# ---- parts ---------------------------------------------------------------------------------------
+
+
+def _parts_now(words: Any, tensor: Tensor, extents: Shape) -> np.ndarray[Any, Any]:
+    """For each row of words the part of a tensor; what the primitive does where nothing is traced.
+
+    Words are the seed's, and for each axis how many parts lie before this one.
+    """
+    numbers = np.asarray(words)
+    lanes = numbers.shape[:-1]
+    memory = aligned((*lanes, *extents), tensor.dtype)
+    for lane in np.ndindex(lanes):
+        row = numbers[lane]
+        before = zip(row[2:], extents, strict=True)
+        offset = tuple([int(parts) * extent for parts, extent in before])
+        tensor.write(memory[(*lane, ...)], seed_of(row), offset)
+    return memory
+
+
+_part_p = jax.extend.core.Primitive("fastxavier_part")
+_part_p.def_impl(lambda words, **what: jax.device_put(_parts_now(words, **what), may_alias=True))
+
+
+def _part_type(words: Any, *, tensor: Tensor, extents: Shape) -> Any:
+    lanes = words.shape[:-1]
+    spec = [*words.sharding.spec[: len(lanes)], *(None for _ in extents)]
+    return words.update(
+        shape=(*lanes, *extents),
+        dtype=tensor.dtype,
+        weak_type=False,
+        sharding=words.sharding.update(spec=jax.sharding.PartitionSpec(*spec)),
+    )
+
+
+_part_p.def_abstract_eval(_part_type)
+
+
+def _part_of_many(arguments: Any, axes: Any, **what: Any) -> Any:
+    """Under vmap: another axis of seeds."""
+    words = jax.numpy.moveaxis(arguments[0], axes[0], 0)
+    return _part_p.bind(words, **what), 0
+
+
+jax.interpreters.batching.primitive_batchers[_part_p] = _part_of_many
+
+
+def _lowered_for_cpu(context: Any, words: Any, *, tensor: Tensor, extents: Shape) -> Any:
+    attributes = {
+        "global_shape": np.array(tensor.shape, np.int64),
+        "kind": np.array([_core.XLA_KINDS[type(tensor.resolved).__name__]], np.int64),
+        "parameters": np.array(_parameters(tensor.resolved), np.float64),
+        "stream": np.array([tensor.stream], np.uint64).view(np.int64),
+    }
+    return jax.ffi.ffi_lowering(_TARGET)(context, words, **attributes)
+
+
+def _parameters(resolved: Any) -> tuple[float, ...]:
+    """The numbers of a distribution, as the handler takes them."""
+    return (*resolved._parameters, *resolved._truncation)
+
+
+def _lowered_elsewhere(context: Any, words: Any, *, tensor: Tensor, extents: Shape) -> Any:
+    raise NotImplementedError(
+        "fastxavier draws inside of jax.jit on CPUs only; call the initializer outside of jit, or "
+        "fastxavier.jax.draw with a sharding: what the CPU has drawn is then put on the device"
+    )
+
+
+jax.interpreters.mlir.register_lowering(_part_p, _lowered_elsewhere)
+jax.interpreters.mlir.register_lowering(_part_p, _lowered_for_cpu, platform="cpu")
+
+
+def _part(words: Any, tensor: Tensor, extents: Shape) -> Any:
+    """A part for each row of words, while something is traced."""
+    if isinstance(tensor.resolved, Distribution):
+        return _part_p.bind(words, tensor=tensor, extents=extents)
+    lanes = words.shape[:-1]
+    kind = jax.ShapeDtypeStruct((*lanes, *extents), tensor.dtype)
+    called = partial(_parts_now, tensor=tensor, extents=extents)
+    return jax.pure_callback(called, kind, words, vmap_method="expand_dims")
+
+
+def _placed(words: Any, places: list[Any]) -> Any:
+    """The words of a seed followed by a place, the same for each of the seeds."""
+    numbers = [jax.numpy.asarray(place, np.uint32) for place in places]
+    shape = (*words.shape[:-1], 1)
+    rows = [jax.numpy.broadcast_to(number, shape) for number in numbers]
+    return jax.numpy.concatenate([words, *rows], -1)
+
+
+def _local(words: Any, tensor: Tensor, spec: tuple[Any, ...], mesh: Any) -> Any:
+    """This device's part, where axes of the mesh are known by their names."""
+    places = [jax.lax.axis_index(names) if (names := _names(one)) else 0 for one in spec]
+    return _part(_placed(words, places), tensor, local_shape(tensor.shape, spec, mesh))
+
+
+# ---- the whole, of which jit may want shards -----------------------------------------------------
+
+
+@lru_cache(maxsize=1024)
+def _whole(tensor: Tensor) -> Any:
+    """The function of words that is traced."""
+
+    def whole(words: Any) -> Any:
+        def all_of_it(words: Any) -> Any:
+            return _part(_placed(words, [0] * len(tensor.shape)), tensor, tensor.shape)
+
+        if not isinstance(tensor.resolved, Distribution):
+            return all_of_it(words)
+        return _partitioned(tensor, all_of_it, words.ndim - 1)(words)
+
+    def whole_of_many(size: int, batched: list[bool], words: Any) -> Any:
+        return drawn(tensor, words), True
+
+    traced = jax.custom_batching.custom_vmap(whole)
+    traced.def_vmap(whole_of_many)
+    return traced
+
+
+def _partitioned(tensor: Tensor, all_of_it: Any, lanes: int) -> Any:
+    """The function for XLA's partitioner, which chooses the shards: each device draws its own."""
+    partitioned = jax.experimental.custom_partitioning.custom_partitioning(all_of_it)
+    lane_names = [f"l{number}" for number in range(lanes)]
+    axis_names = [f"a{number}" for number in range(len(tensor.shape))]
+
+    def partition(mesh: Any, arguments: Any, result: Any) -> Any:
+        extents, places = _places(result.sharding, result.shape)
+        devices = jax.sharding.Mesh(np.array(list(places)), ("device",))
+        table = np.array(list(places.values()), np.uint32)[:, lanes:]
+
+        def part(words: Any) -> Any:
+            row = jax.numpy.asarray(table)[jax.lax.axis_index("device")]
+            return _part(_placed(words, list(row)), tensor, extents[lanes:])
+
+        return devices, part, result.sharding, (arguments[0].sharding,)
+
+    def infer_sharding_from_operands(mesh: Any, arguments: Any, result: Any) -> Any:
+        spec = _padded(arguments[0].sharding.spec, lanes + 1)[:-1]
+        return jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*spec))
+
+    partitioned.def_partition(
+        partition,
+        infer_sharding_from_operands=infer_sharding_from_operands,
+        sharding_rule=f"{' '.join([*lane_names, 'w'])} -> {' '.join([*lane_names, *axis_names])}",
+        need_replication_factors=("w",),
+    )
+    return partitioned
+
+
+def _places(sharding: Any, shape: Shape) -> tuple[Shape, dict[Any, list[int]]]:
+    """The shape of a shard, and for each device how many shards lie before its own on each axis.
+
+    It is asked for a shape that it divides, since here it need not divide the one that is drawn.
+    """
+    even = (len(sharding.device_set),) * len(shape)
+    shard = sharding.shard_shape(even)
+    cuts = [extent // part for extent, part in zip(even, shard, strict=True)]
+    extents = tuple([-(-extent // parts) for extent, parts in zip(shape, cuts, strict=True)])
+    return extents, {
+        device: [(axis.start or 0) // part for axis, part in zip(index, shard, strict=True)]
+        for device, index in sharding.devices_indices_map(even).items()
+    }
+
+
+# ---- shardings -----------------------------------------------------------------------------------
+
+
+def named_sharding(out_sharding: Any, shape: Shape) -> Any:
+    """What a call's `out_sharding` means, as a NamedSharding that is one for the shape; or None."""
+    if out_sharding is None:
+        return None
+    found = out_sharding
+    if isinstance(out_sharding, jax.sharding.PartitionSpec):
+        mesh = jax.sharding.get_mesh() if nothing_is_traced() else jax.sharding.get_abstract_mesh()
+        if mesh.empty:
+            raise ArgumentValueError(
+                f"out_sharding is {shown(out_sharding)} without a mesh; enter one with "
+                "jax.set_mesh, or give a NamedSharding",
+                "out_sharding",
+                out_sharding,
+            )
+        found = jax.sharding.NamedSharding(mesh, out_sharding)
+    elif not isinstance(out_sharding, jax.sharding.NamedSharding):
+        raise ArgumentTypeError(
+            f"out_sharding is {shown(out_sharding)}; it must be a NamedSharding or a PartitionSpec",
+            "out_sharding",
+            out_sharding,
+        )
+    if is_local(found):
+        _check_cuts(out_sharding, shape, found)
+    else:
+        check_sharding(found, shape, "out_sharding")
+    return found
+
+
+def _check_cuts(out_sharding: Any, shape: Shape, found: Any) -> None:
+    """As `check_sharding`, inside of shard_map, where jax does not say it."""
+    axes = len(shape)
+    spec = _padded(found.spec, axes)
+    parts = [_parts(one, found.mesh) for one in spec]
+    if len(spec) > axes or any(extent % count for extent, count in zip(shape, parts, strict=False)):
+        raise ArgumentValueError(
+            f"out_sharding is {shown(out_sharding)}, which does not cut shape {shape} into equal "
+            f"parts: it asks for {parts} along its axes",
+            "out_sharding",
+            out_sharding,
+        )
+
+
+def is_local(sharding: Any) -> bool:
+    """Whether this is the code of one device, inside of shard_map over the axes that cut."""
+    manual = set(jax.sharding.get_abstract_mesh().manual_axes)
+    return bool(manual) and manual >= {name for one in sharding.spec for name in _names(one)}
+
+
+def local_shape(shape: Shape, spec: tuple[Any, ...], mesh: Any) -> Shape:
+    """The shape of a shard."""
+    ends = zip(shape, spec, strict=True)
+    return tuple([extent // _parts(one, mesh) for extent, one in ends])
+
+
+def _parts(entry: Any, mesh: Any) -> int:
+    """How many parts one entry of a PartitionSpec makes."""
+    return math.prod([mesh.shape[name] for name in _names(entry)])
+
+
+def _names(entry: Any) -> tuple[str, ...]:
+    """The axes of the mesh in one entry of a PartitionSpec."""
+    return (entry,) if isinstance(entry, str) else tuple(entry or ())
+
+
+def _padded(spec: Any, axes: int) -> tuple[Any, ...]:
+    """A PartitionSpec with an entry for each axis."""
+    return (*spec, *[None] * (axes - len(spec)))

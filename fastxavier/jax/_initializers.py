@@ -1,0 +1,319 @@
+"""jax.nn.initializers under its own names: each makes an `Initializer`, which draws when called."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, SupportsFloat
+
+import numpy as np
+
+from fastxavier._dtypes import FLOATS
+from fastxavier._scaling import Family, Mode
+from fastxavier._streams import Seed, model_seed, stream_number
+from fastxavier._validation import ArgumentValueError
+from fastxavier.distributions import Constant, Normal, TruncatedNormal, Uniform
+from fastxavier.fill import draw
+from fastxavier.initializers import Initializer as Core
+from fastxavier.initializers import VarianceScaling
+from fastxavier.jax._compiled import drawn, full, named_sharding
+from fastxavier.jax._draw import checked_shape, tensor_of
+from fastxavier.jax._import import jax
+from fastxavier.jax._keys import seed_words, words_of_key
+from fastxavier.structured import DeltaOrthogonal, Orthogonal
+from fastxavier.structured._base import Part
+
+__all__ = [
+    "Initializer",
+    "constant",
+    "delta_orthogonal",
+    "glorot_normal",
+    "glorot_uniform",
+    "he_normal",
+    "he_uniform",
+    "kaiming_normal",
+    "kaiming_uniform",
+    "lecun_normal",
+    "lecun_uniform",
+    "normal",
+    "ones",
+    "orthogonal",
+    "truncated_normal",
+    "uniform",
+    "variance_scaling",
+    "xavier_normal",
+    "xavier_uniform",
+    "zeros",
+]
+
+Axes = int | Sequence[int]
+
+
+@dataclass(frozen=True)
+class Initializer:
+    """``init(key, shape, dtype=None, out_sharding=None)``, as the functions of jax.nn.initializers
+    make it.
+
+    Parameters
+    ----------
+    initializer : VarianceScaling, Distribution or StructuredInitializer
+        What is drawn; any of fastxavier's.
+    dtype : data-type, optional
+        The dtype of arrays whose call gives none; by default jax's default float.
+    source : tuple of int, optional
+        Seed and stream, if it ignores its key: see `named`.
+
+    Examples
+    --------
+    >>> import jax, fastxavier as fx, fastxavier.jax
+    >>> init = fastxavier.jax.Initializer(fx.heuristic_uniform())
+    >>> init(jax.random.key(7), (128, 256)).shape
+    (128, 256)
+    """
+
+    initializer: Core
+    dtype: Any = None
+    source: tuple[int, int] | None = None
+
+    def __call__(self, key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> Any:
+        """A new array.
+
+        Parameters
+        ----------
+        key : jax.Array
+            A key, typed or of uint32. Its bits are the seed of stream 0: ``jax.random.key(7)``
+            gives what ``seed=7`` gives elsewhere.
+        shape : sequence of int
+            The shape of the whole array, from which the fans come.
+        dtype : data-type, optional
+            Any float that fastxavier draws; of a constant, any dtype.
+        out_sharding : NamedSharding or PartitionSpec, optional
+            Where the array lies: no device draws more than its shard. A PartitionSpec needs a mesh,
+            which ``jax.set_mesh`` enters. Inside of ``jax.shard_map``, one that names the mesh's
+            axes gives this device's shard of the whole.
+
+        Returns
+        -------
+        jax.Array
+            The same bits outside of jit and inside, under vmap, and in shards.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not valid.
+        NotImplementedError
+            If a function that calls it is compiled for a device that is not a CPU.
+        """
+        dtype = self.dtype if dtype is None else dtype
+        if isinstance(self.initializer, Constant):
+            kind, value = _rounded(self.initializer, dtype)
+            whole = checked_shape(shape)
+            return full(whole, value, kind, named_sharding(out_sharding, whole))
+        seed, stream = (None, 0) if self.source is None else self.source
+        tensor = tensor_of(shape, self.initializer, dtype, stream)
+        words = words_of_key(key) if seed is None else seed_words(seed)
+        return drawn(tensor, words, named_sharding(out_sharding, tensor.shape))
+
+    def named(self, seed: Seed, name: str) -> Initializer:
+        """The same with the bits that plans give to a tensor of this name, whatever its key.
+
+        Parameters
+        ----------
+        seed : int, numpy.random.Generator, RandomState, SeedSequence, Streams or None
+            As for `fastxavier.init_`.
+        name : str
+            The tensor's whole name.
+
+        Returns
+        -------
+        Initializer
+            It ignores the key of a call, which may be None.
+
+        Examples
+        --------
+        >>> import fastxavier.jax
+        >>> init = fastxavier.jax.lecun_normal().named(7, "encoder.0.kernel")
+        >>> init(None, (128, 256)).shape
+        (128, 256)
+        """
+        number = model_seed(seed)
+        return replace(self, source=(number() if callable(number) else number, stream_number(name)))
+
+
+def _rounded(initializer: Constant, dtype: Any) -> tuple[np.dtype[Any], Any]:
+    """The dtype that jax makes of one, which may be any, and the value as fastxavier rounds it."""
+    kind = np.dtype(jax.dtypes.canonicalize_dtype(float if dtype is None else dtype))
+    if kind.name in FLOATS:
+        return kind, draw((), initializer, dtype=kind)
+    return kind, initializer.value
+
+
+# ---- the names of jax.nn.initializers ------------------------------------------------------------
+
+
+def variance_scaling(
+    scale: SupportsFloat,
+    mode: Mode,
+    distribution: Family,
+    in_axis: Axes = -2,
+    out_axis: Axes = -1,
+    batch_axis: Axes = (),
+    dtype: Any = None,
+) -> Initializer:
+    """Mean 0 and variance ``scale / n``, n being the fan that `mode` names. See `VarianceScaling`.
+
+    A "truncated_normal" is cut at two standard deviations, and its variance is corrected.
+    """
+    return Initializer(
+        VarianceScaling(
+            _number(scale),
+            mode,
+            distribution,
+            in_axis=in_axis,
+            out_axis=out_axis,
+            batch_axis=batch_axis,
+        ),
+        dtype,
+    )
+
+
+def glorot_uniform(
+    in_axis: Axes = -2, out_axis: Axes = -1, batch_axis: Axes = (), dtype: Any = None
+) -> Initializer:
+    """U[-a, a] with a = sqrt(6 / (fan_in + fan_out)). See `fastxavier.glorot_uniform`."""
+    return variance_scaling(1, "fan_avg", "uniform", in_axis, out_axis, batch_axis, dtype)
+
+
+def glorot_normal(
+    in_axis: Axes = -2, out_axis: Axes = -1, batch_axis: Axes = (), dtype: Any = None
+) -> Initializer:
+    """Truncated normal of variance 2 / (fan_in + fan_out): `fastxavier.glorot_truncated_normal`."""
+    return variance_scaling(1, "fan_avg", "truncated_normal", in_axis, out_axis, batch_axis, dtype)
+
+
+def lecun_uniform(
+    in_axis: Axes = -2, out_axis: Axes = -1, batch_axis: Axes = (), dtype: Any = None
+) -> Initializer:
+    """U[-a, a] with a = sqrt(3 / fan_in). See `fastxavier.lecun_uniform`."""
+    return variance_scaling(1, "fan_in", "uniform", in_axis, out_axis, batch_axis, dtype)
+
+
+def lecun_normal(
+    in_axis: Axes = -2, out_axis: Axes = -1, batch_axis: Axes = (), dtype: Any = None
+) -> Initializer:
+    """Truncated normal of variance 1 / fan_in: `fastxavier.lecun_truncated_normal`."""
+    return variance_scaling(1, "fan_in", "truncated_normal", in_axis, out_axis, batch_axis, dtype)
+
+
+def he_uniform(
+    in_axis: Axes = -2, out_axis: Axes = -1, batch_axis: Axes = (), dtype: Any = None
+) -> Initializer:
+    """U[-a, a] with a = sqrt(6 / fan_in). See `fastxavier.he_uniform`."""
+    return variance_scaling(2, "fan_in", "uniform", in_axis, out_axis, batch_axis, dtype)
+
+
+def he_normal(
+    in_axis: Axes = -2, out_axis: Axes = -1, batch_axis: Axes = (), dtype: Any = None
+) -> Initializer:
+    """Truncated normal of variance 2 / fan_in: `fastxavier.he_truncated_normal`."""
+    return variance_scaling(2, "fan_in", "truncated_normal", in_axis, out_axis, batch_axis, dtype)
+
+
+xavier_uniform = glorot_uniform
+xavier_normal = glorot_normal
+kaiming_uniform = he_uniform
+kaiming_normal = he_normal
+
+
+def uniform(scale: SupportsFloat = 1e-2, dtype: Any = None) -> Initializer:
+    """U[0, scale]; of a negative scale U[scale, 0]. See `Uniform`."""
+    bound = float(_number(scale))
+    return Initializer(Uniform(min(bound, 0.0), max(bound, 0.0)), dtype)
+
+
+def normal(stddev: SupportsFloat = 1e-2, dtype: Any = None) -> Initializer:
+    """N(0, stddev**2). See `Normal`."""
+    return Initializer(Normal(0.0, float(_number(stddev))), dtype)
+
+
+def truncated_normal(
+    stddev: SupportsFloat = 1e-2,
+    dtype: Any = None,
+    lower: SupportsFloat = -2.0,
+    upper: SupportsFloat = 2.0,
+) -> Initializer:
+    """N(0, stddev**2) cut at stddev * lower and stddev * upper; `stddev` is that before the cut.
+
+    See `TruncatedNormal`.
+    """
+    bounds = float(_number(lower)), float(_number(upper))
+    return Initializer(TruncatedNormal(0.0, float(_number(stddev)), *bounds), dtype)
+
+
+def constant(value: SupportsFloat, dtype: Any = None) -> Initializer:
+    """The same value everywhere, in any dtype. See `Constant`."""
+    return Initializer(Constant(float(_number(value))), dtype)
+
+
+zeros = Initializer(Constant(0.0))
+ones = Initializer(Constant(1.0))
+
+
+def orthogonal(scale: SupportsFloat = 1.0, column_axis: int = -1, dtype: Any = None) -> Initializer:
+    """A random matrix with orthonormal rows or columns, times `scale`. See `Orthogonal`.
+
+    `column_axis` is that of the columns; the other axes, in their order, are the rows.
+    """
+    matrix = Orthogonal(float(_number(scale)), layout="jax")
+    if column_axis != -1:
+        matrix = _OrthogonalAlong(matrix.gain, layout="jax", column_axis=int(column_axis))
+    return Initializer(matrix, dtype)
+
+
+def delta_orthogonal(
+    scale: SupportsFloat = 1.0, column_axis: int = -1, dtype: Any = None
+) -> Initializer:
+    """The kernel of a convolution that rotates its input channels. See `DeltaOrthogonal`.
+
+    `column_axis` is one of the matrix in the kernel's middle, whose distribution does not depend on
+    it: -1 and any other are the same.
+    """
+    if column_axis not in (-2, -1, 0, 1):
+        raise ArgumentValueError(
+            f"column_axis is {column_axis}; it must be an axis of a matrix, -2 to 1",
+            "column_axis",
+            column_axis,
+        )
+    return Initializer(DeltaOrthogonal(float(_number(scale)), layout="jax"), dtype)
+
+
+def _number(value: Any) -> Any:
+    """A scalar array as its number; anything else as it is."""
+    return value.item() if getattr(value, "ndim", None) == 0 else value
+
+
+@dataclass(frozen=True, slots=True)
+class _OrthogonalAlong(Orthogonal):
+    """`Orthogonal` of which any axis may be the units'."""
+
+    column_axis: int = -1
+
+    def _check_shape(self, shape: tuple[int, ...], argument: str = "array") -> None:
+        Orthogonal._check_shape(self, shape, argument)
+        if not -len(shape) <= self.column_axis < len(shape):
+            raise self._bad_shape(shape, argument, f"has no axis {self.column_axis}")
+
+    def _axes(self, ndim: int) -> list[int]:
+        axes = list(range(ndim))
+        axes.append(axes.pop(self.column_axis))
+        return axes
+
+    def _write(self, part: Part, key: Any, threads: Any) -> None:
+        Orthogonal._write(self, part.transposed(self._axes(part.array.ndim)), key, threads)
+
+    def _distance(self, array: Any) -> float:
+        return Orthogonal._distance(self, np.moveaxis(array, self.column_axis, -1))
+
+    def _allowance(self, shape: tuple[int, ...], dtype: Any) -> float:
+        moved = tuple([shape[axis] for axis in self._axes(len(shape))])
+        return Orthogonal._allowance(self, moved, dtype)
