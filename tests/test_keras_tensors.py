@@ -272,11 +272,34 @@ def test_layouts_of_keras_and_of_jax():
 
 
 @only("jax")
-def test_under_jit():
-    """With an integer the values are the same; a shape costs none."""
+@pytest.mark.parametrize("name", ["HeNormal", "Orthogonal", "Identity"])
+def test_under_jit(name, fills):
+    """A compiled function draws when it runs; a shape costs nothing."""
     import jax
 
-    initializer = made("HeNormal")
-    expected = fx.draw((30, 40), ALL["HeNormal"], seed=7, stream=0)
-    np.testing.assert_array_equal(array(jax.jit(lambda: initializer((30, 40)))()), expected)
-    assert jax.eval_shape(lambda: initializer((30, 40))).shape == (30, 40)
+    initializer = made(name)
+    assert jax.eval_shape(lambda: initializer((30, 40), dtype="bfloat16")).shape == (30, 40)
+    compiled = jax.jit(lambda: initializer((30, 40), dtype="bfloat16")).lower().compile()
+    assert fills == []
+    expected = fx.draw((30, 40), ALL[name], dtype="bfloat16", seed=7, stream=0)
+    assert digest(compiled()) == digest(compiled()) == digest(expected)
+
+
+@only("jax")
+def test_a_generator_under_jit():
+    """Its state goes in and comes out, in Keras' stateless scope."""
+    import jax
+
+    generator = keras.random.SeedGenerator(7)
+    initializer = made("HeNormal", generator)
+
+    def drawn(state):
+        with keras.StatelessScope(state_mapping=[(generator.state, state)]) as scope:
+            tensor = initializer((30, 40))
+        return tensor, scope.get_current_value(generator.state)
+
+    compiled, state = jax.jit(drawn), generator.state.value
+    for stream in range(3):
+        tensor, state = compiled(state)
+        expected = fx.draw((30, 40), ALL["HeNormal"], seed=7, stream=stream)
+        np.testing.assert_array_equal(array(tensor), expected)

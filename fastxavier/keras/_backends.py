@@ -9,19 +9,41 @@ import importlib
 from collections.abc import Callable
 from typing import Any, Final
 
-from fastxavier import fill
+import numpy as np
+
+from fastxavier import _core, fill
 from fastxavier._dtypes import FLOATS
 from fastxavier._streams import Seed, Stream
 from fastxavier._validation import ArgumentTypeError, ArgumentValueError, choose_from, shown
 from fastxavier.initializers import Resolved
 from fastxavier.keras._import import keras
 
-__all__ = ["draw", "layout_of", "placed"]
+__all__ = ["Next", "draw", "layout_of", "placed"]
 
 Shape = tuple[int, ...]
 
 BACKEND: Final[str] = keras.backend.backend()
 framework: Any = importlib.import_module(BACKEND)  # which keras has imported, under this name
+
+
+class Next(_core.Streams):
+    """A SeedGenerator as a seed: a draw takes its next state, once it is sure to be done."""
+
+    def __init__(self, generator: Any) -> None:
+        super().__init__(0)
+        self.generator = generator
+
+    def take(self) -> tuple[int, int]:
+        """The generator's seed, and how often it was asked before."""
+        return self.key_of(self.generator.next())
+
+    @staticmethod
+    def key_of(state: Any) -> tuple[int, int]:
+        """The same of a state, a tensor of two integers."""
+        numbers = keras.ops.convert_to_numpy(state)
+        if numbers.dtype == np.int32:  # torch's, which has no uint32
+            numbers = numbers.view(np.uint32)
+        return int(numbers[0]), int(numbers[1])
 
 
 def draw(
@@ -134,9 +156,21 @@ def _tensorflow(
 
 def _jax(shape: Shape, dtype: str, resolved: Resolved, seed: Any, stream: Any, layout: Any) -> Any:
     from fastxavier.jax import draw
+    from fastxavier.jax._compiled import nothing_is_traced
 
-    sharding = None if layout is None else _sharding(layout)
-    return draw(shape, resolved, dtype, seed=seed, stream=stream, sharding=sharding)
+    if nothing_is_traced():
+        sharding = None if layout is None else _sharding(layout)
+        return draw(shape, resolved, dtype, seed=seed, stream=stream, sharding=sharding)
+    # Drawn when the compiled function runs, each time: here a generator's state has no value yet.
+    states = (seed.generator.next(),) if isinstance(seed, Next) else ()
+    kind = framework.ShapeDtypeStruct(shape, framework.dtypes.canonicalize_dtype(dtype))
+
+    def drawn(*states: Any) -> Any:
+        key = Next.key_of(*states) if states else (seed, stream)
+        return fill.draw(shape, resolved, dtype=kind.dtype, seed=key[0], stream=key[1])
+
+    tensor = framework.pure_callback(drawn, kind, *states)
+    return tensor if layout is None else framework.lax.with_sharding_constraint(tensor, layout)
 
 
 def _sharding(layout: Any) -> Any:

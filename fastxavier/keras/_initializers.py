@@ -11,9 +11,7 @@ import numbers
 import re
 from typing import Any, Final
 
-import numpy as np
-
-from fastxavier import _core, distributions, structured
+from fastxavier import distributions, structured
 from fastxavier._dtypes import FLOATS
 from fastxavier._validation import integers
 from fastxavier.initializers import Resolved, scaling
@@ -81,22 +79,7 @@ class Drawn:
     def _seed_and_stream(self) -> tuple[Any, int | None]:
         """Those of a call: an integer draws stream 0, a generator its next one."""
         seed = getattr(self, "seed", 0)
-        return (seed, 0) if isinstance(seed, int) else (_Next(seed), None)
-
-
-class _Next(_core.Streams):
-    """A SeedGenerator as a seed: a draw takes its next state, once it is sure to be done."""
-
-    def __init__(self, generator: Any) -> None:
-        super().__init__(0)
-        self.generator = generator
-
-    def take(self) -> tuple[int, int]:
-        """The generator's seed, and how often it was asked before."""
-        state = keras.ops.convert_to_numpy(self.generator.next())
-        if state.dtype == np.int32:  # torch's, which has no uint32
-            state = state.view(np.uint32)
-        return int(state[0]), int(state[1])
+        return (seed, 0) if isinstance(seed, int) else (_backends.Next(seed), None)
 
 
 def _number(value: Any) -> Any:
