@@ -437,6 +437,18 @@ def test_parameters_that_cannot_be_drawn(name, arguments, message):
     assert state(generator) == [7, 0]
 
 
+def test_shapes_of_other_kinds():
+    """NumPy's integers, lists, and TensorFlow's shapes."""
+    expected = digest(made("HeNormal")((3, 4)))
+    shapes = [[3, 4], np.array([3, 4]), (np.int64(3), np.int32(4))]
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        shapes.append(tf.TensorShape((3, 4)))
+    for shape in shapes:
+        assert digest(made("HeNormal")(shape)) == expected
+
+
 def test_negative_seeds():
     with pytest.raises(fx.ArgumentValueError, match="seed is -1; it must be an integer from 0 up"):
         fk.HeNormal(seed=-1)(SHAPE)

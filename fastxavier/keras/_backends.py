@@ -15,10 +15,11 @@ from fastxavier import _core, fill
 from fastxavier._dtypes import FLOATS
 from fastxavier._streams import Seed, Stream
 from fastxavier._validation import ArgumentTypeError, ArgumentValueError, choose_from, shown
+from fastxavier.distributions import Distribution
 from fastxavier.initializers import Resolved
 from fastxavier.keras._import import keras
 
-__all__ = ["Next", "draw", "layout_of", "placed"]
+__all__ = ["Next", "check", "draw", "layout_of", "placed"]
 
 Shape = tuple[int, ...]
 
@@ -89,6 +90,15 @@ def draw(
     return BACKENDS[BACKEND](shape, dtype, resolved, seed, stream, layout)
 
 
+def check(shape: Shape, dtype: str, resolved: Resolved) -> None:
+    """Raise what drawing would raise, before anything is done that stays."""
+    nothing = np.empty((0,) * len(shape), FLOATS[dtype].numpy)
+    if isinstance(resolved, Distribution):
+        fill.fill_(nothing, resolved, seed=0)
+    else:
+        resolved.check(nothing, global_shape=shape)
+
+
 def placed(tensor: Any, layout: Any) -> Any:
     """A tensor that Keras has made, where the layout says."""
     _check_layout(layout)
@@ -140,6 +150,7 @@ def _tensorflow(
         return fill.draw(shape, resolved, dtype=dtype, seed=seed, stream=stream)
 
     if not framework.executing_eagerly():  # drawn when the graph runs, each time
+        check(shape, dtype, resolved)
         tensor = framework.numpy_function(drawn, (), dtype, stateful=True)
         tensor.set_shape(shape)
         return tensor
@@ -162,6 +173,7 @@ def _jax(shape: Shape, dtype: str, resolved: Resolved, seed: Any, stream: Any, l
         sharding = None if layout is None else _sharding(layout)
         return draw(shape, resolved, dtype, seed=seed, stream=stream, sharding=sharding)
     # Drawn when the compiled function runs, each time: here a generator's state has no value yet.
+    check(shape, dtype, resolved)
     states = (seed.generator.next(),) if isinstance(seed, Next) else ()
     kind = framework.ShapeDtypeStruct(shape, framework.dtypes.canonicalize_dtype(dtype))
 

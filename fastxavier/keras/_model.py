@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from functools import partial
 from typing import Any
@@ -12,8 +13,6 @@ from fastxavier._dtypes import FLOATS
 from fastxavier._fans import Layout
 from fastxavier._streams import Seed, model_seed
 from fastxavier._validation import ArgumentTypeError, ArgumentValueError, a_type, of_tensor
-from fastxavier.distributions import Distribution
-from fastxavier.fill import fill_
 from fastxavier.initializers import Resolved
 from fastxavier.keras import _backends
 from fastxavier.keras._import import keras
@@ -81,7 +80,7 @@ def init_(model: Any, plan: Plan | str | None = None, *, seed: Seed) -> Report:
         shape = tuple(weight.shape)
         if weight.trainable or chosen.plan.rule_for(name, len(shape)) is not None:
             filled[name] = chosen.distribution(name, shape)
-            _check(name, shape, weight.dtype, filled[name])
+            _check(name, weight, filled[name])
     source = model_seed(seed)
     number = source() if callable(source) else source
     start = time.perf_counter()
@@ -93,7 +92,7 @@ def init_(model: Any, plan: Plan | str | None = None, *, seed: Seed) -> Report:
         Filled(name, shapes[name], weights[name].dtype, resolved)
         for name, resolved in filled.items()
     ]
-    nbytes = sum(_nbytes(weights[name]) for name in filled)
+    nbytes = sum(math.prod(shapes[name]) * _kind(weights[name]).itemsize for name in filled)
     unused = partial(unused_of_user, chosen.plan, shapes)
     return Report(number, seconds, nbytes, tuple(tensors), unused)
 
@@ -124,18 +123,14 @@ def _weights_of(model: Any) -> dict[str, Any]:
     return found
 
 
-def _check(name: str, shape: tuple[int, ...], dtype: str, resolved: Resolved) -> None:
+def _check(name: str, weight: Any, resolved: Resolved) -> None:
     """Raise for what cannot be drawn, with its name, before any weight is assigned."""
-    kind = np.dtype(dtype) if dtype not in FLOATS else FLOATS[dtype].numpy
-    nothing = np.empty((0,) * len(shape), kind)
-    if dtype not in FLOATS:
-        check_counted(name, nothing, resolved)
+    shape = tuple(weight.shape)
+    if weight.dtype not in FLOATS:
+        check_counted(name, np.empty((0,) * len(shape), _kind(weight)), resolved)
         return
     try:
-        if isinstance(resolved, Distribution):
-            fill_(nothing, resolved, seed=0)
-        else:
-            resolved.check(nothing, global_shape=shape)
+        _backends.check(shape, weight.dtype, resolved)
     except (ArgumentTypeError, ArgumentValueError) as error:
         raise of_tensor(name, error) from None
 
@@ -147,6 +142,6 @@ def _value(weight: Any, resolved: Any, seed: int, name: str) -> Any:
     return _backends.draw(shape, dtype, resolved, seed, name, _backends.layout_of(weight))
 
 
-def _nbytes(weight: Any) -> int:
-    kind = FLOATS[weight.dtype].numpy if weight.dtype in FLOATS else np.dtype(weight.dtype)
-    return int(np.prod(weight.shape, dtype=np.int64)) * kind.itemsize
+def _kind(weight: Any) -> np.dtype[Any]:
+    """A weight's dtype as NumPy's."""
+    return FLOATS[weight.dtype].numpy if weight.dtype in FLOATS else np.dtype(weight.dtype)
