@@ -93,7 +93,7 @@ $(LIBRARY): $(OBJECTS)
 	rm -f $@
 	ar rcs $@ $^
 
-CHECK = tests/c/check.c tests/c/fresh.c tests/c/launches.c tests/c/layouts.c tests/c/threads.c tests/c/xla.c
+CHECK = tests/c/check.c tests/c/fresh.c tests/c/launches.c tests/c/layouts.c tests/c/threads.c tests/c/xla_calls.c
 
 build/check: $(CHECK) tests/c/check.h tests/c/blake2b.h $(LIBRARY)
 	$(CC) $(C_FLAGS) $(CHECK) $(LIBRARY) -lm -o $@

@@ -49,7 +49,8 @@ def fans(
     Parameters
     ----------
     shape : sequence of int
-        The weight's shape, of at least two axes. An extent of 0 makes a fan of 0.
+        The weight's shape, of at least two axes, or of any number where `in_axis` and `out_axis`
+        list them. An extent of 0 makes a fan of 0.
     layout : {"torch", "jax", "keras", "embedding"}
         Which axes are which:
 
@@ -60,7 +61,7 @@ def fans(
           that also serves as the output layer is a weight of that layer: "torch".)
     in_axis, out_axis : int or sequence of int, optional
         The axes of inputs and of outputs, as in JAX's ``variance_scaling``: give both, instead of a
-        layout. Negative ones count from the end; ``()`` means no axis.
+        layout. Negative ones count from the end; ``()`` means no axis, and a fan of the kernel.
     batch_axis : int or sequence of int, optional
         Axes along which independent layers are stacked, such as experts. They count in neither fan;
         a layout describes the axes that remain.
@@ -115,7 +116,7 @@ def fans(
     >>> fans((512, 8, 64), in_axis=0, out_axis=(1, 2))  # to 8 heads of 64
     Fans(fan_in=512, fan_out=512)
     """
-    extents = _extents(shape)
+    extents = _extents(shape, isinstance(in_axis, Iterable) and out_axis is not None)
     groups, parts = integer("groups", groups, 1), integer("parts", parts, 1)
     transposed = truth("transposed", transposed)
     batch = _axes("batch_axis", batch_axis, extents)
@@ -154,7 +155,7 @@ def fans(
     return Fans(fan_in * kernel, _divided("parts", parts, "out", fan_out) * kernel)
 
 
-def _extents(shape: Any) -> tuple[int, ...]:
+def _extents(shape: Any, axes_are_listed: bool) -> tuple[int, ...]:
     if hasattr(shape, "shape"):
         raise ArgumentTypeError(
             f"shape is {shown(shape)}, {a_type(shape)}; it must be a sequence of "
@@ -163,7 +164,7 @@ def _extents(shape: Any) -> tuple[int, ...]:
             shape,
         )
     extents = integers("shape", shape)
-    if len(extents) < 2:
+    if len(extents) < 2 and not axes_are_listed:
         raise ArgumentValueError(
             f"shape is {extents}, with fewer than two axes; only a weight between inputs and "
             "outputs has fans. Initialize a bias with zeros and the scale of a norm with ones, or "

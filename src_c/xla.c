@@ -125,21 +125,21 @@ static fx_status fill_lane(const request *r, const uint32_t *words, char *data,
     return fx_fill(&array, &r->distribution, seed, r->stream, options);
 }
 
-/* How many calls are running: XLA calls for each of its devices from another thread. */
-static atomic_int running;
-
-/* Alone, a call uses as many threads as fx_fill chooses; beside others, its share of all. */
-static fx_status fill_lanes(const request *r)
+/* Fill all lanes while `calls` of XLA are running, of which each has its share of the threads. Alone, a call
+   uses as many as fx_fill chooses. */
+static fx_status fill_lanes(const request *r, int calls)
 {
-    const int calls = atomic_fetch_add(&running, 1) + 1, share = fx_threads() / calls;
+    const int share = fx_threads() / calls;
     const fx_options options = {.threads = calls == 1 ? 0 : share > 1 ? share : 1};
     const int64_t bytes = product(r->extents, r->axes) * (int64_t)fx_itemsize(r->dtype);
     fx_status status = FX_OK;
     for (int64_t i = 0; i < r->lanes && status == FX_OK; i++)
         status = fill_lane(r, r->words + i * (SEED_WORDS + r->axes), r->data + i * bytes, &options);
-    atomic_fetch_sub(&running, 1);
     return status;
 }
+
+/* XLA calls for each of its devices from another thread. */
+static atomic_int running;
 
 xla_error *fx__xla_fill(xla_call_frame *frame)
 {
@@ -151,9 +151,13 @@ xla_error *fx__xla_fill(xla_call_frame *frame)
         return NULL;
     }
     request r;
+    const int calls = atomic_fetch_add(&running, 1) + 1;
     const char *problem = read_frame(frame, &r);
-    if (problem)
-        return refused(frame, problem);
-    const fx_status status = fill_lanes(&r);
-    return status == FX_OK ? NULL : refused(frame, fx_message(status));
+    if (!problem) {
+        const fx_status status = fill_lanes(&r, calls);
+        problem = status == FX_OK ? NULL : fx_message(status);
+    }
+    xla_error *const error = problem ? refused(frame, problem) : NULL;
+    atomic_fetch_sub(&running, 1);
+    return error;
 }

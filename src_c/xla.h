@@ -1,5 +1,5 @@
 /* The handler of XLA's custom call, through which jax draws inside of a compiled function, and the part of
-   XLA's call frame that it reads. The binding gives its address to jax; tests/c/xla.c calls it too.
+   XLA's call frame that it reads. The binding gives its address to jax; tests/c/xla_calls.c calls it too.
 
    The structures are those of version 0.3 of XLA's foreign function interface, as it documents them. XLA
    keeps it compatible: later versions of 0 only add fields at the ends, which struct_size tells. */

@@ -143,6 +143,14 @@ def test_zero_extents():
     assert fans((0, 3), groups=2, parts=3) == (3, 0)
 
 
+def test_listed_axes_are_those_of_a_tensor_of_any_number():
+    """As in JAX, where a bias has the fans of the axes that the caller lists for it."""
+    assert fans((5,), in_axis=[0], out_axis=[]) == (5, 1)
+    assert fans((5,), in_axis=(), out_axis=(0,)) == (1, 5)
+    assert fans((5,), in_axis=(), out_axis=()) == (5, 5)
+    assert fans((), in_axis=(), out_axis=()) == (1, 1)
+
+
 # ---- refusals ------------------------------------------------------------------------------------
 
 

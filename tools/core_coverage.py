@@ -62,7 +62,7 @@ def build_and_run():
     for stale in BUILD.glob("*.gc*"):
         stale.unlink()
     flags = dict.fromkeys(sorted((ROOT / "src_c").rglob("*.c")), COUNTED)
-    names = ("check", "fresh", "launches", "layouts", "threads", "xla")
+    names = ("check", "fresh", "launches", "layouts", "threads", "xla_calls")
     flags |= {ROOT / "tests" / "c" / f"{name}.c": TESTS for name in names}
     for source, how in flags.items():
         command = ["gcc", *how, "-c", source, "-o", f"{source.stem}.o"]

@@ -100,7 +100,7 @@ def objects(folder, compiler, *flags):
 def built(folder, compiler, *flags):
     """The C tests and the planted faults, linked with such a build."""
     core = objects(folder, compiler, *flags)
-    parts = ("check", "fresh", "launches", "layouts", "threads", "xla")
+    parts = ("check", "fresh", "launches", "layouts", "threads", "xla_calls")
     programs = {"check": parts, "faults": ("faults",)}
     for program, names in programs.items():
         sources = [ROOT / "tests" / "c" / f"{name}.c" for name in names]

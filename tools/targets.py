@@ -17,9 +17,8 @@ import sys
 
 BUILD = pathlib.Path("build/targets").absolute()
 KNOWN = ["tests/data/philox4x32_10.txt", "tests/data/golden.txt"]
-TESTS = [
-    f"tests/c/{name}.c" for name in ("check", "fresh", "launches", "layouts", "threads", "xla")
-]
+PARTS = ("check", "fresh", "launches", "layouts", "threads", "xla_calls")
+TESTS = [f"tests/c/{name}.c" for name in PARTS]
 SOURCES = [*TESTS, *map(str, sorted(pathlib.Path("src_c").rglob("*.c")))]
 FLAGS = ["-Wall", "-Wextra", "-ffp-contract=off", "-Isrc_c"]
 DEADLINE = 900  # seconds, for one build and for one run

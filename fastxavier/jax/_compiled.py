@@ -43,21 +43,22 @@ def drawn(tensor: Tensor, words: Any, sharding: Any = None) -> Any:
     part = partial(_local, tensor=tensor, spec=spec, mesh=sharding.mesh)
     if is_local(sharding):
         return part(jax.numpy.asarray(words))
-    return jax.shard_map(
-        part,
-        mesh=sharding.mesh,
-        in_specs=jax.sharding.PartitionSpec(),
-        out_specs=jax.sharding.PartitionSpec(*spec),
-        check_vma=False,
-    )(jax.numpy.asarray(words))
+    return _on_each_device(part, sharding.mesh, spec)(jax.numpy.asarray(words))
 
 
 def full(shape: Shape, value: Any, dtype: Any, sharding: Any = None) -> Any:
     """The same value everywhere, by jax, which compiles it best and has every dtype."""
-    if sharding is not None and is_local(sharding):
-        shape = local_shape(shape, _padded(sharding.spec, len(shape)), sharding.mesh)
-        sharding = None
-    return jax.numpy.full(shape, value, dtype, device=sharding)
+    if sharding is None or (nothing_is_traced() and not is_local(sharding)):
+        return jax.numpy.full(shape, value, dtype, device=sharding)
+    spec = _padded(sharding.spec, len(shape))
+    part = partial(jax.numpy.full, local_shape(shape, spec, sharding.mesh), value, dtype)
+    return part() if is_local(sharding) else _on_each_device(part, sharding.mesh, spec)()
+
+
+def _on_each_device(part: Any, mesh: Any, spec: tuple[Any, ...]) -> Any:
+    """The whole, whose parts a function makes, each on its device."""
+    specs = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec(*spec)
+    return jax.shard_map(part, mesh=mesh, in_specs=specs[0], out_specs=specs[1], check_vma=False)
 
 
 def nothing_is_traced() -> bool:

@@ -1,4 +1,5 @@
-/* What check.c, fresh.c, launches.c, layouts.c, threads.c and xla.c share: each of them is a part of the C tests. */
+/* What check.c, fresh.c, launches.c, layouts.c, threads.c and xla_calls.c share: each of them is a part of
+   the C tests. */
 #ifndef FASTXAVIER_CHECK_H
 #define FASTXAVIER_CHECK_H
 

@@ -27,9 +27,12 @@ typedef struct {
 static const char *last_message;
 static int last_code;
 static char an_error;
+static xla_call_frame *meanwhile; /* called while the call that fails is still running */
 
 static xla_error *create_error(xla_error_arguments *arguments)
 {
+    if (meanwhile)
+        fx__xla_fill(meanwhile);
     last_message = arguments->message;
     last_code = arguments->code;
     return (xla_error *)(void *)&an_error;
@@ -205,4 +208,17 @@ void check_xla(void)
            "with an extension");
     check_values();
     check_refusals();
+
+    static call beside, failing;
+    static double alone[COUNT];
+    make(&beside);
+    fx__xla_fill(&beside.frame);
+    memcpy(alone, beside.result, sizeof alone);
+    make(&beside);
+    make(&failing);
+    failing.kind = -1;
+    meanwhile = &beside.frame;
+    fx__xla_fill(&failing.frame);
+    meanwhile = NULL;
+    expect(memcmp(alone, beside.result, sizeof alone) == 0, "XLA's call", "beside another");
 }
