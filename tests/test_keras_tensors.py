@@ -20,6 +20,9 @@ from fastxavier import _core  # noqa: E402
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
+PLAIN = ("RandomNormal", "TruncatedNormal")
+
+
 def only(backend):
     return pytest.mark.skipif(backend != BACKEND, reason=f"is about the backend {backend}")
 
@@ -151,8 +154,20 @@ def test_errors_in_a_graph():
     import tensorflow as tf
 
     wide = made("RandomNormal", stddev=1e6)
-    with pytest.raises(Exception, match="beyond the largest float16"):  # which AutoGraph wraps
+    with pytest.raises(Exception, match="beyond the largest float16"):  # which TensorFlow wraps
         tf.function(lambda: wide((5, 3), dtype="float16"))()
+
+
+@only("tensorflow")
+@pytest.mark.parametrize("name", ALL)
+def test_every_class_in_a_graph(name, capfd):
+    """As it is written: AutoGraph would translate ``float`` and take seconds."""
+    import tensorflow as tf
+
+    arguments = {"stddev": tf.constant(0.25)} if name in PLAIN else {}
+    drawn = tf.function(lambda one: one((6, 4)))(made(name, **arguments))
+    assert digest(drawn) == digest(made(name, **arguments)((6, 4)))
+    assert "WARNING" not in capfd.readouterr().err
 
 
 @only("tensorflow")

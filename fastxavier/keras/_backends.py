@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
@@ -19,9 +19,10 @@ from fastxavier.distributions import Distribution
 from fastxavier.initializers import Resolved
 from fastxavier.keras._import import keras
 
-__all__ = ["Next", "check", "draw", "layout_of", "placed"]
+__all__ = ["Next", "check", "draw", "layout_of", "placed", "untranslated"]
 
 Shape = tuple[int, ...]
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 BACKEND: Final[str] = keras.backend.backend()
 framework: Any = importlib.import_module(BACKEND)  # which keras has imported, under this name
@@ -45,6 +46,14 @@ class Next(_core.Streams):
         if numbers.dtype == np.int32:  # torch's, which has no uint32
             numbers = numbers.view(np.uint32)
         return int(numbers[0]), int(numbers[1])
+
+
+def untranslated(function: Function) -> Function:
+    """The function, of which TensorFlow's AutoGraph makes no operations of a graph."""
+    if BACKEND != "tensorflow":
+        return function
+    unchanged: Function = framework.autograph.experimental.do_not_convert(function)
+    return unchanged
 
 
 def draw(

@@ -41,6 +41,7 @@ __all__ = [
 class Drawn:
     """What all of them share: how a call becomes a tensor of the backend."""
 
+    @_backends.untranslated
     def __call__(self, shape: Any, dtype: Any = None, layout: Any = None) -> Any:
         """A new tensor of Keras' backend.
 
@@ -149,8 +150,12 @@ class VarianceScaling(_Scaled, keras.initializers.VarianceScaling):
 
     Notes
     -----
-    The values are those of ``fastxavier.draw(shape, initializer, seed=seed)`` with an integer seed
-    from 0 up, and of ``stream=n`` in the n-th call after the first with a SeedGenerator.
+    A call, ``initializer(shape, dtype=None, layout=None)``, returns a tensor of Keras' backend. Its
+    values are those of ``fastxavier.draw(shape, initializer, seed=seed, stream=0)`` with an integer
+    seed from 0 up, and of ``stream=n`` in the n-th call after the first with a SeedGenerator. The
+    dtype is float32, float64, float16, bfloat16, float8_e4m3fn or float8_e5m2, by default
+    ``keras.config.floatx()``. Keras gives the layout, on its JAX backend, where each shard is drawn
+    alone.
 
     Examples
     --------
