@@ -57,6 +57,21 @@ def test_import_is_lazy():
     assert run("numpy", "-c", lines) == "set()\n"
 
 
+def test_a_file_where_fastxavier_is_not_imported(tmp_path):
+    """Keras takes its own class of the name, as the help of `register` says."""
+    path = str(tmp_path / "model.keras")
+    layer = keras.layers.Dense(3, kernel_initializer="fastxavier>he_normal")
+    keras.Sequential([keras.layers.Input((4,)), layer]).save(path)
+    lines = f"""
+import keras
+loaded = keras.models.load_model({path!r})
+print(type(loaded.layers[0].kernel_initializer).__module__.partition(".")[0])
+print(keras.ops.convert_to_numpy(loaded.layers[0].kernel.value).tobytes().hex())
+"""
+    weights = keras.ops.convert_to_numpy(layer.kernel.value).tobytes().hex()
+    assert run("numpy", "-c", lines) == f"keras\n{weights}\n"
+
+
 @pytest.mark.parametrize(
     ("missing", "message"),
     [
