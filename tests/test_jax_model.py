@@ -187,3 +187,12 @@ def test_a_key_has_no_initializer():
     tree = {"bias": jax.eval_shape(lambda: jax.random.key(3))}
     with pytest.raises(fx.ArgumentTypeError, match="tensor 'bias': dtype is key<fry>"):
         fj.init_(tree, fx.Plan([fx.Rule("*", "zeros")]), seed=7)
+
+
+def test_a_sharding_without_a_mesh():
+    """Inside of jit too, where all devices draw the whole."""
+    one = jax.sharding.SingleDeviceSharding(jax.devices()[3])
+    found = fj.init_({"kernel": shape(16, 24)}, seed=7, shardings=one)["kernel"]
+    assert found.sharding == one
+    make = jax.jit(lambda: fj.init_({"kernel": shape(16, 24)}, seed=7, shardings=one))
+    assert same(make()["kernel"], found)

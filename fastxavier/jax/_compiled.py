@@ -7,50 +7,55 @@ seed; jit with shardings asks which parts its devices need.
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 
 from fastxavier import _core
-from fastxavier._validation import ArgumentTypeError, ArgumentValueError, shown
 from fastxavier.distributions import Distribution
-from fastxavier.jax._draw import Shape, Tensor, aligned, check_sharding
+from fastxavier.jax._draw import Tensor, aligned
 from fastxavier.jax._import import jax
+from fastxavier.jax._shardings import (
+    Shape,
+    is_local,
+    local_shape,
+    names_in,
+    nothing_is_traced,
+    padded,
+    places,
+)
 
-__all__ = ["drawn", "full", "named_sharding"]
+__all__ = ["drawn", "full"]
 
 _TARGET = "fastxavier_fill"
 jax.ffi.register_ffi_target(_TARGET, _core.xla_handler(), platform="cpu")
-
-with jax.core.eval_context():
-    _AT_ONCE = jax.extend.core.get_opaque_trace_state()  # while nothing is traced
 
 
 def drawn(tensor: Tensor, words: Any, sharding: Any = None) -> Any:
     """The tensor of a seed, at once or as an operation of the function that is being traced.
 
     `words` are those of `words_of_key`, or several along leading axes, each of which gets its own.
-    `sharding` is one of `named_sharding`.
     """
-    at_once = nothing_is_traced() and not isinstance(words, jax.core.Tracer)
-    if sharding is None:
-        return _drawn_now(tensor, words) if at_once else _whole(tensor)(jax.numpy.asarray(words))
-    if at_once:
+    if nothing_is_traced() and not isinstance(words, jax.core.Tracer):
+        if sharding is None:
+            return _drawn_now(tensor, words)
         return tensor.drawn_in_shards(seed_of(np.asarray(words)), sharding)
-    spec = _padded(sharding.spec, len(tensor.shape))
+    words = jax.numpy.asarray(words)
+    if sharding is None:
+        return _whole(tensor)(words)
+    if not isinstance(sharding, jax.sharding.NamedSharding):
+        return jax.lax.with_sharding_constraint(_whole(tensor)(words), sharding)
+    spec = padded(sharding.spec, len(tensor.shape))
     part = partial(_local, tensor=tensor, spec=spec, mesh=sharding.mesh)
-    if is_local(sharding):
-        return part(jax.numpy.asarray(words))
-    return _on_each_device(part, sharding.mesh, spec)(jax.numpy.asarray(words))
+    return part(words) if is_local(sharding) else _on_each_device(part, sharding.mesh, spec)(words)
 
 
 def full(shape: Shape, value: Any, dtype: Any, sharding: Any = None) -> Any:
     """The same value everywhere, by jax, which compiles it best and has every dtype."""
-    if sharding is None or (nothing_is_traced() and not is_local(sharding)):
+    if sharding is None or nothing_is_traced():
         return jax.numpy.full(shape, value, dtype, device=sharding)
-    spec = _padded(sharding.spec, len(shape))
+    spec = padded(sharding.spec, len(shape))
     part = partial(jax.numpy.full, local_shape(shape, spec, sharding.mesh), value, dtype)
     return part() if is_local(sharding) else _on_each_device(part, sharding.mesh, spec)()
 
@@ -59,11 +64,6 @@ def _on_each_device(part: Any, mesh: Any, spec: tuple[Any, ...]) -> Any:
     """The whole, whose parts a function makes, each on its device."""
     specs = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec(*spec)
     return jax.shard_map(part, mesh=mesh, in_specs=specs[0], out_specs=specs[1], check_vma=False)
-
-
-def nothing_is_traced() -> bool:
-    """Whether operations of jax are run where they stand."""
-    return bool(jax.extend.core.get_opaque_trace_state() == _AT_ONCE)
 
 
 def seed_of(words: Any) -> int:
@@ -88,7 +88,7 @@ def _beside(tensor: Tensor, words: Any) -> Any:
     """The sharding that keeps the axes before the words as they are, and cuts no other."""
     if not isinstance(words.sharding, jax.sharding.NamedSharding):
         return None
-    lanes = _padded(words.sharding.spec, words.ndim)[:-1]
+    lanes = padded(words.sharding.spec, words.ndim)[:-1]
     spec = jax.sharding.PartitionSpec(*lanes, *(None for _ in tensor.shape))
     return jax.sharding.NamedSharding(words.sharding.mesh, spec)
 
@@ -175,9 +175,9 @@ def _part(words: Any, tensor: Tensor, extents: Shape) -> Any:
     return jax.pure_callback(called, kind, words, vmap_method="expand_dims")
 
 
-def _placed(words: Any, places: list[Any]) -> Any:
+def _placed(words: Any, before: list[Any]) -> Any:
     """The words of a seed followed by a place, the same for each of the seeds."""
-    numbers = [jax.numpy.asarray(place, np.uint32) for place in places]
+    numbers = [jax.numpy.asarray(parts, np.uint32) for parts in before]
     shape = (*words.shape[:-1], 1)
     rows = [jax.numpy.broadcast_to(number, shape) for number in numbers]
     return jax.numpy.concatenate([words, *rows], -1)
@@ -185,8 +185,8 @@ def _placed(words: Any, places: list[Any]) -> Any:
 
 def _local(words: Any, tensor: Tensor, spec: tuple[Any, ...], mesh: Any) -> Any:
     """This device's part, where axes of the mesh are known by their names."""
-    places = [jax.lax.axis_index(names) if (names := _names(one)) else 0 for one in spec]
-    return _part(_placed(words, places), tensor, local_shape(tensor.shape, spec, mesh))
+    before = [jax.lax.axis_index(names) if (names := names_in(one)) else 0 for one in spec]
+    return _part(_placed(words, before), tensor, local_shape(tensor.shape, spec, mesh))
 
 
 # ---- the whole, of which jit may want shards -----------------------------------------------------
@@ -219,9 +219,9 @@ def _partitioned(tensor: Tensor, all_of_it: Any, lanes: int) -> Any:
     axis_names = [f"a{number}" for number in range(len(tensor.shape))]
 
     def partition(mesh: Any, arguments: Any, result: Any) -> Any:
-        extents, places = _places(result.sharding, result.shape)
-        devices = jax.sharding.Mesh(np.array(list(places)), ("device",))
-        table = np.array(list(places.values()), np.uint32)[:, lanes:]
+        extents, before = places(result.sharding, result.shape)
+        devices = jax.sharding.Mesh(np.array(list(before)), ("device",))
+        table = np.array(list(before.values()), np.uint32)[:, lanes:]
 
         def part(words: Any) -> Any:
             row = jax.numpy.asarray(table)[jax.lax.axis_index("device")]
@@ -230,7 +230,7 @@ def _partitioned(tensor: Tensor, all_of_it: Any, lanes: int) -> Any:
         return devices, part, result.sharding, (arguments[0].sharding,)
 
     def infer_sharding_from_operands(mesh: Any, arguments: Any, result: Any) -> Any:
-        spec = _padded(arguments[0].sharding.spec, lanes + 1)[:-1]
+        spec = padded(arguments[0].sharding.spec, lanes + 1)[:-1]
         return jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*spec))
 
     partitioned.def_partition(
@@ -240,90 +240,3 @@ def _partitioned(tensor: Tensor, all_of_it: Any, lanes: int) -> Any:
         need_replication_factors=("w",),
     )
     return partitioned
-
-
-def _places(sharding: Any, shape: Shape) -> tuple[Shape, dict[Any, list[int]]]:
-    """The shape of a shard, and for each device how many shards lie before its own on each axis.
-
-    It is asked for a shape that it divides, since here it need not divide the one that is drawn.
-    """
-    even = (len(sharding.device_set),) * len(shape)
-    shard = sharding.shard_shape(even)
-    cuts = [extent // part for extent, part in zip(even, shard, strict=True)]
-    extents = tuple([-(-extent // parts) for extent, parts in zip(shape, cuts, strict=True)])
-    return extents, {
-        device: [(axis.start or 0) // part for axis, part in zip(index, shard, strict=True)]
-        for device, index in sharding.devices_indices_map(even).items()
-    }
-
-
-# ---- shardings -----------------------------------------------------------------------------------
-
-
-def named_sharding(out_sharding: Any, shape: Shape) -> Any:
-    """What a call's `out_sharding` means, as a NamedSharding that is one for the shape; or None."""
-    if out_sharding is None:
-        return None
-    found = out_sharding
-    if isinstance(out_sharding, jax.sharding.PartitionSpec):
-        mesh = jax.sharding.get_mesh() if nothing_is_traced() else jax.sharding.get_abstract_mesh()
-        if mesh.empty:
-            raise ArgumentValueError(
-                f"out_sharding is {shown(out_sharding)} without a mesh; enter one with "
-                "jax.set_mesh, or give a NamedSharding",
-                "out_sharding",
-                out_sharding,
-            )
-        found = jax.sharding.NamedSharding(mesh, out_sharding)
-    elif not isinstance(out_sharding, jax.sharding.NamedSharding):
-        raise ArgumentTypeError(
-            f"out_sharding is {shown(out_sharding)}; it must be a NamedSharding or a PartitionSpec",
-            "out_sharding",
-            out_sharding,
-        )
-    if is_local(found):
-        _check_cuts(out_sharding, shape, found)
-    else:
-        check_sharding(found, shape, "out_sharding")
-    return found
-
-
-def _check_cuts(out_sharding: Any, shape: Shape, found: Any) -> None:
-    """As `check_sharding`, inside of shard_map, where jax does not say it."""
-    axes = len(shape)
-    spec = _padded(found.spec, axes)
-    parts = [_parts(one, found.mesh) for one in spec]
-    if len(spec) > axes or any(extent % count for extent, count in zip(shape, parts, strict=False)):
-        raise ArgumentValueError(
-            f"out_sharding is {shown(out_sharding)}, which does not cut shape {shape} into equal "
-            f"parts: it asks for {parts} along its axes",
-            "out_sharding",
-            out_sharding,
-        )
-
-
-def is_local(sharding: Any) -> bool:
-    """Whether this is the code of one device, inside of shard_map over the axes that cut."""
-    manual = set(jax.sharding.get_abstract_mesh().manual_axes)
-    return bool(manual) and manual >= {name for one in sharding.spec for name in _names(one)}
-
-
-def local_shape(shape: Shape, spec: tuple[Any, ...], mesh: Any) -> Shape:
-    """The shape of a shard."""
-    ends = zip(shape, spec, strict=True)
-    return tuple([extent // _parts(one, mesh) for extent, one in ends])
-
-
-def _parts(entry: Any, mesh: Any) -> int:
-    """How many parts one entry of a PartitionSpec makes."""
-    return math.prod([mesh.shape[name] for name in _names(entry)])
-
-
-def _names(entry: Any) -> tuple[str, ...]:
-    """The axes of the mesh in one entry of a PartitionSpec."""
-    return (entry,) if isinstance(entry, str) else tuple(entry or ())
-
-
-def _padded(spec: Any, axes: int) -> tuple[Any, ...]:
-    """A PartitionSpec with an entry for each axis."""
-    return (*spec, *[None] * (axes - len(spec)))

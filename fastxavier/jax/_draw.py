@@ -14,17 +14,17 @@ from fastxavier import _core
 from fastxavier import fill as _fill
 from fastxavier._dtypes import float_dtype
 from fastxavier._streams import Seed, Stream, is_shared, resolve
-from fastxavier._validation import ArgumentTypeError, ArgumentValueError, a_type, shown
+from fastxavier._validation import ArgumentValueError, shown
 from fastxavier.distributions import Distribution
 from fastxavier.initializers import Initializer, Resolved
 from fastxavier.initializers import resolve as resolve_initializer
 from fastxavier.jax._import import jax
+from fastxavier.jax._shardings import Shape, check_sharding
 from fastxavier.structured import DeltaOrthogonal, Orthogonal
 
-__all__ = ["Tensor", "aligned", "check_sharding", "checked_shape", "draw", "tensor_of"]
+__all__ = ["Tensor", "aligned", "checked_shape", "draw", "tensor_of"]
 
 Array = np.ndarray[Any, Any]
-Shape = tuple[int, ...]
 
 
 class Tensor(NamedTuple):
@@ -73,11 +73,11 @@ class Tensor(NamedTuple):
 
     def _part(self, seed: int, ranges: Any, parts: Any, threads: Any) -> Array:
         memory = aligned(tuple([end - first for first, end in ranges]), self.dtype)
-        if isinstance(self.resolved, (Orthogonal, DeltaOrthogonal)):  # a part costs the whole
-            everything = tuple([(0, extent) for extent in self.shape])
+        everything = tuple([(0, extent) for extent in self.shape])
+        costs_the_whole = isinstance(self.resolved, (Orthogonal, DeltaOrthogonal))
+        if costs_the_whole and ranges != everything:
             if everything not in parts:
-                parts[everything] = aligned(self.shape, self.dtype)
-                self.write(parts[everything], seed, threads=threads)
+                parts[everything] = self._part(seed, everything, parts, threads)
             memory[...] = parts[everything][tuple([slice(*one) for one in ranges])]
         else:
             self.write(memory, seed, tuple([first for first, _ in ranges]), threads)
@@ -196,25 +196,6 @@ def draw(
     if sharding is None:
         return tensor.drawn(number, threads=threads)
     return tensor.drawn_in_shards(number, sharding, threads)
-
-
-def check_sharding(sharding: Any, shape: Shape, argument: str = "sharding") -> None:
-    """Raise unless it is a sharding for the shape."""
-    if not isinstance(sharding, jax.sharding.Sharding):
-        raise ArgumentTypeError(
-            f"{argument} is {shown(sharding)}, {a_type(sharding)}; it must be a "
-            "jax.sharding.Sharding, such as NamedSharding(mesh, PartitionSpec('x'))",
-            argument,
-            sharding,
-        )
-    try:
-        sharding.shard_shape(shape)
-    except Exception as error:
-        raise ArgumentValueError(
-            f"{argument} is {shown(sharding)}, not one for shape {shape}: {error}",
-            argument,
-            sharding,
-        ) from None
 
 
 def _indices(sharding: Any, shape: Shape) -> Mapping[Any, tuple[slice, ...]]:

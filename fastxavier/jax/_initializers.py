@@ -16,10 +16,11 @@ from fastxavier.distributions import Constant, Normal, TruncatedNormal, Uniform
 from fastxavier.fill import draw
 from fastxavier.initializers import Initializer as Core
 from fastxavier.initializers import VarianceScaling
-from fastxavier.jax._compiled import drawn, full, named_sharding
+from fastxavier.jax._compiled import drawn, full
 from fastxavier.jax._draw import checked_shape, tensor_of
 from fastxavier.jax._import import jax
 from fastxavier.jax._keys import seed_words, words_of_key
+from fastxavier.jax._shardings import named_sharding
 from fastxavier.structured import DeltaOrthogonal, Orthogonal
 from fastxavier.structured._base import Part
 

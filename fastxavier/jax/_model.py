@@ -18,10 +18,11 @@ from fastxavier._validation import (
     shown,
 )
 from fastxavier.distributions import Constant
-from fastxavier.jax._compiled import drawn, full, named_sharding
-from fastxavier.jax._draw import check_sharding, tensor_of
+from fastxavier.jax._compiled import drawn, full
+from fastxavier.jax._draw import tensor_of
 from fastxavier.jax._import import jax
 from fastxavier.jax._keys import seed_words
+from fastxavier.jax._shardings import check_sharding, named_sharding
 from fastxavier.plans import Plan, default_plan
 from fastxavier.plans._depth import ChosenPlan, plan_of_model
 from fastxavier.plans._targets import check_counted
