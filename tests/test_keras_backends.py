@@ -57,6 +57,7 @@ def test_import_is_lazy():
     assert run("numpy", "-c", lines) == "set()\n"
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # by Keras
 def test_a_file_where_fastxavier_is_not_imported(tmp_path):
     """Keras takes its own class of the name, as the help of `register` says."""
     path = str(tmp_path / "model.keras")

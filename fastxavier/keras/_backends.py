@@ -176,7 +176,7 @@ def _tensorflow(
 
 def _jax(shape: Shape, dtype: str, resolved: Resolved, seed: Any, stream: Any, layout: Any) -> Any:
     from fastxavier.jax import draw
-    from fastxavier.jax._compiled import nothing_is_traced
+    from fastxavier.jax._shardings import nothing_is_traced
 
     if nothing_is_traced():
         sharding = None if layout is None else _sharding(layout)
