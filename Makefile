@@ -11,7 +11,7 @@ CORE = $(HEADERS) $(SOURCES)
 C_FLAGS = -O3 -Wall -Wextra -ffp-contract=off -fvisibility=hidden -fopenmp -Isrc_c
 KNOWN = tests/data/philox4x32_10.txt tests/data/golden.txt
 
-.PHONY: library help test test-all test-torch test-jax test-cuda gpu test-oldest pythons lint docs smoke check-c emulate compilers bigendian freethreaded sanitize coverage mutants fuzz exhaustive smallcrush crush bigcrush polynomials cycles ports instructions speed clean
+.PHONY: library help test test-all test-torch test-jax test-keras test-cuda gpu test-oldest pythons lint docs smoke check-c emulate compilers bigendian freethreaded sanitize coverage mutants fuzz exhaustive smallcrush crush bigcrush polynomials cycles ports instructions speed clean
 
 library: $(LIBRARY)  ## the C core as build/libfastxavier.a; make -j2 compiles two files at once
 
@@ -44,6 +44,15 @@ test-torch: $(VENV)/installed  ## the tests that need torch, with its version th
 test-jax: $(VENV)/installed  ## the tests that need jax, with its version that they were written for, and its frameworks
 	$(BIN)/pip install --quiet jax==0.10.2 flax==0.12.8 equinox==0.13.8 dm-haiku==0.0.17
 	$(BIN)/python -m pytest -q -m "" tests/test_jax_*.py tests/test_coming_from.py tests/test_docs.py -k "jax"
+
+KERAS_PACKAGES = keras==3.15.0 tensorflow-cpu==2.21.0 torch==2.13.0 jax==0.10.2
+KERAS_TESTS = tests/test_keras_*.py tests/test_bench.py tests/test_coming_from.py tests/test_docs.py
+
+# An environment of its own, because TensorFlow chooses the versions of many packages.
+test-keras:  ## the tests that need Keras, on its NumPy, torch, JAX and TensorFlow backends
+	$(PYTHON) -m venv build/keras
+	build/keras/bin/pip install --quiet -e ".[test]" $(KERAS_PACKAGES)
+	build/keras/bin/python -m pytest -q -m "" $(KERAS_TESTS) -k "keras or Keras or TensorFlow"
 
 CUDA_PACKAGES = $(shell sed -n 's/^cuda = \[\(.*\)\]/\1/p' pyproject.toml | tr -d ,)
 CUDA_TESTS = tests/test_cuda_compile.py tests/test_cuda_arrays.py

@@ -1,6 +1,10 @@
 """The documentation's build: `make docs`. Every picture is drawn by it, every example run."""
 
+import os
+
 import fastxavier
+
+os.environ.setdefault("KERAS_BACKEND", "numpy")  # whose tensors the examples print
 
 project = "fastxavier"
 author = "The fastxavier developers"

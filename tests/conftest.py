@@ -22,6 +22,9 @@ if "device_count" not in os.environ.get("XLA_FLAGS", ""):
     flags = os.environ.get("XLA_FLAGS", ""), "--xla_force_host_platform_device_count=8"
     os.environ["XLA_FLAGS"] = " ".join(flags).strip()
 
+# A backend that is there wherever keras is, and that needs no time to be imported.
+os.environ.setdefault("KERAS_BACKEND", "numpy")
+
 SLOW = pathlib.Path(__file__).with_name("slow.txt")
 unmatched = pytest.StashKey[list[str]]()
 

@@ -1,10 +1,11 @@
-"""torch, JAX and Keras as implementations; implementations.py lists them."""
+"""torch, JAX, TensorFlow and Keras as implementations; implementations.py lists them."""
 
 from __future__ import annotations
 
 import importlib
 import os
 from collections.abc import Callable
+from importlib import metadata
 from importlib.util import find_spec
 from typing import Any
 
@@ -156,6 +157,61 @@ class JaxCast(Jax):
 
     def _drawn_in(self, array: Array) -> np.dtype[Any]:
         return np.dtype(np.float32)
+
+
+class TensorFlow(Implementation):
+    """tf.random's stateless functions, from which Keras draws too, in a tf.function.
+
+    Results are copied into the array. The truncated normal is always cut at 2 std.
+    """
+
+    name, package, threads, dtypes = "TensorFlow", "tensorflow", "own", DRAWN
+    note = "result copied"
+
+    @property
+    def version(self) -> str | None:
+        """Version of whichever distribution has the package; None if none is installed."""
+        for name in ("tensorflow", "tensorflow-cpu"):
+            try:
+                return metadata.version(name)
+            except metadata.PackageNotFoundError:
+                continue
+        return None
+
+    def _drawn_in(self, array: Array) -> str:
+        return array.dtype.name
+
+    def _fill(self, array: Array, name: str, *parameters: float) -> Fill:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        tf = importlib.import_module("tensorflow")
+        random, drawn_in = getattr(tf.random, name), self._drawn_in(array)
+        draw = tf.function(
+            lambda seed: tf.cast(
+                random(array.shape, seed, *parameters, dtype=drawn_in), array.dtype.name
+            )
+        )
+        seed = tf.constant((SEED, 0))  # as an argument, or the graph would keep the first draw
+        return lambda: np.copyto(array, np.asarray(draw(seed)))
+
+    def uniform(self, distribution: Uniform, array: Array, threads: int) -> Fill:
+        return self._fill(array, "stateless_uniform", distribution.low, distribution.high)
+
+    def normal(self, distribution: Normal, array: Array, threads: int) -> Fill:
+        return self._fill(array, "stateless_normal", distribution.mean, distribution.std)
+
+    def truncated_normal(self, distribution: TruncatedNormal, array: Array, threads: int) -> Fill:
+        parent = distribution.parent
+        return self._fill(array, "stateless_truncated_normal", parent.mean, parent.std)
+
+
+class TensorFlowCast(TensorFlow):
+    """Drawn in float32 and rounded, because narrower draws are not exact enough to be verified."""
+
+    name, dtypes = "TensorFlow, cast", ("float16", "bfloat16")
+    note = "float32, cast; result copied"
+
+    def _drawn_in(self, array: Array) -> str:
+        return "float32"
 
 
 class Keras(Implementation):

@@ -11,7 +11,15 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastxavier.bench.base import SEED, Array, Fill, Implementation
-from fastxavier.bench.frameworks import Jax, JaxCast, Keras, Torch, TorchCast
+from fastxavier.bench.frameworks import (
+    Jax,
+    JaxCast,
+    Keras,
+    TensorFlow,
+    TensorFlowCast,
+    Torch,
+    TorchCast,
+)
 from fastxavier.bench.libraries import (
     MKLRandom,
     MKLRandomNormals,
@@ -89,6 +97,8 @@ IMPLEMENTATIONS: tuple[Implementation, ...] = (
     TorchCast(),
     Jax(),
     JaxCast(),
+    TensorFlow(),
+    TensorFlowCast(),
     Keras(),
     *(MKLRandom(bits) for bits in MKL_BITS),
     *(MKLRandomNormals(bits, method) for bits in MKL_BITS for method in ("ICDF", "BoxMuller2")),

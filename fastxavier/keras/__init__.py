@@ -1,0 +1,49 @@
+"""Keras' habits over fastxavier: `keras.initializers` under its own names, and whole models.
+
+``fastxavier.keras.GlorotUniform`` replaces ``keras.initializers.GlorotUniform``. keras is imported
+with this package, and not by ``import fastxavier``.
+"""
+
+from fastxavier.keras._initializers import (
+    Constant,
+    GlorotNormal,
+    GlorotUniform,
+    HeNormal,
+    HeUniform,
+    Identity,
+    LecunNormal,
+    LecunUniform,
+    Ones,
+    Orthogonal,
+    RandomNormal,
+    RandomUniform,
+    TruncatedNormal,
+    VarianceScaling,
+    Zeros,
+    register,
+)
+from fastxavier.keras._model import init_
+
+__all__ = [
+    "Constant",
+    "GlorotNormal",
+    "GlorotUniform",
+    "HeNormal",
+    "HeUniform",
+    "Identity",
+    "LecunNormal",
+    "LecunUniform",
+    "Ones",
+    "Orthogonal",
+    "RandomNormal",
+    "RandomUniform",
+    "TruncatedNormal",
+    "VarianceScaling",
+    "Zeros",
+    "init_",
+    "register",
+]
+
+# Without it Keras would put its own class of the same name in the place of one of these whenever a
+# layer is cloned or loaded.
+register()
