@@ -28,7 +28,7 @@ def checked(initializer: Any, shape: Shape, dtype: np.dtype[Any], argument: str)
     """
     if math.prod(shape) > 1 << 62:
         raise ArgumentValueError(
-            f"{argument} {shape} has more than 2**62 elements, the indices of a stream",
+            f"a tensor of shape {shape} has more than 2**62 elements, the indices of a stream",
             argument,
             shape,
         )

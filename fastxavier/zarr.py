@@ -14,7 +14,7 @@ import numpy as np
 
 from fastxavier import _core
 from fastxavier._blocks import Blocks, checked
-from fastxavier._dtypes import dtype_named
+from fastxavier._dtypes import FLOATS
 from fastxavier._streams import (
     MODULE_DEFAULT,
     Seed,
@@ -47,6 +47,7 @@ __all__ = ["Report", "fill"]
 
 try:
     zarr: Any = importlib.import_module("zarr")
+    sync: Any = importlib.import_module("zarr.core.sync").sync
 except ImportError as error:
     raise ImportError(
         'fastxavier.zarr needs zarr: pip install "fastxavier[zarr]"', name="zarr"
@@ -216,8 +217,16 @@ class _Unit(NamedTuple):
         values = self.draw(self.place)
         if resume and self._holds(values):
             return False
+        if self.array.shards is not None:
+            self._erase()
         self.array[self.place or ...] = values
         return True
+
+    def _erase(self) -> None:
+        """Remove a shard, which zarr would otherwise read to change it, damaged or not."""
+        steps = zip(self.place, self.array.shards, strict=True)
+        key = self.array.metadata.encode_chunk_key(tuple(axis.start // n for axis, n in steps))
+        sync((self.array.store_path / key).delete())
 
     def _holds(self, values: Array) -> bool:
         try:
@@ -284,11 +293,10 @@ def _of_array(array: Any, initializer: Any, seed: Any, stream: Any) -> _Job:
             initializer,
         )
     _check_writable(array)
-    resolved = checked(initializer, array.shape, _dtype(array), "array of shape")
+    resolved = checked(initializer, array.shape, _dtype(array), "array")
     key = resolve(seed, stream)
-    number, its_stream = key.take() if isinstance(key, _core.Streams) else key
-    blocks = Blocks(array.shape, _dtype(array), resolved, number, its_stream)
-    return _Job(number, (_Target(_name(array.path), array, blocks, resolved),), ())
+    numbers = key.take() if isinstance(key, _core.Streams) else key
+    return _Job(numbers[0], (_target(_name(array.path), array, resolved, *numbers),), ())
 
 
 def _of_group(group: Any, plan: Any, seed: Any, stream: Any) -> _Job:
@@ -299,30 +307,38 @@ def _of_group(group: Any, plan: Any, seed: Any, stream: Any) -> _Job:
             "stream",
             stream,
         )
+    _check_writable(group)
     arrays = _arrays_of(group)
+    shapes = {name: array.shape for name, array in arrays.items()}
     chosen = plan_of_model(default_plan() if plan is None else plan, arrays)
-    found: list[tuple[str, Any, Resolved]] = []
+    resolved = {name: chosen.distribution(name, shape) for name, shape in shapes.items()}
     for name, array in arrays.items():
-        resolved = chosen.distribution(name, array.shape)
+        if _is_counted(array):
+            check_counted(name, array, resolved[name])
+            continue
         try:
-            _check_writable(array)
-            if array.dtype.kind in "biu":
-                check_counted(name, array, resolved)
-            else:
-                checked(resolved, array.shape, _dtype(array), "array of shape")
+            checked(resolved[name], array.shape, _dtype(array), "array")
         except (ArgumentTypeError, ArgumentValueError) as error:
-            raise error if str(error).startswith("tensor") else of_tensor(name, error) from None
-        found.append((name, array, resolved))
+            raise of_tensor(name, error) from None
     source = model_seed(seed)
     number = source() if callable(source) else source
-    targets = []
-    for name, array, resolved in found:
-        blocks = None
-        if array.dtype.kind not in "biu":
-            blocks = Blocks(array.shape, _dtype(array), resolved, number, stream_number(name))
-        targets.append(_Target(name, array, blocks, resolved))
-    shapes = {name: array.shape for name, array in arrays.items()}
+    targets = [
+        _target(name, array, resolved[name], number, stream_number(name))
+        for name, array in arrays.items()
+    ]
     return _Job(number, tuple(targets), unused_of_user(chosen.plan, shapes))
+
+
+def _target(name: str, array: Any, resolved: Resolved, seed: int, stream: int) -> _Target:
+    blocks = None
+    if not _is_counted(array):
+        blocks = Blocks(array.shape, _dtype(array), resolved, seed, stream)
+    return _Target(name, array, blocks, resolved)
+
+
+def _is_counted(array: Any) -> bool:
+    """Whether it holds integers or truth values, which are constants and not drawn."""
+    return array.dtype.kind in "biu"
 
 
 def _arrays_of(group: Any) -> dict[str, Any]:
@@ -349,13 +365,22 @@ def _name(path: str) -> str:
 
 def _dtype(array: Any) -> np.dtype[Any]:
     """The array's dtype in this machine's byte order, if it is one that is drawn."""
-    return dtype_named(array.dtype.newbyteorder("="))
+    dtype: np.dtype[Any] = array.dtype
+    if getattr(dtype, "name", None) not in FLOATS:
+        raise ArgumentTypeError(
+            f"array has dtype {dtype}; it must be one of {', '.join(FLOATS)}",
+            "array",
+            dtype,
+            FLOATS,
+        )
+    return dtype.newbyteorder("=")
 
 
 def _check_writable(array: Any) -> None:
+    """Refuse an array or a group that is read-only."""
     if array.read_only:
         raise ArgumentValueError(
-            f"array is read-only, as its store is: {array.store_path}; open it with mode='r+'",
+            f"array is read-only, as is its store, {array.store_path}; open it with mode='r+'",
             "array",
             array,
         )
