@@ -145,9 +145,10 @@ def fill(
 
     Notes
     -----
-    Each thread holds a chunk as it is drawn, as it was read, and encoded: with `threads` it is
-    about three times that many chunks. With the sharding codec a shard is the least that can be
-    written, and counts as the chunk. `Orthogonal` and `DeltaOrthogonal` are drawn whole, in memory.
+    Each thread holds a chunk as it is drawn, stored, decoded and read: about four chunks in memory
+    for each thread. With the sharding codec a shard is the least that can be written, and counts as
+    the chunk here; it takes about six. `Orthogonal` and `DeltaOrthogonal` are drawn whole, in
+    memory.
 
     A chunk is drawn before it is compared, which takes less time than reading it. There is no other
     record of what is done: not a marker, which could be wrong. zarr leaves out chunks in which all
