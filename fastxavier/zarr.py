@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import itertools
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -52,6 +53,13 @@ except ImportError as error:
     raise ImportError(
         'fastxavier.zarr needs zarr: pip install "fastxavier[zarr]"', name="zarr"
     ) from error
+# An older one takes a chunk of negative zeros for one of its fill value 0, and leaves it out.
+if tuple(map(int, re.findall("[0-9]+", zarr.__version__)[:3])) < (3, 1, 2):
+    raise ImportError(
+        f"fastxavier.zarr needs zarr 3.1.2 or newer, and this is zarr {zarr.__version__}: "
+        'pip install "fastxavier[zarr]"',
+        name="zarr",
+    )
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
 Place: TypeAlias = tuple[slice, ...]

@@ -29,6 +29,7 @@ MODULES = sorted(
     for path in (ROOT / "fastxavier").rglob("*.py")
     if ">>>" in path.read_text()
 )
+ADAPTERS = ("torch", "dask", "zarr")  # named after the packages that they need
 DOCUMENTS = [*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md")]
 PAGES = sorted(str(path.relative_to(ROOT)) for path in DOCUMENTS if ">>>" in path.read_text())
 
@@ -42,8 +43,9 @@ BLOCKS = [
 @pytest.mark.parametrize("name", MODULES)
 def test_docstrings(name):
     """The examples of the docstrings print what they show."""
-    if name.startswith("fastxavier.torch."):
-        pytest.importorskip("torch")
+    adapter = name.split(".")[1] if "." in name else ""
+    if adapter in ADAPTERS:
+        pytest.importorskip(adapter)
     failed, tried = doctest.testmod(importlib.import_module(name))
     assert tried
     assert not failed
@@ -179,8 +181,9 @@ def test_every_public_name_is_documented():
     assert set(fx.__all__) - {"__version__"} == {name for name in listed if "." not in name}
     for name in listed:
         module, _, attribute = f"fastxavier.{name}".rpartition(".")
-        if module == "fastxavier.torch" and not importlib.util.find_spec("torch"):
-            continue  # tests/test_torch_docs.py has them all
+        adapter = module.removeprefix("fastxavier.")
+        if adapter in ADAPTERS and not importlib.util.find_spec(adapter):
+            continue  # tests/test_torch_docs.py and tests/test_dask_docs.py have them all
         assert hasattr(importlib.import_module(module), attribute), name
 
 
