@@ -103,8 +103,11 @@ def test_coming_from():
                 "n": 200,
                 "c": 70,
             }
-            exec(f"x = {line}" if "z[" not in line else line, names)
-            x = names["z"][...] if "z" in line else names["x"].compute()
-            values.append(np.asarray(x, np.float32).ravel())
+            if "z[" in line:
+                exec(line, names)
+            else:
+                names["x"] = eval(line, names)
+            filled = names["z"][...] if line.startswith(("z[", "fz.")) else names["x"].compute()
+            values.append(np.asarray(filled, np.float32).ravel())
         assert stats.ks_2samp(*values).pvalue > 1e-6
         assert abs(values[0]).max() > 0
