@@ -23,7 +23,7 @@ CHUNK = 1024
 
 def emptied(block):
     """One value of a chunk, so that chunks are drawn and dropped."""
-    return block[:1, :1]
+    return block[:1, :1].copy()
 
 
 def drawn(make):
@@ -158,10 +158,11 @@ def peak():
 
 def measure(kind, title, way):
     """Print the growth of the peak in one run; what is imported and set up once came before."""
-    global SIDE
-    whole, SIDE = SIDE, CHUNK
+    global SIDE, CHUNK
+    sizes = SIDE, CHUNK
+    SIDE, CHUNK = 128, 64
     TABLES[kind]()[title][way]()
-    SIDE = whole
+    SIDE, CHUNK = sizes
     run, before = TABLES[kind]()[title][way], peak()
     run()
     print(peak() - before)

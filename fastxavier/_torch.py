@@ -125,6 +125,8 @@ def numpy_view(memory: Any) -> np.ndarray[Any, Any] | None:
         dtype = FLOATS[name].numpy if name in FLOATS else np.dtype(name)
     except TypeError:
         return None
+    if name not in FLOATS and dtype.isbuiltin != 1:  # known once ml_dtypes is imported
+        return None
     shape = tuple(memory.shape)
     if not memory.numel():
         return np.empty(shape, dtype)
