@@ -6,8 +6,9 @@ import importlib
 import itertools
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, NamedTuple, SupportsIndex, TypeAlias
 
@@ -145,9 +146,9 @@ def fill(
     PlanError
         As of `init_`.
     TypeError, ValueError
-        If an array cannot be filled, as `fill_` raises it, of a group with its name; if two names
-        are equal, the store is read-only or another argument is not valid. Nothing has been written
-        then.
+        If an array cannot be filled, as `fill_` raises it, with its name if it is in a group; if
+        two names are equal, the store is read-only or another argument is not valid. Nothing has
+        been written then.
     KeyboardInterrupt
         On Ctrl-C, once the chunks that are being written are whole.
 
@@ -197,8 +198,11 @@ def fill(
     nbytes = sum(one.nbytes for one in job.targets)
     units = itertools.chain.from_iterable(one.units(workers) for one in job.targets)
     written = kept = done = 0
-    with watched(progress, nbytes) as tell:
-        for unit, new in _in_threads(lambda unit: unit.store(resume), units, workers):
+    with (
+        watched(progress, nbytes) as tell,
+        closing(_in_threads(lambda unit: unit.store(resume), units, workers)) as stored,
+    ):
+        for unit, new in stored:
             written, kept, done = written + new, kept + (not new), done + unit.nbytes
             if tell:
                 tell(done)
@@ -250,6 +254,8 @@ class _Target(NamedTuple):
 
     name: str
     array: Any
+    steps: tuple[int, ...]
+    """The extents of its shards, or of its chunks where it has none."""
     blocks: Blocks | None
     """None for integers and truth values."""
     initializer: Resolved
@@ -266,10 +272,9 @@ class _Target(NamedTuple):
     def units(self, threads: int) -> Iterator[_Unit]:
         """The array in pieces, none of which is in two of zarr's."""
         draw = self._drawer(threads)
-        steps = self.array.shards or self.array.chunks
         axes = [
             [slice(first, min(first + step, extent)) for first in range(0, extent, step)]
-            for extent, step in zip(self.array.shape, steps, strict=True)
+            for extent, step in zip(self.array.shape, self.steps, strict=True)
         ]
         for place in itertools.product(*axes):
             yield _Unit(self.array, place, draw)
@@ -316,6 +321,13 @@ def _of_group(group: Any, plan: Any, seed: Any, stream: Any) -> _Job:
             "stream",
             stream,
         )
+    if not (plan is None or isinstance(plan, (Plan, str))):
+        raise ArgumentTypeError(
+            f"distribution is {shown(plan)}; for a group it must be a Plan, or the name of one. "
+            "For all arrays write Plan([Rule('*', distribution)])",
+            "distribution",
+            plan,
+        )
     _check_writable(group)
     arrays = _arrays_of(group)
     shapes = {name: array.shape for name, array in arrays.items()}
@@ -342,7 +354,7 @@ def _target(name: str, array: Any, resolved: Resolved, seed: int, stream: int) -
     blocks = None
     if not _is_counted(array):
         blocks = Blocks(array.shape, _dtype(array), resolved, seed, stream)
-    return _Target(name, array, blocks, resolved)
+    return _Target(name, array, array.shards or array.chunks, blocks, resolved)
 
 
 def _is_counted(array: Any) -> bool:
@@ -411,7 +423,7 @@ def _same_bits(one: Array, other: Array) -> bool:
 
 def _in_threads(
     work: Callable[[_Unit], bool], units: Iterable[_Unit], threads: int
-) -> Iterator[tuple[_Unit, bool]]:
+) -> Generator[tuple[_Unit, bool], None, None]:
     """The units as they are done, with what came of each; no more are begun after an error."""
     begun: dict[Future[bool], _Unit] = {}
     with ThreadPoolExecutor(threads, "fastxavier.zarr") as pool:

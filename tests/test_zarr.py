@@ -13,6 +13,9 @@ import cases
 import golden
 import numpy as np
 import pytest
+from effort import examples
+from hypothesis import given, seed, settings
+from hypothesis import strategies as st
 
 import fastxavier as fx
 
@@ -122,6 +125,19 @@ def test_golden(case):
 def test_shapes(shape):
     array = zarr.create_array({}, shape=shape, dtype="float64")
     fz.fill(array, fx.Normal(), 7, "fc1.weight")
+    same_bits(array, drawn(array, fx.Normal()))
+
+
+@seed(21)
+@settings(max_examples=examples(60), deadline=None)
+@given(st.data())
+def test_any_chunks(data):
+    shape = tuple(data.draw(st.lists(st.integers(0, 9), min_size=1, max_size=4), "shape"))
+    chunks = tuple(data.draw(st.integers(1, 5), "chunk") for _ in shape)
+    times = data.draw(st.none() | st.tuples(*[st.integers(1, 3)] * len(shape)), "shards")
+    shards = times and tuple(n * m for n, m in zip(chunks, times, strict=True))
+    array = zarr.create_array({}, shape=shape, chunks=chunks, shards=shards, dtype="float32")
+    fz.fill(array, fx.Normal(), 7, "fc1.weight", threads=2)
     same_bits(array, drawn(array, fx.Normal()))
 
 
@@ -328,11 +344,11 @@ def test_damage(tmp_path, layout):
 def test_other_values(layout, resume):
     array = zarr.create_array({}, shape=SHAPE, dtype="float32", **LAYOUTS[layout])
     fz.fill(array, fx.Normal(), 7, "fc1.weight")
-    for seed in (7, 8):
-        report = fz.fill(array, fx.Normal(), seed, "fc1.weight", resume=resume)
-        kept = units(array) if resume and seed == 7 else 0
+    for number in (7, 8):
+        report = fz.fill(array, fx.Normal(), number, "fc1.weight", resume=resume)
+        kept = units(array) if resume and number == 7 else 0
         assert (report.written, report.kept) == (units(array) - kept, kept)
-        same_bits(array, drawn(array, fx.Normal(), seed))
+        same_bits(array, drawn(array, fx.Normal(), number))
 
 
 def test_a_bit(tmp_path):
@@ -472,17 +488,18 @@ def test_refused(case):
 
 
 def test_read_only(tmp_path):
-    zarr.create_array(tmp_path / "a", shape=(10, 7), dtype="float32")
-    for opened in (zarr.open_array(tmp_path / "a", mode="r"),):
+    zarr.create_group(tmp_path).create_array("a", shape=(10, 7), dtype="float32")
+    array, group = zarr.open_array(tmp_path / "a", mode="r"), zarr.open_group(tmp_path, mode="r")
+    for opened, what in ((array, fx.Normal()), (group, PLAN)):
         with pytest.raises(ValueError, match=r"read-only.*mode='r\+'") as raised:
-            fz.fill(opened, fx.Normal(), 7)
+            fz.fill(opened, what, 7)
         assert raised.value.argument == "array"
     assert data_files(tmp_path) == []
 
 
 REFUSED_GROUPS = {
     "a stream": ({}, {"stream": "a"}, "the streams of whose arrays are their names"),
-    "an initializer": ({}, {"distribution": fx.Normal()}, "plan is Normal"),
+    "an initializer": ({}, {"distribution": fx.Normal()}, "distribution is Normal.*must be a Plan"),
     "no rule": (
         {"y": ((3,), "float32")},
         {"distribution": fx.Plan([])},
