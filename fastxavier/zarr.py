@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import itertools
+import math
 import re
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -220,9 +221,7 @@ class _Unit(NamedTuple):
 
     @property
     def nbytes(self) -> int:
-        values = 1
-        for axis in self.place:
-            values *= axis.stop - axis.start
+        values = math.prod(axis.stop - axis.start for axis in self.place)
         return int(values * self.array.dtype.itemsize)
 
     def store(self, resume: bool) -> bool:

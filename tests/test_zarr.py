@@ -168,10 +168,11 @@ def test_zeros_are_left_out(tmp_path):
     assert data_files(tmp_path / "a") == []
 
 
-def test_zip(tmp_path):
+@pytest.mark.parametrize("layout", ["chunks", "shards"])
+def test_zip(tmp_path, layout):
     path = tmp_path / "a.zip"
     with contextlib.closing(zarr.storage.ZipStore(path, mode="w")) as store:
-        array = zarr.create_array(store, shape=SHAPE, chunks=(20, 30), dtype="float32")
+        array = zarr.create_array(store, shape=SHAPE, dtype="float32", **LAYOUTS[layout])
         fz.fill(array, fx.Normal(), 7, "fc1.weight")
     with contextlib.closing(zarr.storage.ZipStore(path, mode="a")) as store:
         array = zarr.open_array(store, mode="r+")
@@ -430,7 +431,7 @@ def test_memory(tmp_path, how, layout):
     command = [sys.executable, "-c", MEASURED, str(tmp_path / "a"), how]
     done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     most = threads * 7 * 4 * unit**2 if how == "traced" else 4 * side**2 / 8
-    assert int(done.stdout) < most
+    assert 0 < int(done.stdout) < most
 
 
 # ---- errors --------------------------------------------------------------------------------------
