@@ -161,8 +161,8 @@ def fill(
     memory.
 
     A chunk is drawn before it is compared, which takes less time than reading it. There is no other
-    record of what is done: not a marker, which could be wrong. zarr leaves out chunks in which all
-    values are the array's ``fill_value``, and they count as kept.
+    record of what is done: not a marker, which could be wrong. A chunk that is missing reads as the
+    array's ``fill_value``; if that is what it should hold, it is right, and stays missing.
 
     The dtypes are those that both zarr and `fill_` know: float32, float64 and float16, of either
     byte order; in a group also integers and truth values, as for `init_`.
