@@ -11,7 +11,7 @@ CORE = $(HEADERS) $(SOURCES)
 C_FLAGS = -O3 -Wall -Wextra -ffp-contract=off -fvisibility=hidden -fopenmp -Isrc_c
 KNOWN = tests/data/philox4x32_10.txt tests/data/golden.txt
 
-.PHONY: library help test test-all test-torch test-jax test-keras test-cuda gpu test-oldest pythons lint docs smoke check-c emulate compilers bigendian freethreaded sanitize coverage mutants fuzz exhaustive smallcrush crush bigcrush polynomials cycles ports instructions speed clean
+.PHONY: library help test test-all test-torch test-jax test-keras test-dask test-cuda gpu test-oldest pythons lint docs smoke check-c emulate compilers bigendian freethreaded sanitize coverage mutants fuzz exhaustive smallcrush crush bigcrush polynomials cycles ports instructions speed clean
 
 library: $(LIBRARY)  ## the C core as build/libfastxavier.a; make -j2 compiles two files at once
 
@@ -53,6 +53,10 @@ test-keras:  ## the tests that need Keras, on its NumPy, torch, JAX and TensorFl
 	$(PYTHON) -m venv build/keras
 	build/keras/bin/pip install --quiet -e ".[test]" $(KERAS_PACKAGES)
 	build/keras/bin/python -m pytest -q -m "" $(KERAS_TESTS) -k "keras or Keras or TensorFlow"
+
+test-dask: $(VENV)/installed  ## the tests that need dask, zarr, xarray and cubed, with the versions that they were written for
+	$(BIN)/pip install --quiet "dask[array]==2026.8.0" distributed==2026.8.0 zarr==3.1.6 xarray==2026.9.0 cubed==0.27.0
+	$(BIN)/python -m pytest -q -m "" tests/test_dask*.py tests/test_zarr.py tests/test_docs.py -k "dask or zarr"
 
 CUDA_PACKAGES = $(shell sed -n 's/^cuda = \[\(.*\)\]/\1/p' pyproject.toml | tr -d ,)
 CUDA_TESTS = tests/test_cuda_compile.py tests/test_cuda_arrays.py

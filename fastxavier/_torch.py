@@ -7,12 +7,22 @@ _core asks this module when it is given a torch tensor; `verify` reads tensors t
 from __future__ import annotations
 
 import sys
+from types import SimpleNamespace
 from typing import Any
+
+import numpy as np
 
 from fastxavier._dtypes import FLOATS
 from fastxavier._validation import ArgumentTypeError, ArgumentValueError, a_type, with_article
 
-__all__ = ["increment_version", "increment_versions", "is_tensor", "memories", "strided_memory"]
+__all__ = [
+    "increment_version",
+    "increment_versions",
+    "is_tensor",
+    "memories",
+    "numpy_view",
+    "strided_memory",
+]
 
 
 def is_tensor(array: Any) -> bool:
@@ -103,6 +113,34 @@ def _strided_memory(tensor: Any, floats: bool) -> Any:
             tensor,
         )
     return memory
+
+
+def numpy_view(memory: Any) -> np.ndarray[Any, Any] | None:
+    """Memory in the CPU's, as `strided_memory` gives it, as NumPy sees it; None if it cannot.
+
+    torch's ``Tensor.numpy`` would keep the storage from being resized ever after, as FSDP does.
+    """
+    name = str(memory.dtype).removeprefix("torch.")
+    try:
+        dtype = FLOATS[name].numpy if name in FLOATS else np.dtype(name)
+    except TypeError:
+        return None
+    if name not in FLOATS and dtype.isbuiltin != 1:  # known once ml_dtypes is imported
+        return None
+    shape = tuple(memory.shape)
+    if not memory.numel():
+        return np.empty(shape, dtype)
+    interface = {
+        "version": 3,
+        "shape": shape,
+        "typestr": f"|V{dtype.itemsize}",
+        "data": (memory.data_ptr(), False),
+        "strides": tuple(step * dtype.itemsize for step in memory.stride()),
+    }
+    # NumPy keeps the object alive, and so the tensor.
+    held = SimpleNamespace(__array_interface__=interface, tensor=memory)
+    view: np.ndarray[Any, Any] = np.asarray(held).view(dtype)
+    return view
 
 
 def _check_no_mode(tensor: Any) -> None:

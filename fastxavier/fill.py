@@ -35,7 +35,16 @@ from fastxavier.initializers import (
 from fastxavier.initializers import resolve as resolve_initializer
 from fastxavier.structured._base import PatternInitializer
 
-__all__ = ["check_part", "draw", "fill_", "normal_", "truncated_normal_", "uniform_"]
+__all__ = [
+    "aligned",
+    "check_part",
+    "checked_shape",
+    "draw",
+    "fill_",
+    "normal_",
+    "truncated_normal_",
+    "uniform_",
+]
 
 Array = TypeVar("Array")
 Shape: TypeAlias = Iterable[SupportsIndex]
@@ -238,7 +247,7 @@ def draw(
     >>> w.shape, w.dtype
     ((256, 128), dtype('float32'))
     """
-    array = _aligned(_checked_shape(shape), dtype_named(dtype))
+    array = aligned(checked_shape(shape), dtype_named(dtype))
     return fill_(
         array,
         distribution,
@@ -253,12 +262,14 @@ def draw(
 _ALIGNMENT = 64
 
 
-def _checked_shape(shape: Any) -> tuple[int, ...]:
+def checked_shape(shape: Any) -> tuple[int, ...]:
+    """A shape, which may be one integer, as a tuple."""
     whole = hasattr(shape, "__index__") and getattr(shape, "ndim", 0) == 0
     return (integer("shape", shape),) if whole else integers("shape", shape)
 
 
-def _aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+def aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """A new array in C order that begins at a multiple of 64 bytes."""
     nbytes = math.prod(shape) * dtype.itemsize
     try:
         memory = np.empty(nbytes + _ALIGNMENT, np.uint8)

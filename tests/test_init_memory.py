@@ -247,6 +247,7 @@ def test_integers_of_torch():
         fx.init_({"a": counts}, ONES, seed=1)
         assert (counts == 1).all()
         assert counts._version == before + 1
+        assert counts.untyped_storage().resizable()
         expanded = torch.zeros(1, dtype=dtype).expand(3)
         with pytest.raises(ValueError, match=r"tensor 'a': .*share memory"):
             fx.init_({"a": expanded}, ONES, seed=1)

@@ -443,3 +443,21 @@ def test_param_init():
     with pytest.raises(ValueError, match="no rule"):
         ft.param_init(fx.Plan([]), 7)["weight"](torch.empty(3, 4))
     assert "anything" in inits
+
+
+def test_storage_of_buffers_can_be_resized():
+    """As FSDP frees it and allocates it again; torch's own view for NumPy would forbid that."""
+    module = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+    plan = fx.Plan([fx.Rule("*num_batches_tracked", "zeros"), *fx.default_plan().rules])
+    tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    tensors = {name: one for name, one in tensors.items() if "running" not in name}
+    assert "1.num_batches_tracked" in tensors
+    fx.init_(tensors, plan, seed=7)
+    for one in tensors.values():
+        nbytes = one.untyped_storage().nbytes()
+        one.untyped_storage().resize_(0)
+        one.untyped_storage().resize_(nbytes)
+    prepared = fx.prepare(tensors, plan)
+    module[1].num_batches_tracked.fill_(5)
+    prepared.init_(seed=7)
+    assert module[1].num_batches_tracked == 0

@@ -1,9 +1,7 @@
 """Arrays of all kinds that `verify` reads, and their comparison with the bits of a seed."""
 
 import math
-import sys
 import tracemalloc
-import types
 
 import cases
 import numpy as np
@@ -63,37 +61,6 @@ def test_layouts(layout, dtype):
         assert math.isclose(one.measured, two.measured, rel_tol=1e-9, abs_tol=1e-12)
 
 
-class TorchTensor:
-    """As much of a torch tensor as `verify` uses: layout, device, and NumPy's view of it."""
-
-    dtype, layout, device = "torch.bfloat16", "torch.strided", types.SimpleNamespace(type="cpu")
-
-    def __init__(self, values):
-        self.values = values
-
-    def detach(self):
-        return self
-
-    resolve_conj = resolve_neg = detach
-
-    def view(self, dtype):
-        return TorchTensor(self.values.view(dtype))
-
-    def numpy(self):
-        assert self.values.dtype == np.int16
-        return self.values
-
-
-def test_a_torch_bfloat16_tensor(monkeypatch):
-    """NumPy cannot take such a tensor; its bits as integers it can."""
-    monkeypatch.setitem(sys.modules, "torch", types.SimpleNamespace(int16=np.int16))
-    values = filled(NORMAL, (300, 200), "bfloat16")
-    report = verify(TorchTensor(values), NORMAL)
-    assert report.ok
-    assert report.shape == (300, 200)
-    assert report.asdict() == verify(values, NORMAL).asdict()
-
-
 @dtypes
 @pytest.mark.parametrize("parameter", [False, True])
 def test_torch_tensors(dtype, parameter):
@@ -106,6 +73,9 @@ def test_torch_tensors(dtype, parameter):
     assert verify(tensor, NORMAL).asdict() == verify(values, NORMAL).asdict()
     assert verify(tensor.T, NORMAL).asdict() == verify(values.T, NORMAL).asdict()
     assert verify(tensor, NORMAL, seed=SEED).ok
+    owned = tensor.detach().clone()
+    assert verify(owned, NORMAL).ok
+    assert owned.untyped_storage().resizable()
 
 
 def test_torch_tensors_elsewhere():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from fastxavier import _core
 from fastxavier._dtypes import FLOATS
-from fastxavier._torch import is_tensor, strided_memory
+from fastxavier._torch import is_tensor, numpy_view, strided_memory
 from fastxavier._validation import ArgumentTypeError, ArgumentValueError, choose_from
 
 Array: TypeAlias = NDArray[Any]
@@ -22,7 +21,7 @@ CHUNK = 1 << 17  # elements at a time: as doubles they fill half of a second-lev
 
 def viewed(array: Any) -> Array:
     """The array's memory as a NumPy array of any dtype, without a copy where that is possible."""
-    if str(getattr(array, "dtype", None)).startswith("torch."):
+    if is_tensor(array):
         return _torch_tensor(array)
     _core.check_unmasked(array)
     if hasattr(array, "__dlpack__") and not hasattr(array, "__array__"):
@@ -39,22 +38,15 @@ def _torch_tensor(tensor: Any) -> Array:
             "array",
             tensor,
         )
-    if is_tensor(tensor):
-        if tensor.is_conj() or tensor.is_neg():
-            tensor = tensor.detach().resolve_conj().resolve_neg()
-        tensor = strided_memory(tensor, floats=False)
-    tensor = tensor.detach()
-    row = FLOATS.get(str(tensor.dtype).removeprefix("torch."))
-    if row is not None and row.module != "numpy":  # which NumPy can only take as integers
-        integers = getattr(importlib.import_module("torch"), f"int{8 * row.itemsize}")
-        return np.asarray(tensor.view(integers).numpy().view(row.numpy))
-    try:
-        return np.asarray(tensor.numpy())
-    except TypeError:  # a dtype that NumPy does not have
+    if tensor.is_conj() or tensor.is_neg():
+        tensor = tensor.detach().resolve_conj().resolve_neg()
+    view = numpy_view(strided_memory(tensor, floats=False))
+    if view is None:
         name = str(tensor.dtype)
         raise ArgumentTypeError(
             f"array has dtype {name}; {choose_from(name, FLOATS)}", "array", tensor.dtype, FLOATS
-        ) from None
+        )
+    return view
 
 
 def check_drawn(values: Array) -> None:

@@ -36,7 +36,7 @@ from fastxavier.plans.presets import default_plan, unused_of_user
 if TYPE_CHECKING:
     from fastxavier._cuda.launch import PreparedFill
 
-__all__ = ["Place", "Prepared", "Progress", "prepare"]
+__all__ = ["Place", "Prepared", "Progress", "check_progress", "prepare", "watched"]
 
 Progress: TypeAlias = "Callable[[float], object]"
 Place: TypeAlias = "tuple[Iterable[SupportsIndex], Iterable[SupportsIndex] | None]"
@@ -189,13 +189,13 @@ class Prepared:
         KeyboardInterrupt
             As of `fastxavier.init_`.
         """
-        _check_progress(progress)
+        check_progress(progress)
         if self._memory is not None:
             self._memory.check()
         for name, place, distribution in self._parts:
             _check_part(name, place, seed, distribution)
         start = time.perf_counter()
-        with _watched(progress, self._nbytes) as tell:
+        with watched(progress, self._nbytes) as tell:
             done = self._drawn_nbytes
             key = self._requests.fill(
                 model_seed(seed), threads, tell and (lambda part: tell(part * done))
@@ -235,7 +235,8 @@ def _check_arrays(arrays: Any) -> None:
         )
 
 
-def _check_progress(progress: Any) -> None:
+def check_progress(progress: Any) -> None:
+    """TypeError unless it is a function, a truth value or None."""
     if not (progress is None or isinstance(progress, bool) or callable(progress)):
         raise ArgumentTypeError(
             f"progress is {shown(progress)}; it must be a function, True, False or None",
@@ -329,7 +330,7 @@ def _check_structured(name: str, target: _core.Target, initializer: Any) -> None
 
 
 @contextmanager
-def _watched(progress: Progress | bool | None, nbytes: int) -> Iterator[Progress | None]:
+def watched(progress: Progress | bool | None, nbytes: int) -> Iterator[Progress | None]:
     """Whom to tell the bytes that are done. That all are is told at the end, once."""
     if callable(progress):
         told = progress

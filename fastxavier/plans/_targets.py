@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from fastxavier import _core
-from fastxavier._torch import is_tensor, memories
+from fastxavier._torch import is_tensor, memories, numpy_view, strided_memory
 from fastxavier._validation import (
     ArgumentError,
     ArgumentTypeError,
@@ -63,7 +63,10 @@ def _integers(array: Any) -> Array | None:
                 "array",
                 array.dtype,
             )
-        found = array.detach().numpy()
+        view = numpy_view(strided_memory(array, floats=False))
+        if view is None:
+            return None
+        found = view
     elif isinstance(array, np.ndarray) or not hasattr(array, "__dlpack__"):
         found = _core.exported(array)
     else:
@@ -74,7 +77,8 @@ def _integers(array: Any) -> Array | None:
         raise ArgumentTypeError(
             f"array of dtype {found.dtype} is read-only; it must be writable", "array"
         )
-    if not _has_memory(found, array):
+    (first,), (last,) = _core.spans([found])
+    if first < last and not first:
         raise ArgumentValueError(
             f"array of shape {found.shape} is {a_type(array)} without memory of its own; "
             "allocate it first",
@@ -87,17 +91,6 @@ def _integers(array: Any) -> Array | None:
             "array",
         )
     return found
-
-
-def _has_memory(found: Array, array: Any) -> bool:
-    """Whether there is memory at the addresses of a view."""
-    (first,), (last,) = _core.spans([found])
-    if first == last:
-        return True
-    if not is_tensor(array):
-        return bool(first)
-    storage = array.untyped_storage()
-    return bool(0 < storage.data_ptr() <= first and last <= storage.data_ptr() + storage.nbytes())
 
 
 # Beyond it a float64, which a constant is, does not hold every integer.

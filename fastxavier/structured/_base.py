@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import (
     TYPE_CHECKING,
     Any,
+    ClassVar,
     Literal,
     NamedTuple,
     SupportsIndex,
@@ -82,6 +83,8 @@ class StructuredInitializer(ABC):
     """
 
     __slots__ = ()
+    by_parts: ClassVar[bool] = True
+    """Whether a part of a tensor is drawn without the whole."""
 
     def check(
         self,

@@ -77,6 +77,7 @@ class Orthogonal(LayoutInitializer):
     True
     """
 
+    by_parts = False
     gain: float = 1.0
     _: KW_ONLY
     layout: Layout | None = None
@@ -184,6 +185,7 @@ class DeltaOrthogonal(LayoutInitializer):
     (True, 20)
     """
 
+    by_parts = False
     gain: float = 1.0
     _: KW_ONLY
     layout: Layout | None = None
