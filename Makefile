@@ -48,11 +48,9 @@ test-jax: $(VENV)/installed  ## the tests that need jax, with its version that t
 KERAS_PACKAGES = keras==3.15.0 tensorflow-cpu==2.21.0 torch==2.13.0 jax==0.10.2
 KERAS_TESTS = tests/test_keras_*.py tests/test_bench.py tests/test_coming_from.py tests/test_docs.py
 
-# An environment of its own, because TensorFlow chooses the versions of many packages.
-test-keras:  ## the tests that need Keras, on its NumPy, torch, JAX and TensorFlow backends
-	$(PYTHON) -m venv build/keras
-	build/keras/bin/pip install --quiet -e ".[test]" $(KERAS_PACKAGES)
-	build/keras/bin/python -m pytest -q -m "" $(KERAS_TESTS) -k "keras or Keras or TensorFlow"
+test-keras: $(VENV)/installed  ## the tests that need Keras, on its NumPy, torch, JAX and TensorFlow backends
+	$(BIN)/pip install --quiet $(KERAS_PACKAGES)
+	$(BIN)/python -m pytest -q -m "" $(KERAS_TESTS) -k "keras or Keras or TensorFlow"
 
 test-dask: $(VENV)/installed  ## the tests that need dask, zarr, xarray and cubed, with the versions that they were written for
 	$(BIN)/pip install --quiet "dask[array]==2026.8.0" distributed==2026.8.0 zarr==3.1.6 xarray==2026.9.0 cubed==0.27.0
