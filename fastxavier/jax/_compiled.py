@@ -14,7 +14,8 @@ import numpy as np
 
 from fastxavier import _core
 from fastxavier.distributions import Distribution
-from fastxavier.jax._draw import Tensor, aligned
+from fastxavier.fill import aligned
+from fastxavier.jax._draw import Tensor
 from fastxavier.jax._import import jax
 from fastxavier.jax._shardings import (
     Shape,

@@ -11,18 +11,19 @@ from typing import Any, NamedTuple, SupportsIndex
 import numpy as np
 
 from fastxavier import _core
-from fastxavier import fill as _fill
 from fastxavier._dtypes import float_dtype
 from fastxavier._streams import Seed, Stream, is_shared, resolve
 from fastxavier._validation import ArgumentValueError, shown
 from fastxavier.distributions import Distribution
+from fastxavier.fill import Shape as ShapeLike
+from fastxavier.fill import aligned, checked_shape
 from fastxavier.initializers import Initializer, Resolved
 from fastxavier.initializers import resolve as resolve_initializer
 from fastxavier.jax._import import jax
 from fastxavier.jax._shardings import Shape, check_sharding
 from fastxavier.structured import DeltaOrthogonal, Orthogonal
 
-__all__ = ["Tensor", "aligned", "checked_shape", "draw", "tensor_of"]
+__all__ = ["Tensor", "draw", "tensor_of"]
 
 Array = np.ndarray[Any, Any]
 
@@ -98,16 +99,6 @@ def tensor_of(shape: Any, initializer: Any, dtype: Any, stream: int = 0) -> Tens
     return Tensor(whole, kind, resolved, stream)
 
 
-def checked_shape(shape: Any) -> Shape:
-    """A shape, or one extent, as a tuple."""
-    return _fill._checked_shape(shape)
-
-
-def aligned(shape: Shape, dtype: np.dtype[Any]) -> Array:
-    """Memory that jax can use without a copy."""
-    return _fill._aligned(shape, dtype)
-
-
 def float_dtype_of(dtype: Any) -> np.dtype[Any]:
     """The dtype that jax makes of one, by default its default float; TypeError for others."""
     given = float if dtype is None else float_dtype(jax.numpy.dtype(dtype)).numpy
@@ -116,7 +107,7 @@ def float_dtype_of(dtype: Any) -> np.dtype[Any]:
 
 
 def draw(
-    shape: _fill.Shape | SupportsIndex,
+    shape: ShapeLike | SupportsIndex,
     initializer: Initializer | str,
     dtype: Any = None,
     *,

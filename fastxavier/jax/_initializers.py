@@ -17,11 +17,11 @@ from fastxavier._scaling import Family, Mode
 from fastxavier._streams import Seed, model_seed, stream_number
 from fastxavier._validation import ArgumentValueError
 from fastxavier.distributions import Constant, Normal, TruncatedNormal, Uniform
-from fastxavier.fill import draw
+from fastxavier.fill import checked_shape, draw
 from fastxavier.initializers import Initializer as Core
 from fastxavier.initializers import VarianceScaling
 from fastxavier.jax._compiled import drawn, full
-from fastxavier.jax._draw import checked_shape, tensor_of
+from fastxavier.jax._draw import tensor_of
 from fastxavier.jax._import import jax
 from fastxavier.jax._keys import seed_words, words_of_key
 from fastxavier.jax._shardings import named_sharding
