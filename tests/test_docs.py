@@ -38,6 +38,7 @@ README = (ROOT / "README.md").read_text()
 BLOCKS = [
     textwrap.dedent(block) for block in re.findall(r"^ *```python\n(.*?)```", README, re.S | re.M)
 ]
+IMPORTS = [block for block in BLOCKS if block.startswith("from fastxavier.")]  # of the adapters
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -62,10 +63,10 @@ def test_pages(name):
 
 
 def test_readme_example(capsys):
-    """The README's Python runs and does what it says; torch's block is tested below."""
+    """The README's Python runs and does what it says; that of frameworks is tested below."""
     names = {}
     for block in BLOCKS:
-        if "torch" not in block:
+        if "torch" not in block and block not in IMPORTS:
             exec(block, names)
     assert names["w"].shape == (256, 128)
     whole = fx.uniform_(np.empty((256, 128), np.float32), 128, 256, seed=7, stream="fc1.weight")
@@ -96,10 +97,17 @@ def test_commands_are_there():
     assert [one for one in sorted(named) if one[1] not in targets] == []
 
 
+@pytest.mark.parametrize("line", "".join(IMPORTS).splitlines())
+def test_readme_import(line):
+    pytest.importorskip(re.match(r"from fastxavier\.(\w+) import", line)[1])
+    exec(line, {})
+
+
 def test_readme_torch_example():
     """The module's weight is what a NumPy array of its shape gets."""
     pytest.importorskip("torch")
-    block, accelerated = [block for block in BLOCKS if "torch" in block]
+    others = [block for block in BLOCKS if block not in IMPORTS]
+    block, accelerated = [block for block in others if "torch" in block]
     names = {}
     exec(block, names)
     weight = names["layer"].weight
