@@ -428,6 +428,8 @@ def test_errors_leave_the_generator(initializer, shape, dtype, message):
         ("RandomNormal", {"stddev": -1.0}, "std is -1.0; it must not be negative"),
         ("RandomNormal", {"stddev": 1e6}, "float16"),
         ("HeNormal", {"input_axes": [5], "output_axes": [0]}, "axes of shape"),
+        ("HeNormal", {"input_axes": [-3], "output_axes": [0]}, "an axis is -3"),
+        ("HeNormal", {"input_axes": [0], "output_axes": [0, 1]}, "each axis may be named once"),
     ],
 )
 def test_parameters_that_cannot_be_drawn(name, arguments, message):
@@ -435,6 +437,24 @@ def test_parameters_that_cannot_be_drawn(name, arguments, message):
     with pytest.raises(fx.ArgumentValueError, match=message):
         made(name, seed=generator, **arguments)(SHAPE, dtype="float16")
     assert state(generator) == [7, 0]
+
+
+@pytest.mark.parametrize("shape", [(), (5,)])
+def test_axes_that_a_shape_does_not_have(shape):
+    generator = keras.random.SeedGenerator(7)
+    initializer = made("HeNormal", generator, input_axes=[0], output_axes=[1])
+    with pytest.raises(fx.ArgumentValueError, match="axes of shape"):
+        initializer(shape)
+    assert state(generator) == [7, 0]
+
+
+def test_a_shape_without_axes_of_either_kind():
+    """Both fans are 1, as in Keras."""
+    arguments = {"input_axes": [], "output_axes": []}
+    for shape in ((), (1000,)):
+        here = array(fk.HeNormal(seed=7, **arguments)(shape))
+        expected = fx.draw(shape, fx.he_truncated_normal(1, 1), seed=7, stream=0)
+        np.testing.assert_array_equal(here, expected)
 
 
 def test_shapes_of_other_kinds():

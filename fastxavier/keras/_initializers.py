@@ -109,9 +109,9 @@ class _Scaled(Drawn):
     def _resolved(self, shape: tuple[int, ...], dtype: str) -> Resolved:
         axes = {}
         if self.input_axes is not None and self.output_axes is not None:
-            named = {axis % len(shape) for axis in (*self.input_axes, *self.output_axes)}
+            named, ndim = {*self.input_axes, *self.output_axes}, len(shape)
             # Keras counts the axes that are neither in no fan.
-            others = tuple(axis for axis in range(len(shape)) if axis not in named)
+            others = tuple([axis for axis in range(ndim) if not {axis, axis - ndim} & named])
             axes = {
                 "in_axis": tuple(self.input_axes),
                 "out_axis": tuple(self.output_axes),
