@@ -69,6 +69,86 @@ def test_memory_stays_while_a_tensor_does():
         assert digest(tensor) == digest(fx.draw((1000, 100), ALL["HeNormal"], seed=seed, stream=0))
 
 
+KERNEL = "dense/kernel"
+
+
+def dense(dtype="float32"):
+    layer = keras.layers.Dense(40, dtype=dtype, name="dense")
+    layer.build((None, 30))
+    return layer
+
+
+in_place = pytest.mark.skipif(BACKEND not in ("numpy", "torch"), reason="assigns new tensors")
+
+
+@in_place
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("rule", ["he_normal", "orthogonal"])
+def test_init_fills_variables_in_place(rule, dtype, fills):
+    layer = dense(dtype=dtype)
+    for weight in layer.weights:
+        weight.assign(np.zeros(weight.shape))  # which has the dtype, on every backend
+    values = [weight.value for weight in layer.weights]
+    places = [(address(value), tuple(value.shape)) for value in values]
+    fills.clear()
+    fk.init_(layer, fx.Plan([fx.Rule("*kernel", rule), fx.Rule("*", "normal")]), seed=7)
+    drawn = [one for one in fills if one in places]
+    assert drawn == (places if rule == "he_normal" else places[1:])
+    if rule == "he_normal":  # an orthogonal one needs a matrix beside it
+        assert fills == places
+    assert all(weight.value is value for weight, value in zip(layer.weights, values, strict=True))
+    initializer = getattr(fx, {"orthogonal": "Orthogonal"}.get(rule, rule))(layout="keras")
+    expected = fx.draw((30, 40), initializer, dtype=dtype, seed=7, stream=KERNEL)
+    assert digest(layer.kernel) == digest(expected)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_init_of_a_layer_as_keras_makes_it(dtype):
+    with wide():
+        layer = dense(dtype=dtype)
+        fk.init_(layer, seed=7)
+        expected = fx.draw((30, 40), ALL["GlorotUniform"], dtype=dtype, seed=7, stream=KERNEL)
+        assert digest(layer.kernel) == digest(expected)
+        assert array(layer.kernel).dtype.name == dtype
+
+
+@in_place
+def test_weights_that_share_memory():
+    layers = [keras.layers.Dense(40, name=name) for name in "ab"]
+    model = keras.Sequential([keras.layers.Input((40,)), *layers], name="net")
+    a, b = layers
+    b.kernel._value = a.kernel._value
+    before = [digest(weight) for weight in model.weights]
+    with pytest.raises(
+        fx.ArgumentValueError, match="'net/a/kernel' and 'net/b/kernel' share memory"
+    ):
+        fk.init_(model, seed=7)
+    assert [digest(weight) for weight in model.weights] == before
+
+
+def test_init_in_a_stateless_scope():
+    """A variable is then as it was, and its new value in the scope."""
+    layer = dense()
+    before = digest(layer.kernel)
+    with keras.StatelessScope() as scope:
+        fk.init_(layer, seed=7)
+    assert digest(layer.kernel) == before
+    expected = fx.draw((30, 40), ALL["GlorotUniform"], seed=7, stream=KERNEL)
+    assert digest(scope.get_current_value(layer.kernel)) == digest(expected)
+
+
+@only("numpy")
+def test_memory_that_cannot_be_written_is_replaced():
+    layer = dense()
+    layer.kernel.value.setflags(write=False)
+    before = layer.kernel.value.copy()
+    old = layer.kernel.value
+    fk.init_(layer, seed=7)
+    expected = fx.draw((30, 40), ALL["GlorotUniform"], seed=7, stream=KERNEL)
+    assert digest(layer.kernel) == digest(expected)
+    np.testing.assert_array_equal(old, before)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_golden_line(dtype):
     """A weight whose path is the name of the golden stream."""
@@ -119,6 +199,41 @@ def test_parameters_need_gradients():
     layer.build((None, 4))
     assert layer.kernel.value.requires_grad
     assert not made("HeNormal")((3, 4)).requires_grad
+
+
+@only("torch")
+def test_init_keeps_parameters():
+    layer = dense()
+    parameter = layer.kernel.value
+    version = parameter._version
+    fk.init_(layer, seed=7)
+    assert layer.kernel.value is parameter
+    assert parameter.requires_grad
+    assert parameter.grad_fn is None
+    assert parameter._version > version  # so autograd knows that it has changed
+
+
+@only("torch")
+def test_init_of_a_parameter_whose_elements_share_memory():
+    import torch
+
+    layer = dense()
+    layer.bias._value = torch.nn.Parameter(torch.zeros(1).expand(40))
+    before = digest(layer.kernel)
+    with pytest.raises(fx.ArgumentValueError, match=r"tensor 'dense/bias': .*share memory"):
+        fk.init_(layer, seed=7)
+    assert digest(layer.kernel) == before
+
+
+@only("torch")
+def test_init_in_inference_mode():
+    import torch
+
+    layer = dense()
+    with torch.inference_mode():
+        fk.init_(layer, seed=7)
+    expected = fx.draw((30, 40), ALL["GlorotUniform"], seed=7, stream=KERNEL)
+    assert digest(layer.kernel) == digest(expected)
 
 
 @only("torch")
@@ -276,6 +391,28 @@ def test_init_keeps_the_shards(distribution, fills):
 
 
 @only("jax")
+def test_init_binds_no_weight_to_a_device():
+    """So a model goes on with data of any number of devices; what is bound stays where it is."""
+    import jax
+
+    layout = keras.distribution.TensorLayout(("batch", None), mesh())
+    layers = [keras.layers.Dense(8, name="a"), keras.layers.BatchNormalization(name="norm")]
+    model = keras.Sequential([keras.layers.Input((32,)), *layers], name="net")
+    fk.init_(model, seed=9)
+    assert not any(weight.value.committed for weight in model.weights)
+    x = np.random.default_rng(3).normal(size=(16, 32)).astype("float32")
+    out = model(jax.device_put(x, layout.backend_layout))
+    assert len(out.sharding.device_set) == 4
+    np.testing.assert_allclose(array(out), array(model(x)), rtol=1e-5, atol=1e-6)
+    last = jax.devices()[-1]
+    layers[0].kernel.assign(jax.device_put(array(layers[0].kernel), last))
+    fk.init_(model, seed=11)
+    assert layers[0].kernel.value.devices() == {last}
+    expected = fx.draw((32, 8), ALL["GlorotUniform"], seed=11, stream="net/a/kernel")
+    np.testing.assert_array_equal(array(layers[0].kernel), expected)
+
+
+@only("jax")
 def test_layouts_of_keras_and_of_jax():
     import jax
 
@@ -288,11 +425,67 @@ def test_layouts_of_keras_and_of_jax():
         np.testing.assert_array_equal(array(made("HeNormal")((32, 64), layout=given)), expected)
     whole = made("Ones")((32, 64), dtype="int32", layout=layout)
     assert whole.sharding.is_equivalent_to(layout.backend_layout, 2)
-    with pytest.raises(fx.ArgumentTypeError, match="sharding is 'x'"):
-        made("HeNormal")((32, 64), layout="x")
-    with pytest.raises(fx.ArgumentValueError, match="not one for shape"):
-        made("HeNormal")((33, 64), layout=layout)
     assert isinstance(made("HeNormal")((3, 3)).sharding, jax.sharding.SingleDeviceSharding)
+
+
+@only("jax")
+@pytest.mark.parametrize("kind", ["Keras", "jax"])
+@pytest.mark.parametrize("name", ["HeNormal", "Orthogonal", "Identity", "Constant"])
+def test_layouts_under_jit(name, kind):
+    import jax
+
+    layout = keras.distribution.TensorLayout(("model", None), mesh())
+    given = layout if kind == "Keras" else layout.backend_layout
+    compiled = jax.jit(lambda: made(name)((32, 64), layout=given)).lower().compile()
+    tensor = compiled()
+    assert tensor.sharding.is_equivalent_to(layout.backend_layout, 2)
+    expected = fx.draw((32, 64), ALL[name], seed=7, stream=0)
+    np.testing.assert_array_equal(array(tensor), expected)
+    # Each device its shard alone, and a distribution without the host.
+    text = compiled.as_text()
+    assert "f32[32,64]" not in text
+    if name in ("HeNormal", "Constant"):
+        assert "f32[16,64]" in text
+        assert "callback" not in text
+    whole = jax.jit(lambda: made("Ones")((32, 64), dtype="int32", layout=given))()
+    assert whole.sharding.is_equivalent_to(layout.backend_layout, 2)
+    assert (array(whole) == 1).all()
+
+
+@only("jax")
+@pytest.mark.parametrize("under_jit", [False, True])
+@pytest.mark.parametrize(
+    ("shape", "layout", "message"),
+    [
+        ((32, 64), "x", r"layout is 'x', a str; it must be a jax\.sharding\.Sharding"),
+        ((33, 64), ("model", None), r"layout is .*not one for shape \(33, 64\)"),
+        ((64,), ("model", None), r"layout is .*not one for shape \(64,\)"),
+        ((32, 64), "abstract", "layout is .*whose mesh has no devices.*enter one with jax"),
+    ],
+)
+def test_layouts_that_do_not_fit(shape, layout, message, under_jit):
+    """Errors name the layout, and a generator is as it was."""
+    import jax
+
+    if isinstance(layout, tuple):
+        layout = keras.distribution.TensorLayout(layout, mesh())
+    elif layout == "abstract":
+        axes = jax.sharding.AbstractMesh((2,), ("rows",))
+        layout = jax.sharding.NamedSharding(axes, jax.sharding.PartitionSpec("rows"))
+    generator = keras.random.SeedGenerator(7)
+    for one, dtype in [
+        (made("HeNormal"), "float32"),
+        (made("HeNormal", generator), "float32"),
+        (made("Ones"), "float32"),
+        (made("Ones"), "int32"),
+    ]:
+
+        def draw(one=one, dtype=dtype):
+            return one(shape, dtype=dtype, layout=layout)
+
+        with pytest.raises((fx.ArgumentTypeError, fx.ArgumentValueError), match=message):
+            jax.jit(draw)() if under_jit else draw()
+    assert array(generator.state).tolist() == [7, 0]
 
 
 @only("jax")
@@ -310,23 +503,41 @@ def test_under_jit(name, fills):
 
 
 @only("jax")
-def test_a_generator_under_jit():
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_generator_under_jit(cut):
     """Its state goes in and comes out, in Keras' stateless scope."""
     import jax
 
+    layout = keras.distribution.TensorLayout((None, "model"), mesh()) if cut else None
     generator = keras.random.SeedGenerator(7)
     initializer = made("HeNormal", generator)
 
     def drawn(state):
         with keras.StatelessScope(state_mapping=[(generator.state, state)]) as scope:
-            tensor = initializer((30, 40))
+            tensor = initializer((30, 40), layout=layout)
         return tensor, scope.get_current_value(generator.state)
 
     compiled, state = jax.jit(drawn), generator.state.value
     for stream in range(3):
         tensor, state = compiled(state)
+        assert not cut or tensor.sharding.is_equivalent_to(layout.backend_layout, 2)
         expected = fx.draw((30, 40), ALL["HeNormal"], seed=7, stream=stream)
         np.testing.assert_array_equal(array(tensor), expected)
+
+
+@only("jax")
+@pytest.mark.parametrize("name", ["HeNormal", "Orthogonal"])
+def test_under_jit_where_only_the_host_can_draw(name, monkeypatch):
+    """As on a GPU: an integer seed is drawn by a callback, too."""
+    import jax
+
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    layout = keras.distribution.TensorLayout((None, "model"), mesh())
+    compiled = jax.jit(lambda: made(name, seed=2**40)((30, 40), layout=layout)).lower().compile()
+    assert "fastxavier_fill" not in compiled.as_text()
+    assert compiled().sharding.is_equivalent_to(layout.backend_layout, 2)
+    expected = fx.draw((30, 40), ALL[name], seed=2**40, stream=0)
+    np.testing.assert_array_equal(array(compiled()), expected)
 
 
 @only("jax")

@@ -13,18 +13,19 @@ import numpy as np
 
 from fastxavier import _core, fill
 from fastxavier._dtypes import FLOATS
-from fastxavier._streams import Seed, Stream
+from fastxavier._streams import Seed, Stream, resolve
 from fastxavier._validation import ArgumentTypeError, ArgumentValueError, choose_from, shown
 from fastxavier.distributions import Distribution
 from fastxavier.initializers import Resolved
 from fastxavier.keras._import import keras
 
-__all__ = ["Next", "check", "draw", "layout_of", "placed", "untranslated"]
+__all__ = ["Next", "check", "draw", "layout_of", "memory_of", "placed", "untranslated"]
 
 Shape = tuple[int, ...]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 BACKEND: Final[str] = keras.backend.backend()
+in_stateless_scope: Final[Callable[[], bool]] = keras.src.backend.in_stateless_scope
 framework: Any = importlib.import_module(BACKEND)  # which keras has imported, under this name
 
 
@@ -89,44 +90,100 @@ def draw(
         raise ArgumentTypeError(
             f"dtype is {shown(dtype)}; {choose_from(dtype, FLOATS)}", "dtype", dtype, FLOATS
         )
-    _check_layout(layout)
+    sharding = _sharding(layout, shape)
     if BACKEND not in BACKENDS:
         raise ArgumentValueError(
             f"the backend of keras is {BACKEND!r}; {choose_from(BACKEND, BACKENDS)}",
             "backend",
             BACKEND,
         )
-    return BACKENDS[BACKEND](shape, dtype, resolved, seed, stream, layout)
+    return BACKENDS[BACKEND](shape, dtype, resolved, seed, stream, sharding)
 
 
-def check(shape: Shape, dtype: str, resolved: Resolved) -> None:
-    """Raise what drawing would raise, before anything is done that stays."""
-    nothing = np.empty((0,) * len(shape), FLOATS[dtype].numpy)
+def check(shape: Shape, dtype: str, resolved: Resolved, memory: Any = None) -> None:
+    """Raise what drawing, or filling the memory, would raise, before anything is done that stays.
+
+    Of memory on a GPU only the shape and the dtype are looked at.
+    """
+    where: Any = np.empty((0,) * len(shape), FLOATS[dtype].numpy)
+    if memory is not None and (target := _core.target_of(memory)).place is None:
+        where = target.numpy()
     if isinstance(resolved, Distribution):
-        fill.fill_(nothing, resolved, seed=0)
+        _core.check(where, resolved, None, None, None)
     else:
-        resolved.check(nothing, global_shape=shape)
+        resolved.check(where, global_shape=shape)
 
 
-def placed(tensor: Any, layout: Any) -> Any:
-    """A tensor that Keras has made, where the layout says."""
-    _check_layout(layout)
-    return tensor if layout is None else framework.device_put(tensor, _sharding(layout))
+def memory_of(variable: Any) -> Any:
+    """The memory of a variable, as what `fill_` fills in place; None where a tensor is assigned.
+
+    In a StatelessScope the scope gets its new value, and under autocast its value is another
+    tensor. Keras' NumPy backend makes float64 variables of float32 arrays.
+    """
+    if BACKEND not in IN_PLACE or in_stateless_scope():
+        return None
+    value = variable.value
+    dtype = keras.backend.standardize_dtype(value.dtype)
+    is_own = value is variable._value and dtype == variable.dtype and dtype in FLOATS
+    return value if is_own and IN_PLACE[BACKEND](value) else None
+
+
+def placed(made: Callable[[], Any], shape: Shape, layout: Any) -> Any:
+    """A tensor that Keras makes, where the layout says."""
+    sharding = _sharding(layout, shape)
+    return made() if sharding is None else _put(made(), sharding)
 
 
 def layout_of(variable: Any) -> Any:
-    """The layout in which a variable's value lies; None where the backend has none."""
-    return variable.value.sharding if BACKEND == "jax" else None
+    """The layout to which a variable's value is bound; None where it may go to other devices."""
+    value = variable.value
+    return value.sharding if BACKEND == "jax" and getattr(value, "committed", False) else None
 
 
-def _check_layout(layout: Any) -> None:
-    if layout is not None and BACKEND != "jax":
+def _sharding(layout: Any, shape: Shape) -> Any:
+    """A layout as jax knows it, once it is sure that it is one for the shape."""
+    if layout is None:
+        return None
+    if BACKEND != "jax":
         raise ArgumentValueError(
             f"layout is {shown(layout)} on the backend {BACKEND!r}; only that of JAX has layouts: "
             "leave it out",
             "layout",
             layout,
         )
+    from fastxavier.jax._shardings import check_sharding, nothing_is_traced
+
+    known = framework.sharding
+    found = getattr(layout, "backend_layout", layout)
+    if isinstance(getattr(found, "mesh", None), known.AbstractMesh):
+        # Keras gives initializers such a mesh, without devices, and enters the one that has them.
+        mesh = known.get_mesh() if nothing_is_traced() else known.get_abstract_mesh()
+        if not set(found.mesh.axis_names) <= set(mesh.axis_names):
+            raise ArgumentValueError(
+                f"layout is {shown(layout)}, whose mesh has no devices, and that in use has the "
+                f"axes {mesh.axis_names}; enter one with jax.set_mesh, or give a layout with "
+                "devices",
+                "layout",
+                layout,
+            )
+        found = known.NamedSharding(mesh, found.spec)
+    check_sharding(found, shape, "layout")
+    if len(getattr(found, "spec", ())) > len(shape):
+        raise ArgumentValueError(
+            f"layout is {shown(layout)}, not one for shape {shape}: it has more axes",
+            "layout",
+            layout,
+        )
+    return found
+
+
+def _put(tensor: Any, sharding: Any) -> Any:
+    """A tensor of jax as its sharding has it."""
+    from fastxavier.jax._shardings import nothing_is_traced
+
+    if nothing_is_traced():
+        return framework.device_put(tensor, sharding)
+    return framework.lax.with_sharding_constraint(tensor, sharding)
 
 
 # ---- the backends --------------------------------------------------------------------------------
@@ -174,32 +231,37 @@ def _tensorflow(
     return framework.constant(array)
 
 
-def _jax(shape: Shape, dtype: str, resolved: Resolved, seed: Any, stream: Any, layout: Any) -> Any:
-    from fastxavier.jax import draw
+def _jax(
+    shape: Shape, dtype: str, resolved: Resolved, seed: Any, stream: Any, sharding: Any
+) -> Any:
+    from fastxavier.jax._compiled import drawn
+    from fastxavier.jax._draw import tensor_of
+    from fastxavier.jax._keys import seed_words
     from fastxavier.jax._shardings import nothing_is_traced
 
-    if nothing_is_traced():
-        sharding = None if layout is None else _sharding(layout)
-        return draw(shape, resolved, dtype, seed=seed, stream=stream, sharding=sharding)
-    # Drawn when the compiled function runs, each time: here a generator's state has no value yet.
-    check(shape, dtype, resolved)
-    states = (seed.generator.next(),) if isinstance(seed, Next) else ()
-    kind = framework.ShapeDtypeStruct(shape, framework.dtypes.canonicalize_dtype(dtype))
+    tensor = tensor_of(shape, resolved, dtype)
+    key: Any = resolve(seed, stream)
+    if not nothing_is_traced():
+        if isinstance(key, Next):  # whose state has a value when the compiled function runs
+            return _called_back(tensor, Next.key_of, key.generator.next(), sharding=sharding)
+        if framework.default_backend() != "cpu":  # for which nothing can be compiled
+            return _called_back(tensor, lambda: key, sharding=sharding)
+    number, stream = key.take() if isinstance(key, Next) else key
+    return drawn(tensor._replace(stream=stream), seed_words(number), sharding)
+
+
+def _called_back(tensor: Any, key_of: Callable[..., Any], *states: Any, sharding: Any) -> Any:
+    """The whole of a tensor of jax, drawn by the host each time that a compiled function runs."""
 
     def drawn(*states: Any) -> Any:
-        key = Next.key_of(*states) if states else (seed, stream)
-        return fill.draw(shape, resolved, dtype=kind.dtype, seed=key[0], stream=key[1])
+        number, stream = key_of(*states)
+        memory = fill.aligned(tensor.shape, tensor.dtype)
+        tensor._replace(stream=stream).write(memory, number)
+        return memory
 
-    tensor = framework.pure_callback(drawn, kind, *states)
-    return tensor if layout is None else framework.lax.with_sharding_constraint(tensor, layout)
-
-
-def _sharding(layout: Any) -> Any:
-    """A layout as jax knows it. Keras gives initializers one whose mesh has no devices."""
-    sharding = getattr(layout, "backend_layout", layout)
-    if isinstance(getattr(sharding, "mesh", None), framework.sharding.AbstractMesh):
-        return framework.sharding.NamedSharding(framework.sharding.get_mesh(), sharding.spec)
-    return sharding
+    kind = framework.ShapeDtypeStruct(tensor.shape, tensor.dtype)
+    whole = framework.pure_callback(drawn, kind, *states)
+    return whole if sharding is None else _put(whole, sharding)
 
 
 BACKENDS: Final[dict[str, Callable[..., Any]]] = {
@@ -209,3 +271,23 @@ BACKENDS: Final[dict[str, Callable[..., Any]]] = {
     "tensorflow": _tensorflow,
 }
 """By Keras' name of a backend how it gets its tensors."""
+
+
+# ---- variables in place --------------------------------------------------------------------------
+
+
+def _numpy_can_be_filled(value: Any) -> bool:
+    return type(value) is np.ndarray and value.flags.writeable
+
+
+def _torch_can_be_filled(value: Any) -> bool:
+    from fastxavier.torch._tensors import why_not
+
+    return why_not(value) is None
+
+
+IN_PLACE: Final[dict[str, Callable[[Any], bool]]] = {
+    "numpy": _numpy_can_be_filled,
+    "torch": _torch_can_be_filled,
+}
+"""By Keras' name of a backend, if its tensors can change, whether `fill_` fills a given one."""

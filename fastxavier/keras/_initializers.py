@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import numbers
 import re
+from functools import partial
 from typing import Any, Final
 
 from fastxavier import distributions, structured
@@ -70,7 +71,8 @@ class Drawn:
         name = keras.backend.standardize_dtype(dtype)
         resolved = self._resolved(extents, name)
         if resolved is None:
-            return _backends.placed(super().__call__(extents, dtype=name), layout)  # type: ignore[misc]
+            made = partial(super().__call__, extents, dtype=name)  # type: ignore[misc]
+            return _backends.placed(made, extents, layout)
         return _backends.draw(extents, name, resolved, *self._seed_and_stream(), layout)
 
     def _resolved(self, shape: tuple[int, ...], dtype: str) -> Resolved | None:

@@ -9,15 +9,18 @@ from typing import Any
 
 import numpy as np
 
+from fastxavier import _core
 from fastxavier._dtypes import FLOATS
 from fastxavier._fans import Layout
 from fastxavier._streams import Seed, model_seed
 from fastxavier._validation import ArgumentTypeError, ArgumentValueError, a_type, of_tensor
+from fastxavier.fill import fill_
 from fastxavier.initializers import Resolved
 from fastxavier.keras import _backends
 from fastxavier.keras._import import keras
 from fastxavier.plans import Plan, Report
 from fastxavier.plans._depth import plan_of_model
+from fastxavier.plans._overlap import check_disjoint
 from fastxavier.plans._report import Filled
 from fastxavier.plans._targets import check_counted
 from fastxavier.plans.presets import unused_of_user
@@ -29,8 +32,8 @@ def init_(model: Any, plan: Plan | str | None = None, *, seed: Seed) -> Report:
     """Initialize all weights of a model or a layer: each by the path of its variable.
 
     A weight gets the values that `fastxavier.init_` and `init_checkpoint` give to this name with
-    the same plan and seed, on every backend. On the JAX backend a sharded one is drawn shard by
-    shard, each where it lies.
+    the same plan and seed, on every backend. On NumPy and torch it is filled in place, without a
+    second copy. On the JAX backend a sharded one is drawn shard by shard, each where it lies.
 
     Parameters
     ----------
@@ -47,7 +50,7 @@ def init_(model: Any, plan: Plan | str | None = None, *, seed: Seed) -> Report:
     Returns
     -------
     Report
-        Of the weights that were assigned, as of `fastxavier.init_`, detached: their std is not
+        Of the weights that got values, as of `fastxavier.init_`, detached: their std is not
         measured.
 
     Raises
@@ -55,8 +58,8 @@ def init_(model: Any, plan: Plan | str | None = None, *, seed: Seed) -> Report:
     PlanError
         If the plan has no rule for a trainable weight, or another layout than Keras'.
     TypeError, ValueError
-        If the model is not built, two weights have one path, or as `fastxavier.init_` does. Errors
-        name the weight, and none has been assigned then.
+        If the model is not built, two weights have one path or share memory, or as
+        `fastxavier.init_` does. Errors name the weight, and none has changed then.
 
     Notes
     -----
@@ -76,16 +79,24 @@ def init_(model: Any, plan: Plan | str | None = None, *, seed: Seed) -> Report:
     layout: Layout | None = "keras" if getattr(plan, "layout", None) is None else None
     chosen = plan_of_model("default" if plan is None else plan, weights, layout)
     filled: dict[str, Resolved] = {}
+    memories: dict[str, Any] = {}
     for name, weight in weights.items():
         shape = tuple(weight.shape)
         if weight.trainable or chosen.plan.rule_for(name, len(shape)) is not None:
             filled[name] = chosen.distribution(name, shape)
-            _check(name, weight, filled[name])
+            memory = _backends.memory_of(weight)
+            _check(name, weight, filled[name], memory)
+            if memory is not None:
+                memories[name] = memory
+    check_disjoint(list(memories), [_core.target_of(memory) for memory in memories.values()])
     source = model_seed(seed)
     number = source() if callable(source) else source
     start = time.perf_counter()
     for name, resolved in filled.items():
-        weights[name].assign(_value(weights[name], resolved, number, name))
+        if name in memories:
+            fill_(memories[name], resolved, seed=number, stream=name)
+        else:
+            weights[name].assign(_value(weights[name], resolved, number, name))
     seconds = time.perf_counter() - start
     shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
     tensors = [
@@ -123,14 +134,14 @@ def _weights_of(model: Any) -> dict[str, Any]:
     return found
 
 
-def _check(name: str, weight: Any, resolved: Resolved) -> None:
-    """Raise for what cannot be drawn, with its name, before any weight is assigned."""
+def _check(name: str, weight: Any, resolved: Resolved, memory: Any) -> None:
+    """Raise for what cannot be drawn, with its name, before any weight changes."""
     shape = tuple(weight.shape)
     if weight.dtype not in FLOATS:
         check_counted(name, np.empty((0,) * len(shape), _kind(weight)), resolved)
         return
     try:
-        _backends.check(shape, weight.dtype, resolved)
+        _backends.check(shape, weight.dtype, resolved, memory)
     except (ArgumentTypeError, ArgumentValueError) as error:
         raise of_tensor(name, error) from None
 
