@@ -2,6 +2,7 @@
 
 Run by hand: python benchmarks/keras_arrays.py [BACKEND ...]. Each backend has a process of its own.
 Both fill in turn, so that other work on the machine meets both; the fastest and the median count.
+The rows "init_" are of a layer that is there: Keras' initializer and `assign` against `init_`.
 With --sharded instead, the seconds in which JAX's backend builds a layer that four devices share.
 """
 
@@ -12,6 +13,7 @@ import os
 import statistics
 import subprocess
 import sys
+from functools import partial
 from importlib.util import find_spec
 from time import perf_counter
 
@@ -21,29 +23,47 @@ SHAPE = (4096, 4096)  # the kernel of a Dense layer, 64 MiB in float32
 ROUNDS = 9
 
 
-def seconds(initializer, dtype, wait):
+def seconds(call):
     """Of one call, with all its values there."""
     start = perf_counter()
-    wait(initializer(SHAPE, dtype=dtype))
+    tensor = call()
+    if hasattr(tensor, "block_until_ready"):  # of JAX, which goes on while it computes
+        tensor.block_until_ready()
     return perf_counter() - start
 
 
-def measure(dtype):
-    """Print for each initializer the seconds of Keras' own and of ours."""
+def calls(dtype):
+    """For each row Keras' own way to a tensor and ours."""
     import keras
 
     import fastxavier.keras
 
-    def wait(tensor):
-        if keras.backend.backend() == "jax":
-            tensor.block_until_ready()
-
     found = {}
     for name in NAMES:
-        pair = getattr(keras.initializers, name)(seed=7), getattr(fastxavier.keras, name)(seed=7)
+        theirs, ours = (getattr(of, name)(seed=7) for of in (keras.initializers, fastxavier.keras))
+        found[name] = partial(theirs, SHAPE, dtype=dtype), partial(ours, SHAPE, dtype=dtype)
+    layer = keras.layers.Dense(SHAPE[1], use_bias=False, dtype=dtype)
+    layer.build((None, SHAPE[0]))
+    draw = found["GlorotUniform"][0]
+
+    def assign():
+        layer.kernel.assign(draw())
+        return layer.kernel.value
+
+    def init():
+        fastxavier.keras.init_(layer, seed=7)
+        return layer.kernel.value
+
+    return {**found, "init_": (assign, init)}
+
+
+def measure(dtype):
+    """Print for each row the seconds of Keras' own way and of ours."""
+    found = {}
+    for name, pair in calls(dtype).items():
         for one in pair:  # what is compiled and looked up once
-            seconds(one, dtype, wait)
-        rounds = [[seconds(one, dtype, wait) for one in pair] for _ in range(ROUNDS)]
+            seconds(one)
+        rounds = [[seconds(one) for one in pair] for _ in range(ROUNDS)]
         found[name] = list(zip(*rounds, strict=True))
     print(json.dumps(found))
 

@@ -142,8 +142,8 @@ class VarianceScaling(_Scaled, keras.initializers.VarianceScaling):
         ``keras.utils.set_random_seed`` seeds, when the object is made. Every call with an integer,
         or with None, gives the same values; a SeedGenerator gives new ones each time.
     input_axes, output_axes : sequence of int, optional
-        The axes that count as inputs and as outputs; all others count in no fan. Without both, the
-        shape is (\\*kernel, in, out), and both fans of a vector are its length.
+        The axes that count as inputs and as outputs, none as both; all others count in no fan.
+        Without both, the shape is (\\*kernel, in, out), and both fans of a vector are its length.
 
     Raises
     ------
