@@ -129,9 +129,9 @@ def fill(
     one chunk at a time, so the array may be larger than memory.
 
     What has been written need not be written again: a chunk that holds its values already, bit for
-    bit, is kept. So a call with the same seed and stream, after a kill, an error or a full disk,
-    goes on where it stopped, and a further one verifies the whole array. A chunk is encoded whole
-    before the store is asked to replace it, and nothing is deleted to make room.
+    bit, is kept. So a call with the same seed number and stream, after a kill, an error or a full
+    disk, goes on where it stopped, and a further one verifies the whole array. A chunk is encoded
+    whole before the store is asked to replace it, and nothing is deleted to make room.
 
     Parameters
     ----------
@@ -143,11 +143,11 @@ def fill(
         As for `fill_`, fans being taken from the whole shape; for a group as for `init_`, whose
         default plan it has.
     seed, stream
-        As for `fill_`; for a group `seed` is as for `init_`, and a `stream` is an error. Only a
-        seed that is a number, with the same stream if any, gives the same values in each call. The
-        default for an array and `Streams` go on to their next stream, and a NumPy generator and
-        None to another seed: then a second call overwrites. To resume or verify after these, give
-        the report's `seed` and `stream`.
+        As for `fill_`; for a group `seed` is as for `init_`, and a `stream` is an error. A seed
+        number, with the same stream if any, gives the same values in each call. A NumPy generator
+        and None give another seed, and for an array without `stream` the default and `Streams` give
+        their next stream: then a second call overwrites. To resume or verify after these, give the
+        report's `seed` and `stream`.
     resume : bool, default True
         Whether the chunks that there are are read, and those kept that hold the values of this
         call's seed and stream. If not, each is written without being read: faster where the array
