@@ -63,7 +63,7 @@ test-dask: $(VENV)/installed  ## the tests that need dask, zarr, xarray and cube
 # It takes what was built for .venv, which is in fastxavier/.
 test-dask-oldest: $(VENV)/installed
 	$(BIN)/python -m venv build/floors
-	build/floors/bin/pip install --quiet $(DASK_OLDEST) "ml_dtypes>=0.4" scipy pytest hypothesis
+	build/floors/bin/pip install --quiet $(DASK_OLDEST) "ml_dtypes>=0.4" scipy mpmath pytest hypothesis
 	build/floors/bin/python -m pytest -q -m "" $(DASK_TESTS) -k "dask or zarr"
 
 CUDA_PACKAGES = $(shell sed -n 's/^cuda = \[\(.*\)\]/\1/p' pyproject.toml | tr -d ,)
