@@ -11,7 +11,7 @@ CORE = $(HEADERS) $(SOURCES)
 C_FLAGS = -O3 -Wall -Wextra -ffp-contract=off -fvisibility=hidden -fopenmp -Isrc_c
 KNOWN = tests/data/philox4x32_10.txt tests/data/golden.txt
 
-.PHONY: library help test test-all test-torch test-jax test-keras test-dask test-cuda gpu test-oldest pythons lint docs smoke check-c emulate compilers bigendian freethreaded sanitize coverage mutants fuzz exhaustive smallcrush crush bigcrush polynomials cycles ports instructions speed clean
+.PHONY: library help test test-all test-torch test-jax test-keras test-dask test-dask-oldest test-cuda gpu test-oldest pythons lint docs smoke check-c emulate compilers bigendian freethreaded sanitize coverage mutants fuzz exhaustive smallcrush crush bigcrush polynomials cycles ports instructions speed clean
 
 library: $(LIBRARY)  ## the C core as build/libfastxavier.a; make -j2 compiles two files at once
 
@@ -52,9 +52,19 @@ test-keras: $(VENV)/installed  ## the tests that need Keras, on its NumPy, torch
 	$(BIN)/pip install --quiet $(KERAS_PACKAGES)
 	$(BIN)/python -m pytest -q -m "" $(KERAS_TESTS) -k "keras or Keras or TensorFlow"
 
-test-dask: $(VENV)/installed  ## the tests that need dask, zarr, xarray and cubed, with the versions that they were written for
+DASK_TESTS = tests/test_dask*.py tests/test_zarr.py tests/test_docs.py tests/test_every_way.py
+DASK_OLDEST = $(shell sed -nE 's/^(dask|zarr) = \["(.*)>=(.*)"\]/"\2==\3.*"/p' pyproject.toml)
+
+test-dask: $(VENV)/installed  ## the tests that need dask, zarr, xarray and cubed, with the versions that they were written for; FLOORS=1: then the oldest dask and zarr
 	$(BIN)/pip install --quiet "dask[array]==2026.8.0" distributed==2026.8.0 zarr==3.1.6 xarray==2026.9.0 cubed==0.27.0
-	$(BIN)/python -m pytest -q -m "" tests/test_dask*.py tests/test_zarr.py tests/test_docs.py -k "dask or zarr"
+	$(BIN)/python -m pytest -q -m "" $(DASK_TESTS) -k "dask or zarr"
+	$(if $(FLOORS),$(MAKE) test-dask-oldest)
+
+# It takes what was built for .venv, which is in fastxavier/.
+test-dask-oldest: $(VENV)/installed
+	$(BIN)/python -m venv build/floors
+	build/floors/bin/pip install --quiet $(DASK_OLDEST) "ml_dtypes>=0.4" scipy mpmath pytest hypothesis
+	build/floors/bin/python -m pytest -q -m "" $(DASK_TESTS) -k "dask or zarr"
 
 CUDA_PACKAGES = $(shell sed -n 's/^cuda = \[\(.*\)\]/\1/p' pyproject.toml | tr -d ,)
 CUDA_TESTS = tests/test_cuda_compile.py tests/test_cuda_arrays.py

@@ -46,6 +46,10 @@ def random(
     (Those of ``dask.array.random`` depend on the chunks.) A chunk is one task without inputs, which
     draws as many values as it has, with one thread, since dask runs a task on each core.
 
+    Each chunk of `Sparse` draws the numbers of its whole columns, and takes memory and time for
+    them. The values of `Orthogonal` and `DeltaOrthogonal` come from LAPACK: elsewhere, or with
+    other threads, their last digits may differ ("What is not guaranteed", in the documentation).
+
     Parameters
     ----------
     distribution : Distribution, VarianceScaling, StructuredInitializer or str
@@ -55,7 +59,7 @@ def random(
     shape : int or sequence of int
         The array's shape.
     chunks : int, tuple, dict or str, default "auto"
-        As of ``dask.array.zeros``.
+        The same as in ``dask.array.zeros``.
     dtype : data-type, default float32
         As for `draw`.
     seed, stream
@@ -65,7 +69,8 @@ def random(
     Returns
     -------
     dask.array.Array
-        Of NumPy arrays. Equal arguments give an array of the same name.
+        Of NumPy arrays. Equal arguments give an array of the same name if `seed` is a number. The
+        default and `Streams` take the next stream for each array, and so another name.
 
     Raises
     ------

@@ -9,8 +9,8 @@ import re
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import closing
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, SupportsIndex, TypeAlias
 
 import numpy as np
@@ -69,12 +69,18 @@ Place: TypeAlias = tuple[slice, ...]
 
 @dataclass(frozen=True)
 class Report(ModelReport):
-    """What `fill` did: as of `fastxavier.init_`, detached, with the numbers of chunks.
+    """What `fill` did: the same as the report of `fastxavier.init_`, and the numbers of chunks.
 
-    Where an array has shards, a shard counts as one chunk.
+    It holds no arrays, and nothing is measured. Where an array has shards, a shard counts as one
+    chunk.
 
     Attributes
     ----------
+    seed : int
+        The number that the seed stood for.
+    stream : int, str or None
+        The stream of one array: its name, or its number. None for a group, whose streams are the
+        names of its arrays.
     written : int
         Chunks that were written.
     kept : int
@@ -83,18 +89,27 @@ class Report(ModelReport):
 
     written: int
     kept: int
+    stream: int | str | None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Report, (*super().__reduce__()[1], self.written, self.kept)
+        return Report, (*super().__reduce__()[1], self.written, self.kept, self.stream)
 
     def asdict(self) -> dict[str, Any]:
-        """As of `fastxavier.init_`'s report, with `written` and `kept`."""
-        return {**super().asdict(), "written": self.written, "kept": self.kept}
+        """The same as a dictionary of plain values.
+
+        Returns
+        -------
+        dict
+            That of the report of `fastxavier.init_`, and `stream`, `written` and `kept`.
+        """
+        own = {"stream": self.stream, "written": self.written, "kept": self.kept}
+        return {**super().asdict(), **own}
 
     @property
     def summary(self) -> str:
-        """One line, which ends with the numbers of chunks."""
-        return f"{super().summary}; {self.written} chunks written, {self.kept} kept"
+        """One line, which ends with the seed, the stream and the numbers of chunks."""
+        stream = "" if self.stream is None else f", stream {self.stream!r}"
+        return f"{super().summary}{stream}; {self.written} chunks written, {self.kept} kept"
 
 
 def fill(
@@ -114,8 +129,9 @@ def fill(
     one chunk at a time, so the array may be larger than memory.
 
     What has been written need not be written again: a chunk that holds its values already, bit for
-    bit, is kept. So the same call, after a kill, an error or a full disk, goes on where it stopped,
-    and a further one verifies the whole array.
+    bit, is kept. So a call with the same seed number and stream, after a kill, an error or a full
+    disk, goes on where it stopped, and a further one verifies the whole array. A chunk is encoded
+    whole before the store is asked to replace it, and nothing is deleted to make room.
 
     Parameters
     ----------
@@ -123,14 +139,19 @@ def fill(
         Of a group, each array below it is filled by the plan. Its name is its path in the group,
         with "." for each "/", and is its stream: the values are those of `init_` for a mapping with
         these names.
-    distribution : initializer, Plan or str, optional
-        For an array an initializer, as for `fill_`, whose fans are taken from the whole shape; for
-        a group a plan, as for `init_`.
+    distribution : initializer, or for a group a Plan or its name
+        As for `fill_`, fans being taken from the whole shape; for a group as for `init_`, whose
+        default plan it has.
     seed, stream
-        As for `fill_`; for a group `seed` is as for `init_`, and a `stream` is an error.
+        As for `fill_`; for a group `seed` is as for `init_`, and a `stream` is an error. A seed
+        number, with the same stream if any, gives the same values in each call. A NumPy generator
+        and None give another seed, and for an array without `stream` the default and `Streams` give
+        their next stream: then a second call overwrites. To resume or verify after these, give the
+        report's `seed` and `stream`.
     resume : bool, default True
-        Whether the chunks that there are are read, and those kept that are right. If not, each is
-        written without being read: faster where the array is full of other values.
+        Whether the chunks that there are are read, and those kept that hold the values of this
+        call's seed and stream. If not, each is written without being read: faster where the array
+        is full of other values.
     threads : int, optional
         At most this many chunks at a time, each drawn, encoded and written by one thread. The
         default is that of `fill_`.
@@ -145,11 +166,17 @@ def fill(
     Raises
     ------
     PlanError
-        As of `init_`.
+        The same as from `init_`.
     TypeError, ValueError
         If an array cannot be filled, as `fill_` raises it, with its name if it is in a group; if
-        two names are equal, the store is read-only or another argument is not valid. Nothing has
+        two names are equal, the store is read-only or another argument is not valid; if a chunk
+        with other values is in a store that cannot overwrite, which a zip file cannot. Nothing has
         been written then.
+    OSError, MemoryError or another
+        What the store raises while a chunk is read or written, and what is raised for lack of
+        memory, with a note of the chunk. That chunk is as it was, if the store's writes are atomic;
+        other chunks may have been written. Only what a codec raises for a chunk's bytes is taken
+        for damage, and the chunk is written anew.
     KeyboardInterrupt
         On Ctrl-C, once the chunks that are being written are whole.
 
@@ -158,11 +185,17 @@ def fill(
     Each thread holds a chunk as it is drawn, stored, decoded and read: about four chunks in memory
     for each thread. With the sharding codec a shard is the least that can be written, and counts as
     the chunk here; it takes about six. `Orthogonal` and `DeltaOrthogonal` are drawn whole, in
-    memory.
+    memory. Each chunk of `Sparse` draws the numbers of its whole columns, and takes memory and time
+    for them.
+
+    The values of `Orthogonal` and `DeltaOrthogonal` come from LAPACK: elsewhere, or with other
+    threads, their last digits may differ ("What is not guaranteed", in the documentation), and
+    such an array is then written anew.
 
     A chunk is drawn before it is compared, which takes less time than reading it. There is no other
     record of what is done: not a marker, which could be wrong. A chunk that is missing reads as the
-    array's ``fill_value``; if that is what it should hold, it is right, and stays missing.
+    array's ``fill_value``; if that is what it should hold, it is right, and stays missing. Where
+    ``fill_value`` is None, as it can be in zarr format 2, it holds nothing: each chunk is written.
 
     The dtypes are those that both zarr and `fill_` know: float32, float64 and float16, of either
     byte order; in a group also integers and truth values, as for `init_`.
@@ -197,25 +230,24 @@ def fill(
         )
     start = time.perf_counter()
     nbytes = sum(one.nbytes for one in job.targets)
-    units = itertools.chain.from_iterable(one.units(workers) for one in job.targets)
     written = kept = done = 0
-    with (
-        watched(progress, nbytes) as tell,
-        closing(_in_threads(lambda unit: unit.store(resume), units, workers)) as stored,
-    ):
-        for unit, new in stored:
-            written, kept, done = written + new, kept + (not new), done + unit.nbytes
-            if tell:
-                tell(done)
+    with watched(progress, nbytes) as tell:
+        for work, units in _passes(array.store_path.store, job.targets, resume, workers):
+            with closing(_in_threads(work, units, workers)) as stored:
+                for unit, new in stored:
+                    written, kept, done = written + new, kept + (not new), done + unit.nbytes
+                    if tell:
+                        tell(done)
     seconds = time.perf_counter() - start
     tensors = tuple(one.filled for one in job.targets)
-    return Report(job.seed, seconds, nbytes, tensors, job.unused, written, kept)
+    return Report(job.seed, seconds, nbytes, tensors, job.unused, written, kept, job.stream)
 
 
 class _Unit(NamedTuple):
     """What is drawn, compared and written at once: a chunk, or a shard."""
 
     array: Any
+    key: str
     place: Place
     draw: Callable[[Place], Array]
 
@@ -224,28 +256,76 @@ class _Unit(NamedTuple):
         values = math.prod(axis.stop - axis.start for axis in self.place)
         return int(values * self.array.dtype.itemsize)
 
+    @property
+    def path(self) -> Any:
+        """Where its bytes are in the store."""
+        return self.array.store_path / self.key
+
     def store(self, resume: bool) -> bool:
         """Write the unit, unless it is to be kept; whether it was written."""
-        values = self.draw(self.place)
-        if resume and self._holds(values):
-            return False
-        if self.array.shards is not None:
-            self._erase()
-        self.array[self.place or ...] = values
-        return True
+        with _named(self.path):
+            values = self.draw(self.place)
+            if resume and self._holds(values):
+                return False
+            encoded = self._encoded(values)
+            sync(self.path.delete() if encoded is None else self.path.set(encoded))
+            return True
 
-    def _erase(self) -> None:
-        """Remove a shard, which zarr would otherwise read to change it, damaged or not."""
-        steps = zip(self.place, self.array.shards, strict=True)
-        key = self.array.metadata.encode_chunk_key(tuple(axis.start // n for axis, n in steps))
-        sync((self.array.store_path / key).delete())
+    def keep(self, resume: bool) -> bool:
+        """Nothing is written: an error if the unit would have to be."""
+        with _named(self.path):
+            if resume and self._holds(self.draw(self.place)):
+                return False
+        raise ArgumentValueError(
+            f"array has {self.path} already{', with other values' if resume else ''}; its store, "
+            f"{type(self.path.store).__name__}, cannot overwrite. Fill a new array",
+            "array",
+            self.array,
+        )
 
     def _holds(self, values: Array) -> bool:
-        try:
-            stored = np.asarray(self.array[self.place or ...])
-        except Exception:  # whatever a codec raises for a damaged chunk: it is written anew
+        encoded = sync(self.path.get())
+        if encoded is None and self.array.metadata.fill_value is None:
             return False
-        return _same_bits(values, stored)
+        stored = self._decoded(encoded)
+        return stored is not None and _same_bits(values, stored)
+
+    def _encoded(self, values: Array) -> Any:
+        """Its bytes, or None where zarr leaves out a chunk of the fill value."""
+        memory: dict[str, Any] = {}
+        _in_memory(self.array, memory)[self.place or ...] = values
+        return memory.get(self.key)
+
+    def _decoded(self, encoded: Any) -> Array | None:
+        """What zarr reads from its bytes, or from none; None if they are damaged."""
+        memory = {} if encoded is None else {self.key: encoded}
+        try:
+            return np.asarray(_in_memory(self.array, memory)[self.place or ...])
+        except MemoryError:
+            raise
+        except Exception:  # whatever a codec raises; no store but the memory has been asked
+            return None
+
+
+def _in_memory(array: Any, memory: dict[str, Any]) -> Any:
+    """An array like another, with its codecs, whose chunks are in memory: these alone."""
+    # zarr 3.1.2 has no public name for it.
+    config = array.config if hasattr(array, "config") else array._async_array._config
+    if array.metadata.fill_value is None:  # zarr would leave out zeros, which nothing says then
+        config = replace(config, write_empty_chunks=True)
+    store = zarr.storage.StorePath(zarr.storage.MemoryStore(memory))
+    return zarr.Array(zarr.AsyncArray(array.metadata, store, config))
+
+
+@contextmanager
+def _named(path: Any) -> Iterator[None]:
+    """Have an error say at which chunk it was raised."""
+    try:
+        yield
+    except Exception as error:
+        noted: Any = error
+        noted.add_note(f"fastxavier.zarr.fill was at {path}")
+        raise
 
 
 class _Target(NamedTuple):
@@ -268,15 +348,19 @@ class _Target(NamedTuple):
         """Its row of the report."""
         return Filled(self.name, self.array.shape, self.array.dtype.name, self.initializer)
 
-    def units(self, threads: int) -> Iterator[_Unit]:
-        """The array in pieces, none of which is in two of zarr's."""
-        draw = self._drawer(threads)
+    def units(self, threads: int, there: bool | None = None) -> Iterator[_Unit]:
+        """The array in zarr's pieces: all, or those that are there, or those that are not."""
+        draw = None
         axes = [
             [slice(first, min(first + step, extent)) for first in range(0, extent, step)]
             for extent, step in zip(self.array.shape, self.steps, strict=True)
         ]
         for place in itertools.product(*axes):
-            yield _Unit(self.array, place, draw)
+            number = tuple(axis.start // n for axis, n in zip(place, self.steps, strict=True))
+            key = self.array.metadata.encode_chunk_key(number)
+            if there is None or sync((self.array.store_path / key).exists()) == there:
+                draw = draw or self._drawer(threads)
+                yield _Unit(self.array, key, place, draw)
 
     def _drawer(self, threads: int) -> Callable[[Place], Array]:
         if self.blocks is None:
@@ -289,10 +373,29 @@ class _Target(NamedTuple):
         return lambda place: whole[place]
 
 
+def _passes(
+    store: Any, targets: tuple[_Target, ...], resume: bool, threads: int
+) -> Iterator[tuple[Callable[[_Unit], bool], Iterator[_Unit]]]:
+    """What is done with which units, one after the other.
+
+    Where nothing can be overwritten, what is there is compared before the first chunk is written.
+    """
+
+    def units(there: bool | None) -> Iterator[_Unit]:
+        return itertools.chain.from_iterable(one.units(threads, there) for one in targets)
+
+    if store.supports_deletes:
+        yield lambda unit: unit.store(resume), units(None)
+    else:
+        yield lambda unit: unit.keep(resume), units(True)
+        yield lambda unit: unit.store(resume), units(False)
+
+
 class _Job(NamedTuple):
     """Everything that is to be filled, once all of it has been checked."""
 
     seed: int
+    stream: int | str | None
     targets: tuple[_Target, ...]
     unused: tuple[Rule, ...]
 
@@ -309,7 +412,9 @@ def _of_array(array: Any, initializer: Any, seed: Any, stream: Any) -> _Job:
     resolved = checked(initializer, array.shape, _dtype(array), "array")
     key = resolve(seed, stream)
     numbers = key.take() if isinstance(key, _core.Streams) else key
-    return _Job(numbers[0], (_target(_name(array.path), array, resolved, *numbers),), ())
+    shown_stream = stream if isinstance(stream, str) else numbers[1]
+    target = _target(_name(array.path), array, resolved, *numbers)
+    return _Job(numbers[0], shown_stream, (target,), ())
 
 
 def _of_group(group: Any, plan: Any, seed: Any, stream: Any) -> _Job:
@@ -346,7 +451,7 @@ def _of_group(group: Any, plan: Any, seed: Any, stream: Any) -> _Job:
         _target(name, array, resolved[name], number, stream_number(name))
         for name, array in arrays.items()
     ]
-    return _Job(number, tuple(targets), unused_of_user(chosen.plan, shapes))
+    return _Job(number, None, tuple(targets), unused_of_user(chosen.plan, shapes))
 
 
 def _target(name: str, array: Any, resolved: Resolved, seed: int, stream: int) -> _Target:
@@ -398,7 +503,7 @@ def _dtype(array: Any) -> np.dtype[Any]:
 
 def _check_writable(array: Any) -> None:
     """Refuse an array or a group that is read-only."""
-    if array.read_only:
+    if array.read_only or not array.store_path.store.supports_writes:
         raise ArgumentValueError(
             f"array is read-only, as is its store, {array.store_path}; open it with mode='r+'",
             "array",

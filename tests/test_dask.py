@@ -4,6 +4,7 @@ import pathlib
 import pickle
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import cases
 import golden
@@ -191,6 +192,15 @@ def test_names():
     assert len(names) == 1 + len(other)
 
 
+def test_names_of_other_seeds():
+    """A seed that goes on gives another array, and so another name, each time."""
+    fx.manual_seed(7)
+    for key in ({}, {"seed": fx.Streams(7)}, {"seed": np.random.default_rng(7)}, {"seed": None}):
+        assert len({fd.random(fx.Normal(), 20, 10, **key).name for _ in range(3)}) == 3
+    named = {fd.random(fx.Normal(), 20, 10, seed=fx.Streams(7), stream="a").name for _ in range(3)}
+    assert named == {fd.random(fx.Normal(), 20, 10, seed=7, stream="a").name}
+
+
 def test_graph_is_small():
     """One function and places: not an object for each chunk, nor for each value."""
     lazy = fd.random(fx.Normal(), (10**6, 10**6), 1000, seed=7)
@@ -225,6 +235,10 @@ def test_reductions():
     same_bits(da.concatenate([lazy, lazy.T.T]).compute(), np.concatenate([whole, whole]))
 
 
+@pytest.mark.skipif(
+    find_spec("dask.array._array_expr") is None,
+    reason="an older dask has no array expressions",
+)
 def test_array_expressions():
     """With dask's other implementation of arrays, which a process chooses before the first one."""
     code = """if True:

@@ -1,6 +1,8 @@
 """docs/dask.md and docs/zarr.md: their blocks run, in order, and do what the pages say."""
 
 import importlib
+import inspect
+import operator
 import re
 
 import numpy as np
@@ -69,14 +71,43 @@ def test_cubed_reads_what_zarr_has(tmp_path):
     assert (cubed.from_zarr(path).compute() == expected).all()
 
 
-@pytest.mark.parametrize("package", ["dask", "zarr"])
-def test_reference(package):
-    """The public names are in the reference, and the other way."""
-    pytest.importorskip(package)
+NEEDS = [("dask", "2025.1"), ("zarr", "3.1.2")]
+FUNCTION = ["Parameters", "Returns", "Raises", "Examples"]
+SECTIONS = {
+    "dask": {"random": FUNCTION},
+    "zarr": {"fill": [*FUNCTION, "Notes"], "Report": ["Attributes"], "Report.asdict": ["Returns"]},
+}
+
+
+@pytest.mark.parametrize(("package", "oldest"), NEEDS)
+def test_reference(package, oldest):
+    """The public names are in the reference, and the other way; their docstrings have sections."""
+    pytest.importorskip(package, minversion=oldest)
     module = importlib.import_module(f"fastxavier.{package}")
     text = (ROOT / "docs" / "api.rst").read_text()
     assert set(re.findall(rf"^   {package}\.(\S+)$", text, re.M)) == set(module.__all__)
-    assert all(getattr(module, name).__doc__ for name in module.__all__)
+    assert {name.partition(".")[0] for name in SECTIONS[package]} == set(module.__all__)
+    for name, sections in SECTIONS[package].items():
+        documented = inspect.getdoc(operator.attrgetter(name)(module))
+        found = re.findall(r"^(\w.*)\n-+$", documented, re.M)
+        assert set(sections) <= set(found), name
+        assert len(found) == len(set(found))
+
+
+@pytest.mark.parametrize(("package", "oldest"), NEEDS)
+def test_exceptions(package, oldest):
+    """What does not hold for two kinds of initializers, in the same words everywhere."""
+    pytest.importorskip(package, minversion=oldest)
+    module = importlib.import_module(f"fastxavier.{package}")
+    for text in (page(f"{package}.md"), getattr(module, module.__all__[-1]).__doc__):
+        words = " ".join(text.split())
+        assert (
+            "Each chunk of `Sparse` draws the numbers of its whole columns, and takes memory and "
+            "time for them"
+        ) in words
+        assert "come from LAPACK: elsewhere, or with other threads, their last digits may" in words
+        assert "hat is not guaranteed" in words
+    assert "## What is not guaranteed" in page("guarantees.md")
 
 
 def test_coming_from():

@@ -68,7 +68,7 @@ def with_dask(distribution, dtype, folder):
 
 
 def with_zarr(distribution, dtype, folder):
-    zarr = pytest.importorskip("zarr")
+    zarr = pytest.importorskip("zarr", minversion="3.1.2")
     from fastxavier.zarr import fill
 
     array = zarr.create_array(folder / "array", shape=SHAPE, chunks=(70001,), dtype=dtype)

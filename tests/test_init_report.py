@@ -218,6 +218,9 @@ def test_detached_report():
     report = fx.init_(arrays, seed=9).detached()
     assert [tensor.name for tensor in report.tensors] == list(SIZES)
     assert [tensor.measured_std for tensor in report.tensors] == [None] * len(SIZES)
+    assert report.head[-1] == "expected std"
+    assert {len(row) for row in report.rows} == {len(report.head)}
+    assert "measured" not in str(report)
     assert len(str(report).splitlines()) == len(SIZES) + 3
     assert json.dumps(report.asdict())
 

@@ -1,6 +1,7 @@
 """fastxavier.zarr.fill: the bits of `draw` and `init_`, resumed, within bounded memory."""
 
 import contextlib
+import itertools
 import math
 import pathlib
 import pickle
@@ -47,6 +48,8 @@ LAYOUTS = {
     "bare": {"chunks": (20, 30), "compressors": None},
     "bare shards": {"chunks": (10, 6), "shards": (40, 30), "compressors": None},
     "checksums": {"chunks": (20, 30), "compressors": [zarr.codecs.Crc32cCodec()]},
+    # Its error for damaged bytes is an OSError.
+    "gzip": {"chunks": (20, 30), "compressors": [zarr.codecs.GzipCodec()]},
     "transposed": {
         "chunks": (20, 30),
         "filters": [zarr.codecs.TransposeCodec(order=(1, 0))],
@@ -141,10 +144,15 @@ def test_any_chunks(data):
     same_bits(array, drawn(array, fx.Normal()))
 
 
-@pytest.mark.parametrize("fill_value", [0.0, -0.0, 0.25, np.nan])
+FILL_VALUES = [
+    *itertools.product(["chunks", "shards", "zarr format 2"], [0.0, -0.0, 0.25, np.nan]),
+    ("zarr format 2", None),
+]
+
+
+@pytest.mark.parametrize(("layout", "fill_value"), FILL_VALUES)
 @pytest.mark.parametrize("value", [0.0, -0.0, 0.25])
-@pytest.mark.parametrize("layout", ["chunks", "shards", "zarr format 2"])
-def test_fill_value(value, fill_value, layout):
+def test_fill_value(value, layout, fill_value):
     """zarr leaves out chunks of the fill value: these too read as what was drawn, sign and all."""
     store = {}
     array = zarr.create_array(
@@ -155,6 +163,19 @@ def test_fill_value(value, fill_value, layout):
     same_bits(array, np.full(SHAPE, value, np.float32))
     report = fz.fill(array, fx.Constant(value), 7)
     assert report.written == 0
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_no_fill_value(resume):
+    """A chunk that is missing where there is no fill value holds nothing: each is written."""
+    store = {}
+    array = zarr.create_array(
+        store, shape=SHAPE, chunks=(20, 30), dtype="float32", zarr_format=2, fill_value=None
+    )
+    for written in (units(array), 0 if resume else units(array)):
+        assert fz.fill(array, "zeros", 7, resume=resume).written == written
+        assert len([key for key in store if not key.startswith(".")]) == units(array)
+    same_bits(array, np.zeros(SHAPE, np.float32))
 
 
 @pytest.mark.parametrize("resume", [True, False])
@@ -191,6 +212,37 @@ def test_zip(tmp_path, layout):
         array = zarr.open_array(store, mode="r+")
         same_bits(array, drawn(array, fx.Normal()))
         assert fz.fill(array, fx.Normal(), 7, "fc1.weight").written == 0
+
+
+@pytest.mark.parametrize("change", [{"seed": 8}, {"resume": False}, {"distribution": "zeros"}])
+@pytest.mark.parametrize("layout", ["chunks", "shards"])
+def test_zip_cannot_overwrite(tmp_path, layout, change):
+    """It is refused before anything is written, wherever the chunk is, and what is missing stays.
+
+    What is there and right is kept, and the rest is written.
+    """
+    path = tmp_path / "a.zip"
+    arguments = {"distribution": fx.Normal(), "seed": 7, "stream": "b.weight"}
+    with contextlib.closing(zarr.storage.ZipStore(path, mode="w")) as store:
+        group = zarr.create_group(store)
+        array = group.create_array("b/weight", shape=SHAPE, dtype="float32", **LAYOUTS[layout])
+        step = (array.shards or array.chunks)[0]
+        array[step : 2 * step] = drawn(array, fx.Normal(), 7, "b.weight")[step : 2 * step]
+        before = [key for key in store._zf.namelist() if key.startswith("b/weight/c/")]
+        assert 0 < len(before) < units(array)
+        with pytest.raises(ValueError, match=r"b/weight/c/1/0.* ZipStore, cannot over") as raised:
+            fz.fill(array, threads=1, **{**arguments, **change})
+        assert raised.value.argument == "array"
+        after = [key for key in store._zf.namelist() if key.startswith("b/weight/c/")]
+        assert after == before
+        told = []
+        report = fz.fill(array, progress=told.append, **arguments)
+        assert (report.written, report.kept) == (units(array) - len(before), len(before))
+        assert told == sorted(set(told))
+        assert told[-1] == 1
+    with contextlib.closing(zarr.storage.ZipStore(path)) as store:
+        array = zarr.open_array(store, path="b/weight", mode="r")
+        same_bits(array, drawn(array, fx.Normal(), 7, "b.weight"))
 
 
 def test_dask_reads_the_same():
@@ -271,11 +323,26 @@ def test_plan_by_name():
 def test_report():
     group = group_of({})
     report = fz.fill(group, PLAN, 7)
-    assert f"{report.written} chunks written, 0 kept" in str(report)
+    assert f"seed 7; {report.written} chunks written, 0 kept" in str(report)
+    assert "measured" not in str(report)
     again = pickle.loads(pickle.dumps(report))
     assert again == report
     assert again.asdict() == report.asdict()
     assert report.asdict()["written"] == report.written == 12 + 4 + 8 + 2 + 1
+    assert report.asdict()["stream"] is report.stream is None
+
+
+@pytest.mark.parametrize("stream", ["fc1.weight", 3, np.int64(3), None])
+def test_report_of_an_array(stream):
+    """It names the seed and the stream as they can be given again."""
+    array = zarr.create_array({}, shape=SHAPE, dtype="float32")
+    report = fz.fill(array, fx.Normal(), 2**70, stream)
+    shown = {None: 0, "fc1.weight": "fc1.weight"}.get(stream, 3)
+    assert report.asdict()["stream"] == report.stream == shown
+    assert type(report.stream) is type(shown)
+    assert f"seed {fx.seed_number(2**70)}, stream {shown!r}; " in str(report)
+    assert pickle.loads(pickle.dumps(report)) == report
+    assert fz.fill(array, fx.Normal(), report.seed, report.stream).written == 0
 
 
 def test_progress():
@@ -291,6 +358,46 @@ def test_progress():
 
 
 # ---- resuming ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "same"),
+    [
+        (lambda: 7, True),
+        (lambda: 2**70, True),
+        (lambda: fx.manual_seed(7), False),
+        (lambda: fx.Streams(7), False),
+        (lambda: np.random.default_rng(7), False),
+        (lambda: np.random.RandomState(7), False),
+        (lambda: np.random.SeedSequence(7), False),
+    ],
+    ids=["number", "large number", "default", "Streams", "Generator", "RandomState", "sequence"],
+)
+@pytest.mark.parametrize("what", ["array", "group"])
+def test_which_seeds_resume(what, make, same):
+    """The same number; of all others a second call draws anew, and the report has the number."""
+    if what == "array":
+        target, distribution = zarr.create_array({}, shape=SHAPE, dtype="float32"), fx.Normal()
+    else:
+        target, distribution = group_of({}), fx.Plan([fx.Rule("*.weight", fx.Normal())])
+        del target["body/0/bias"], target["steps"]
+        same = same or isinstance(make(), fx.Streams) or make() is None
+    seed = make()
+    given = {} if seed is None else {"seed": seed}
+    first = fz.fill(target, distribution, **given)
+    second = fz.fill(target, distribution, **given)
+    assert (second.kept if same else second.written) == first.written > 0
+    again = fz.fill(target, distribution, second.seed, second.stream)
+    assert (again.written, again.kept) == (0, first.written)
+
+
+def test_entropy_does_not_resume():
+    array = zarr.create_array({}, shape=SHAPE, dtype="float32")
+    reports = [fz.fill(array, fx.Normal(), None) for _ in range(2)]
+    assert [report.kept for report in reports] == [0, 0]
+    assert reports[0].seed != reports[1].seed
+    assert fz.fill(array, fx.Normal(), reports[1].seed).written == 0
+
 
 ROWS = 40  # chunks of the array that is filled in another process
 
@@ -374,24 +481,124 @@ def test_a_bit(tmp_path):
     assert not np.signbit(array[...]).any()
 
 
-def test_error_of_a_store():
-    """It is raised, after the chunks in work; what is there is kept by the next call."""
+class Faulty(zarr.storage.MemoryStore):
+    """Its reads of chunks raise an error, or its writes once there is no more room."""
 
-    class Full(zarr.storage.MemoryStore):
-        room = 5
+    fault = None
+    room = 1000
 
-        async def set(self, key, value, byte_range=None):
-            if key.startswith("c/") and self.room == 0:
+    def __init__(self, *arguments, **named):
+        super().__init__(*arguments, **named)
+        self.deleted = []
+
+    def chunks(self):
+        return {key: value.to_bytes() for key, value in self._store_dict.items() if key[:2] == "c/"}
+
+    async def get(self, key, prototype=None, byte_range=None):
+        if key.startswith("c/") and self.fault:
+            raise self.fault
+        return await super().get(key, prototype, byte_range)
+
+    async def set(self, key, value, byte_range=None):
+        if key.startswith("c/"):
+            if self.room == 0:
                 raise OSError("no space left")
-            self.room -= key.startswith("c/")
-            await super().set(key, value)
+            self.room -= 1
+        await super().set(key, value)
 
-    array = zarr.create_array(store := Full(), shape=1000, chunks=50, dtype="float32")
-    with pytest.raises(OSError, match="no space left"):
+    async def delete(self, key):
+        self.deleted.append(key)
+        await super().delete(key)
+
+
+STORED = ["chunks", "shards", "bare", "bare shards", "one chunk"]
+
+
+@pytest.mark.parametrize("layout", STORED)
+def test_error_of_a_write(layout):
+    """It is raised, after the chunks that are being written; what is there is kept."""
+    array = zarr.create_array(store := Faulty(), shape=SHAPE, dtype="float32", **LAYOUTS[layout])
+    store.room = units(array) // 2
+    with pytest.raises(OSError, match="no space left") as raised:
         fz.fill(array, fx.Normal(), 7, "fc1.weight", threads=2)
-    store.room = 100
-    assert fz.fill(array, fx.Normal(), 7, "fc1.weight").kept == 5
+    assert len(store.chunks()) == units(array) // 2
+    (note,) = raised.value.__notes__
+    assert f"{store}/c/" in note
+    store.room = 1000
+    assert fz.fill(array, fx.Normal(), 7, "fc1.weight").kept == units(array) // 2
     same_bits(array, drawn(array, fx.Normal()))
+
+
+@pytest.mark.parametrize("resume", [True, False])
+@pytest.mark.parametrize("layout", STORED)
+def test_error_of_a_write_over_values(layout, resume):
+    """Each chunk is as it was, or as it should be: none is missing, and none was deleted."""
+    array = zarr.create_array(store := Faulty(), shape=SHAPE, dtype="float32", **LAYOUTS[layout])
+    fz.fill(array, fx.Normal(), 7, "fc1.weight")
+    old = store.chunks()
+    store.room = units(array) // 2
+    with pytest.raises(OSError, match="no space left"):
+        fz.fill(array, fx.Normal(), 8, "fc1.weight", resume=resume, threads=2)
+    found = store.chunks()
+    store.room = 1000
+    report = fz.fill(array, fx.Normal(), 8, "fc1.weight")
+    new = store.chunks()
+    assert found.keys() == old.keys() == new.keys()
+    changed = [key for key in old if found[key] != old[key]]
+    assert len(changed) == report.kept == units(array) // 2
+    assert all(found[key] == new[key] for key in changed)
+    assert store.deleted == []
+    same_bits(array, drawn(array, fx.Normal(), 8))
+
+
+@pytest.mark.parametrize("error", [OSError, PermissionError, MemoryError, RuntimeError])
+@pytest.mark.parametrize("seed", [7, 8])
+@pytest.mark.parametrize("layout", STORED)
+def test_error_of_a_read(layout, seed, error):
+    """It is raised and says where; it is not taken for damage, and nothing is written."""
+    array = zarr.create_array(store := Faulty(), shape=SHAPE, dtype="float32", **LAYOUTS[layout])
+    fz.fill(array, fx.Normal(), 7, "fc1.weight")
+    before, room = store.chunks(), store.room
+    store.fault = error("the line is dead")
+    with pytest.raises(error, match="the line is dead") as raised:
+        fz.fill(array, fx.Normal(), seed, "fc1.weight", threads=1)
+    assert f"{store}/c/" in raised.value.__notes__[0]
+    assert (store.chunks(), store.room, store.deleted) == (before, room, [])
+
+
+def test_no_memory_to_decode(monkeypatch):
+    """It is not the chunk's fault."""
+    array = zarr.create_array(store := Faulty(), shape=SHAPE, dtype="float32")
+    fz.fill(array, fx.Normal(), 7, "fc1.weight")
+    before = store.chunks()
+
+    async def decode(*_):
+        raise MemoryError("no memory left")
+
+    monkeypatch.setattr(zarr.codecs.BytesCodec, "_decode_single", decode)
+    with pytest.raises(MemoryError, match="no memory left"):
+        fz.fill(array, fx.Normal(), 8, "fc1.weight")
+    assert store.chunks() == before
+
+
+@pytest.mark.parametrize("layout", STORED)
+def test_two_writers(layout):
+    """What another has written since a chunk was found to be missing is not deleted."""
+    array = zarr.create_array(store := Faulty(), shape=SHAPE, dtype="float32", **LAYOUTS[layout])
+    filled = zarr.create_array(other := Faulty(), shape=SHAPE, dtype="float32", **LAYOUTS[layout])
+    fz.fill(filled, fx.Normal(), 7, "fc1.weight")
+    get = store.get
+
+    async def get_then_meet(key, *arguments, **named):
+        found = await get(key, *arguments, **named)
+        if key in other.chunks():
+            store._store_dict[key] = other._store_dict[key]
+        return found
+
+    store.get = get_then_meet
+    assert fz.fill(array, fx.Normal(), 7, "fc1.weight").written == units(array)
+    assert store.chunks() == other.chunks()
+    assert store.deleted == []
 
 
 def test_error_of_progress():
@@ -509,6 +716,16 @@ def test_read_only(tmp_path):
             fz.fill(opened, what, 7)
         assert raised.value.argument == "array"
     assert data_files(tmp_path) == []
+
+
+def test_store_without_writes():
+    class Library(zarr.storage.MemoryStore):
+        supports_writes = False
+
+    array = zarr.create_array(Library(), shape=(10, 7), dtype="float32")
+    with pytest.raises(ValueError, match="array is read-only"):
+        fz.fill(array, fx.Normal(), 7)
+    assert array.nchunks_initialized == 0
 
 
 REFUSED_GROUPS = {

@@ -17,13 +17,10 @@ from fastxavier.distributions import Distribution
 from fastxavier.initializers import Resolved
 from fastxavier.plans._rule import Rule
 
-__all__ = ["HEAD", "LEGEND", "Filled", "Report", "Tensor", "unused"]
+__all__ = ["Filled", "Report", "Tensor", "unused"]
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
 Tensor = tuple[str, Any, Any, int]  # name, target, distribution, stream
-
-HEAD = ("tensor", "shape", "dtype", "distribution", "expected std", "measured std")
-LEGEND = "expected std: of the distribution; measured std: of the values in the array"
 
 
 @dataclass(frozen=True)
@@ -130,8 +127,15 @@ class Report:
         )
 
     @property
+    def head(self) -> tuple[str, ...]:
+        """The titles of the table's columns: the measured std is one if anything was measured."""
+        head = ("tensor", "shape", "dtype", "distribution", "expected std")
+        return (*head, "measured std") if self._is_measured else head
+
+    @property
     def rows(self) -> list[tuple[str, ...]]:
-        """The table's rows; their columns are `HEAD`."""
+        """The table's rows; their columns are `head`."""
+        titles = len(self.head)
         return [
             (
                 tensor.name,
@@ -140,13 +144,23 @@ class Report:
                 _shown(tensor.distribution),
                 "" if tensor.expected_std is None else f"{tensor.expected_std:.6g}",
                 "" if tensor.measured_std is None else f"{tensor.measured_std:.6g}",
-            )
+            )[:titles]
             for tensor in self.tensors
         ]
 
+    @property
+    def legend(self) -> str:
+        """What the table's numbers are."""
+        measured = "; measured std: of the values in the array" if self._is_measured else ""
+        return f"expected std: of the distribution{measured}"
+
+    @property
+    def _is_measured(self) -> bool:
+        return any(tensor.measured_std is not None for tensor in self.tensors)
+
     def __str__(self) -> str:
         return "\n".join(
-            [*columns(HEAD, self.rows), LEGEND, *unused(self.unused_rules), self.summary]
+            [*columns(self.head, self.rows), self.legend, *unused(self.unused_rules), self.summary]
         )
 
 

@@ -50,8 +50,8 @@ class Sparse(StructuredInitializer):
     ``first + c * rows`` on, where `first` is the tensor's size rounded up to an even number, so
     that no word of the stream is used twice. So the bits are the same on every machine.
 
-    A part, given by `global_shape`, needs the uniform numbers of its own columns, in whole. They
-    are drawn and ranked a batch of columns at a time.
+    A part, given by `global_shape`, needs the uniform numbers of its whole columns. They are
+    drawn and ranked a batch of columns at a time.
 
     References
     ----------
