@@ -15,7 +15,8 @@ jax = pytest.importorskip("jax")
 import jax.numpy as jnp  # noqa: E402
 from jax import random  # noqa: E402
 from jax.nn import initializers as theirs  # noqa: E402
-from jax_cases import FLOATS, same  # noqa: E402
+from jax.sharding import AxisType, NamedSharding  # noqa: E402
+from jax_cases import FLOATS, SPECS, mesh_of, same  # noqa: E402
 from scipy.stats import ks_2samp, kstest  # noqa: E402
 
 import fastxavier as fx  # noqa: E402
@@ -138,6 +139,70 @@ def test_constants_have_any_dtype(init, dtype):
         assert np.array_equal(np.asarray(found), np.asarray(expected))
 
 
+@pytest.mark.parametrize("dtype", [None, *FLOATS, "complex64"])
+@pytest.mark.parametrize(
+    "value",
+    [np.inf, -np.inf, np.nan, 1e9, -1e30, np.arange(3.0), jnp.arange(6.0).reshape(2, 3), 1j],
+    ids=str,
+)
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore::numpy.exceptions.ComplexWarning")
+def test_constants_that_no_distribution_holds(value, dtype):
+    """As in jax."""
+    if np.iscomplexobj(value) and dtype != "complex64":
+        pytest.skip("jax drops the imaginary part with a warning")
+    expected = theirs.constant(value)(KEY, (2, 3), dtype or jnp.float32)
+    init = fj.constant(value)
+    for found in (init(None, (2, 3), dtype), jax.jit(lambda: init(None, (2, 3), dtype))()):
+        assert same(found, expected)
+
+
+@pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit], ids=str)
+@pytest.mark.parametrize("spec", SPECS, ids=str)
+def test_arrays_as_constants_in_shards(spec, kind):
+    init = fj.constant(jnp.arange(16.0))
+    expected = np.broadcast_to(np.arange(16, dtype=np.float32), (8, 16))
+    sharding = NamedSharding(mesh_of(8, kind), spec)
+    mapped = jax.shard_map(
+        lambda: init(None, (8, 16), out_sharding=spec),
+        mesh=sharding.mesh,
+        in_specs=(),
+        out_specs=spec,
+    )
+    for call in (
+        lambda: init(None, (8, 16), out_sharding=sharding),
+        jax.jit(lambda: init(None, (8, 16), out_sharding=sharding)),
+        mapped,
+    ):
+        assert same(call(), expected)
+        assert call().sharding.is_equivalent_to(sharding, 2)
+
+
+def test_constants_may_be_traced():
+    assert jax.jit(lambda value: fj.constant(value)(None, (2,)))(3.0).tolist() == [3.0, 3.0]
+    assert jax.grad(lambda value: fj.constant(value)(None, (2,)).sum())(3.0) == 2.0
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("stddev", fj.normal),
+        ("stddev", fj.truncated_normal),
+        ("lower", lambda bound: fj.truncated_normal(lower=bound)),
+        ("scale", fj.uniform),
+        ("scale", fj.orthogonal),
+        ("scale", fj.delta_orthogonal),
+        ("scale", lambda scale: fj.variance_scaling(scale, "fan_in", "normal")),
+    ],
+)
+def test_what_is_not_a_number(name, make):
+    with pytest.raises(fx.ArgumentTypeError, match=f"{name} is a tracer of jax; it must be a num"):
+        jax.jit(lambda value: make(value)(KEY, (3, 3)))(1.0)
+    for value in ("a", jnp.arange(3.0)):
+        with pytest.raises(fx.ArgumentTypeError, match=f"{name} is "):
+            make(value)
+
+
 @pytest.mark.parametrize("shape", [(6, 4), (4, 6), (3, 5, 4), (2, 3, 5, 4)])
 @pytest.mark.parametrize("axis", [-1, 0, 1, -2])
 def test_orthogonal_along_any_axis(shape, axis):
@@ -238,6 +303,7 @@ def test_scalar_arrays_are_numbers():
         (lambda: fj.delta_orthogonal(column_axis=5), "column_axis is 5"),
         (lambda: fj.delta_orthogonal()(KEY, (3, 3)), "not that of a convolution"),
         (lambda: fj.normal(-1.0), "std is -1.0"),
+        (lambda: fj.normal().named(None, "a"), "seed is None, which no plan"),
         (lambda: fj.variance_scaling(1, "fan", "normal"), "mode is 'fan'"),
         (lambda: fj.normal(1e9)(KEY, (3,), "float16"), "beyond the largest float16"),
         (lambda: jax.jit(lambda: fj.normal(1e9)(KEY, (3,), "float16"))(), "largest float16"),
