@@ -447,7 +447,7 @@ def _number(name: str, value: Any) -> Any:
     """A scalar array as its number; anything else as it is, but for what has no value yet."""
     if isinstance(value, jax.core.Tracer):
         raise ArgumentTypeError(
-            f"{name} is a tracer of jax; it must be a number, which is known before the function is "
+            f"{name} is a tracer of jax; it must be a number, which is known before a function is "
             "compiled: make the initializer outside of it",
             name,
             value,
