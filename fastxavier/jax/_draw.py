@@ -133,8 +133,9 @@ def draw(
     shape : int or sequence of int
         The shape of the whole array.
     initializer : Distribution, VarianceScaling, StructuredInitializer or str
-        As for `fastxavier.fill_`. Where it does not say which axes are inputs and outputs, they are
-        JAX's, (\\*kernel, in, out). Fans come from the whole shape.
+        As for `fastxavier.fill_`. A name is not JAX's: "he_normal" is torch's plain normal, and
+        JAX's is "he_truncated_normal". Where it does not say which axes are inputs and outputs,
+        they are JAX's, (\\*kernel, in, out). Fans come from the whole shape.
     dtype : data-type, optional
         float32, float64 (if jax has 64 bits switched on), float16, bfloat16, float8_e4m3fn or
         float8_e5m2; by default jax's default float.

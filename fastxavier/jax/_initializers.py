@@ -68,8 +68,9 @@ class Initializer:
     Parameters
     ----------
     initializer : VarianceScaling, Distribution, StructuredInitializer or str
-        What is drawn: any of fastxavier's, or its name. Where it does not say which axes are inputs
-        and outputs, they are JAX's, (\\*kernel, in, out).
+        What is drawn: any of fastxavier's, or its name, which is not JAX's: "he_normal" is torch's
+        plain normal, and JAX's is "he_truncated_normal". Where it does not say which axes are
+        inputs and outputs, they are JAX's, (\\*kernel, in, out).
     dtype : data-type, optional
         The dtype of arrays whose call gives none; by default jax's default float.
     source : tuple of int, optional
@@ -196,9 +197,40 @@ def variance_scaling(
     batch_axis: Axes = (),
     dtype: Any = None,
 ) -> Initializer:
-    """Mean 0 and variance ``scale / n``, n being the fan that `mode` names. See `VarianceScaling`.
+    """Mean 0 and variance ``scale / n``, n being the fan that `mode` names.
 
-    A "truncated_normal" is cut at two standard deviations, and its variance is corrected.
+    Those named after a paper are this one with the first three arguments fixed.
+
+    Parameters
+    ----------
+    scale : float
+        Factor on the variance, from 0 up.
+    mode : {"fan_in", "fan_out", "fan_avg", "fan_geo_avg"}
+        n: fan_in, which keeps the variance of activations; fan_out, which keeps that of gradients;
+        (fan_in + fan_out) / 2; or sqrt(fan_in * fan_out).
+    distribution : {"truncated_normal", "normal", "uniform"}
+        A normal truncated at two standard deviations, whose variance after truncation is the one
+        above; a plain normal; or U[-a, a] with a = sqrt(3 * variance).
+    in_axis, out_axis : int or sequence of int, default -2 and -1
+        The axes of inputs and of outputs. All others but `batch_axis` are the kernel's, and count
+        in both fans.
+    batch_axis : int or sequence of int, default ()
+        Axes along which weights of their own are stacked; in neither fan.
+    dtype : data-type, optional
+        The dtype of arrays whose call gives none; by default jax's default float.
+
+    Returns
+    -------
+    Initializer
+        Of `fastxavier.VarianceScaling`.
+
+    Raises
+    ------
+    TypeError
+        If an argument has the wrong type, or jax traces the scale.
+    ValueError
+        If the scale is negative or not finite, or a name is unknown. A call raises it where the
+        axes do not fit its shape: unlike in jax, none may be in two lists.
     """
     return Initializer(
         VarianceScaling(
@@ -216,42 +248,63 @@ def variance_scaling(
 def glorot_uniform(
     in_axis: Axes = -2, out_axis: Axes = -1, batch_axis: Axes = (), dtype: Any = None
 ) -> Initializer:
-    """U[-a, a] with a = sqrt(6 / (fan_in + fan_out)). See `fastxavier.glorot_uniform`."""
+    """U[-a, a] with a = sqrt(6 / (fan_in + fan_out)).
+
+    Arguments, results and errors are those of `variance_scaling`; see `fastxavier.glorot_uniform`.
+    """
     return variance_scaling(1, "fan_avg", "uniform", in_axis, out_axis, batch_axis, dtype)
 
 
 def glorot_normal(
     in_axis: Axes = -2, out_axis: Axes = -1, batch_axis: Axes = (), dtype: Any = None
 ) -> Initializer:
-    """Truncated normal of variance 2 / (fan_in + fan_out): `fastxavier.glorot_truncated_normal`."""
+    """Truncated normal of variance 2 / (fan_in + fan_out).
+
+    Arguments, results and errors are those of `variance_scaling`; see
+    `fastxavier.glorot_truncated_normal`.
+    """
     return variance_scaling(1, "fan_avg", "truncated_normal", in_axis, out_axis, batch_axis, dtype)
 
 
 def lecun_uniform(
     in_axis: Axes = -2, out_axis: Axes = -1, batch_axis: Axes = (), dtype: Any = None
 ) -> Initializer:
-    """U[-a, a] with a = sqrt(3 / fan_in). See `fastxavier.lecun_uniform`."""
+    """U[-a, a] with a = sqrt(3 / fan_in).
+
+    Arguments, results and errors are those of `variance_scaling`; see `fastxavier.lecun_uniform`.
+    """
     return variance_scaling(1, "fan_in", "uniform", in_axis, out_axis, batch_axis, dtype)
 
 
 def lecun_normal(
     in_axis: Axes = -2, out_axis: Axes = -1, batch_axis: Axes = (), dtype: Any = None
 ) -> Initializer:
-    """Truncated normal of variance 1 / fan_in: `fastxavier.lecun_truncated_normal`."""
+    """Truncated normal of variance 1 / fan_in.
+
+    Arguments, results and errors are those of `variance_scaling`; see
+    `fastxavier.lecun_truncated_normal`.
+    """
     return variance_scaling(1, "fan_in", "truncated_normal", in_axis, out_axis, batch_axis, dtype)
 
 
 def he_uniform(
     in_axis: Axes = -2, out_axis: Axes = -1, batch_axis: Axes = (), dtype: Any = None
 ) -> Initializer:
-    """U[-a, a] with a = sqrt(6 / fan_in). See `fastxavier.he_uniform`."""
+    """U[-a, a] with a = sqrt(6 / fan_in).
+
+    Arguments, results and errors are those of `variance_scaling`; see `fastxavier.he_uniform`.
+    """
     return variance_scaling(2, "fan_in", "uniform", in_axis, out_axis, batch_axis, dtype)
 
 
 def he_normal(
     in_axis: Axes = -2, out_axis: Axes = -1, batch_axis: Axes = (), dtype: Any = None
 ) -> Initializer:
-    """Truncated normal of variance 2 / fan_in: `fastxavier.he_truncated_normal`."""
+    """Truncated normal of variance 2 / fan_in.
+
+    Arguments, results and errors are those of `variance_scaling`; see
+    `fastxavier.he_truncated_normal`.
+    """
     return variance_scaling(2, "fan_in", "truncated_normal", in_axis, out_axis, batch_axis, dtype)
 
 
