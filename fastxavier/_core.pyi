@@ -98,6 +98,9 @@ def fill(
     threads: Any,
     cuda_stream: Any = None,
 ) -> None: ...
+def fill_each(
+    arrays: NDArray[Any], distribution: DistributionBase, seeds: NDArray[Any], stream: int
+) -> None: ...
 
 class DeviceCall(NamedTuple):
     distribution: str

@@ -326,6 +326,33 @@ def fill(array, distribution_, key, global_shape, offset, threads, cuda_stream=N
         target.written()
 
 
+def fill_each(cnp.ndarray arrays, DistributionBase distribution, seeds, uint64_t stream):
+    """Fill each array along the first axis, without gaps between them, as `fill` does by its seed."""
+    cdef cnp.ndarray numbers = np.ascontiguousarray(seeds, np.uint64)
+    cdef int64_t count = numbers.shape[0], i, step
+    cdef const uint64_t *seed = <const uint64_t *>cnp.PyArray_DATA(numbers)
+    cdef c.fx_options options
+    cdef c.fx_status status = c.FX_OK
+    cdef Target target
+    if count == 0 or arrays.size == 0:
+        return
+    target = target_of(arrays[(0, ...)])
+    options.threads = 0
+    options.poll = poll_python
+    options.poll_argument = NULL
+    step = cnp.PyArray_STRIDE(arrays, 0)
+    with nogil:
+        for i in range(count):
+            status = c.fx_fill(&target.array, &distribution.distribution, seed[i], stream, &options)
+            if status != c.FX_OK:
+                break
+            target.array.data = <char *>target.array.data + step
+    if status == c.FX_INTERRUPTED:
+        raise_pending()
+    if status != c.FX_OK:
+        refused(status, target, distribution)
+
+
 cdef extern from "device.h" nogil:
     enum: LAUNCH_THREADS
     ctypedef struct device_launch:

@@ -96,7 +96,7 @@ class VarianceScaling:
             )
         gain, layout = gain_number(self.gain), self.layout
         checked = {
-            "scale": scale,
+            "scale": abs(scale),
             "mode": choice("mode", self.mode, get_args(Mode)),
             "distribution": choice("distribution", self.distribution, get_args(Family)),
             "gain": self.gain if isinstance(self.gain, str) else gain,

@@ -19,6 +19,8 @@ __all__ = [
     "Streams",
     "is_shared",
     "manual_seed",
+    "model_seed",
+    "model_seed_now",
     "resolve",
     "seed_number",
     "stream_number",
@@ -301,3 +303,9 @@ def model_seed(seed: Any) -> int | Callable[[], int]:
     if isinstance(seed, _core.Streams):
         return seed.seed
     return _drawer(seed) or seed_number(seed)
+
+
+def model_seed_now(seed: Any) -> int:
+    """The seed of a whole model, drawn by this call."""
+    source = model_seed(seed)
+    return source() if callable(source) else source

@@ -148,11 +148,11 @@ def real(name: str, value: Any, *, finite: bool = True) -> float:
 
 
 def not_negative(name: str, value: Any) -> float:
-    """`value` as a finite float from 0 up."""
+    """`value` as a finite float from 0 up, whose sign is that of 0."""
     number = real(name, value)
     if number < 0:
         raise ArgumentValueError(f"{name} is {number}; it must not be negative", name, number)
-    return number
+    return abs(number)
 
 
 def number(name: str, value: Any) -> int | float:

@@ -60,10 +60,15 @@ class Distribution(_core.DistributionBase):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Distribution):
             return NotImplemented
-        return type(self) is type(other) and self._arguments() == other._arguments()
+        return self._identity() == other._identity()
 
     def __hash__(self) -> int:
-        return hash((type(self), *self._arguments().values()))
+        return hash(self._identity())
+
+    def _identity(self) -> tuple[Any, ...]:
+        # With the signs: 0.0 == -0.0, but their bits differ, and equal values may share a cache.
+        arguments = self._arguments().values()
+        return type(self), *arguments, *[math.copysign(1.0, one) for one in arguments]
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), tuple(self._arguments().values())
@@ -279,6 +284,8 @@ class TruncatedNormal(Distribution):
         high: SupportsFloat = 2.0,
     ) -> TruncatedNormal:
         low, high = real("low", low, finite=False), real("high", high, finite=False)
+        # Without the sign of a zero, of which `_standard_truncated` keeps the one it sees first.
+        low, high = low or 0.0, high or 0.0
         return _core.make_rescaled(
             cls, _standard_truncated(low, high), real("mean", mean), not_negative("std", std)
         )

@@ -68,12 +68,23 @@ static fx_status make_distribution(fx_distribution *distribution, int64_t kind, 
     return FX_ERROR_DISTRIBUTION;
 }
 
+/* The only buffer; NULL unless there is one and the structure, which lies inside of the frame, has the size
+   that it has here. */
+static const xla_buffer *only(const xla_buffers *buffers)
+{
+    const int is_one = buffers->struct_size == sizeof *buffers && buffers->size == 1 &&
+                       buffers->types[0] == XLA_BUFFER;
+    return is_one ? buffers->buffers[0] : NULL;
+}
+
 /* Read a frame; NULL, or what is wrong with it. */
 static const char *read_frame(const xla_call_frame *frame, request *r)
 {
-    if (frame->struct_size < sizeof *frame || frame->arguments.size != 1 || frame->results.size != 1)
-        return "fastxavier: the call has not one argument and one result, or XLA's call frame is older";
-    const xla_buffer *words = frame->arguments.buffers[0], *result = frame->results.buffers[0];
+    if (frame->struct_size < sizeof *frame)
+        return "fastxavier: XLA's call frame is older";
+    const xla_buffer *words = only(&frame->arguments), *result = only(&frame->results);
+    if (!words || !result)
+        return "fastxavier: the call has not one argument and one result, as XLA 0.3 has them";
     const int64_t lane_axes = words->rank - 1, axes = result->rank - lane_axes;
     if (words->dtype != XLA_U32 || lane_axes < 0 || axes < 0 || axes > FX_MAX_DIMS ||
         words->dims[lane_axes] != SEED_WORDS + axes)

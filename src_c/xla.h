@@ -12,7 +12,7 @@
 enum { XLA_MAJOR = 0, XLA_MINOR = 3 };
 
 /* Numbers that XLA gives to what it passes. */
-enum { XLA_METADATA = 1, XLA_ARRAY = 1, XLA_INVALID_ARGUMENT = 3 };
+enum { XLA_METADATA = 1, XLA_BUFFER = 1, XLA_ARRAY = 1, XLA_INVALID_ARGUMENT = 3 };
 enum {
     XLA_S64 = 5,
     XLA_U32 = 8,

@@ -91,6 +91,36 @@ def test_numbers_of_any_kind_are_floats_inside():
     )
 
 
+@pytest.mark.parametrize(
+    "make", [fx.Constant, lambda zero: fx.Normal(zero, 1), lambda zero: fx.Uniform(-1, zero)]
+)
+def test_zeros_of_other_signs_are_not_equal(make):
+    """Their bits may differ."""
+    assert make(0.0) != make(-0.0) == make(-0.0)
+    assert len({make(0.0), make(-0.0)}) == 2
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda zero: fx.Normal(1, zero),
+        lambda zero: fx.TruncatedNormal(0, 1, zero, 1),
+        lambda zero: fx.TruncatedNormal(0, 1, -1, zero),
+        lambda zero: fx.VarianceScaling(zero),
+        lambda zero: fx.he_normal(gain=zero),
+        fx.Identity,
+    ],
+)
+@pytest.mark.parametrize("first", [0.0, -0.0])
+def test_where_zero_has_no_sign(make, first):
+    """Whichever was made first."""
+    assert make(first) == make(-first)
+    assert [repr(make(one)) for one in (first, -first)] == [repr(make(0.0))] * 2
+    assert "-0.0" not in repr(make(-0.0))
+    bits = [fx.draw((3, 4), make(one), seed=7).view(np.uint32) for one in (first, -first)]
+    assert (bits[0] == bits[1]).all()
+
+
 @every_example
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_pickle(distribution, protocol):

@@ -101,6 +101,53 @@ def test_inside_of_other_transformations(name):
     assert gradient == pytest.approx(float(np.asarray(init(KEY, (4, 5))).sum()), rel=1e-5)
 
 
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("first", [0.0, -0.0])
+@pytest.mark.parametrize(
+    "make",
+    [
+        fx.Constant,
+        lambda zero: fx.Uniform(zero, zero),
+        lambda zero: fx.Uniform(-1.0, zero),
+        lambda zero: fx.Normal(zero, 1.0),
+        lambda zero: fx.Normal(zero, zero),
+        lambda zero: fx.TruncatedNormal(zero, 1.0, zero, 1.0),
+        lambda zero: fx.he_normal(gain=zero),
+        fx.VarianceScaling,
+        fx.Identity,
+        fx.Orthogonal,
+    ],
+)
+def test_what_was_drawn_before_does_not_matter(make, first, dtype):
+    """0.0 == -0.0, and what is equal may share a compiled function."""
+    for zero in (first, -first):
+        expected = fx.draw((4, 8), make(zero), dtype=dtype, seed=7)
+        init = fj.Initializer(make(zero), dtype)
+        assert same(jax.jit(init, static_argnums=1)(KEY, (4, 8)), expected)
+        assert same(jax.jit(lambda key, init=init: init(key, (4, 8)))(KEY), expected)
+        if isinstance(make(zero), fx.Constant):
+            made = jax.jit(fj.constant(zero, dtype), static_argnums=(0, 1))(None, (4, 8))
+            assert same(made, expected)
+
+
+@pytest.mark.parametrize("shape", [(), (4, 4), (0, 3)])
+def test_many_keys_at_once(shape):
+    """Small tensors in one call, without a compiled function."""
+    for init in (fj.normal(), fj.Initializer(fx.TruncatedNormal()), fj.Initializer(fx.Constant(2))):
+        keys = random.split(KEY, 300)
+        found = jax.vmap(lambda key, init=init: init(key, shape))(keys)
+        assert found.shape == (300, *shape)
+        for lane in (0, 1, 150, 299):
+            assert same(found[lane], init(keys[lane], shape))
+
+
+def test_many_keys_take_one_call(monkeypatch):
+    calls = []
+    monkeypatch.setattr(fj._draw.Tensor, "write", lambda *what: calls.append(what))
+    jax.vmap(lambda key: fj.normal()(key, (4, 4)))(random.split(KEY, 300))
+    assert not calls
+
+
 def test_eval_shape_draws_nothing(monkeypatch):
     def fail(*what):
         raise AssertionError("a value was drawn")
@@ -281,6 +328,26 @@ def test_errors(init, out_sharding, match):
     for call in (init, jax.jit(init, static_argnums=(1, 2, 3))):
         with pytest.raises(fx.ArgumentError, match=match):
             call(KEY, (9,), "float32", out_sharding())
+
+
+@pytest.mark.parametrize("init", [fj.normal(), fj.zeros], ids=repr)
+def test_meshes_that_do_not_fit(init):
+    mesh = mesh_of(8)
+    abstract = NamedSharding(mesh.abstract_mesh, P("x"))
+    for call in (
+        lambda: init(KEY, (8,), out_sharding=abstract),
+        lambda: fj.draw((8,), "zeros", seed=7, sharding=abstract),
+        lambda: fj.init_(
+            {"bias": jax.ShapeDtypeStruct((8,), "float32")}, seed=7, shardings=abstract
+        ),
+    ):
+        with pytest.raises(fx.ArgumentValueError, match=r"shardings? is .*mesh has no devices"):
+            call()
+    with jax.set_mesh(mesh):
+        assert same(jax.jit(lambda: init(KEY, (8,), out_sharding=abstract))(), init(KEY, (8,)))
+        for call in (init, jax.jit(init, static_argnums=(1, 2, 3))):
+            with pytest.raises(fx.ArgumentValueError, match=r"out_sharding is P\('z',\), not one"):
+                call(KEY, (8,), "float32", P("z"))
 
 
 def test_what_shard_map_cannot_cut():

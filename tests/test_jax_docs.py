@@ -38,22 +38,37 @@ def imported(name):
         return pytest.importorskip(name)
 
 
+def test_the_page_runs_from_top_to_bottom(capsys):
+    """As pasted, block by block."""
+    imported("flax.nnx")
+    blocks = re.findall(r"^```python\n(.*?)^```", page("jax.md"), re.S | re.M)
+    given = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        for one in blocks:
+            exec(one, given)
+    expected = fx.draw((784, 256), fx.he_normal(layout="jax"), seed=7, stream="fc1.kernel")
+    assert same(given["w"], expected)
+    assert given["model"].fc1.kernel[...].shape == (784, 256)
+    assert capsys.readouterr().out
+
+
 def test_one_line():
     given = names()
     exec(block("instead of: from jax.nn"), given)
-    law = fx.glorot_truncated_normal(layout="jax")
-    assert same(given["w"], fx.draw((784, 256), law, seed=7))
+    distribution = fx.glorot_truncated_normal(layout="jax")
+    assert same(given["w"], fx.draw((784, 256), distribution, seed=7))
 
 
 def test_layers():
     nnx, linen = imported("flax.nnx"), imported("flax.linen")
-    first, second = block("nn.Dense").splitlines()
+    first, second = block("nn.Dense").splitlines()[-2:]
     assert eval(first, names(nnx=nnx)).kernel[...].shape == (784, 256)
     params = eval(second, names(nn=linen)).init(KEY, np.ones((1, 784), np.float32))
     assert params["params"]["kernel"].shape == (784, 256)
     named = eval(block(".named(7,"), names(nnx=nnx)).kernel[...]
-    law = fx.he_truncated_normal(layout="jax")
-    assert same(named, fx.draw((784, 256), law, seed=7, stream="fc1.kernel"))
+    distribution = fx.he_truncated_normal(layout="jax")
+    assert same(named, fx.draw((784, 256), distribution, seed=7, stream="fc1.kernel"))
 
 
 def test_vmap():
@@ -67,30 +82,16 @@ def test_shards():
     made = []
     for line in block("# compiled").splitlines():
         exec(line, given)
-        made.append(given.get("w"))
+        if line.startswith("w = "):
+            made.append(given["w"])
     expected = given["init"](KEY, (784, 256))
+    assert same(made[0], expected)
     assert same(made[1], expected)
-    assert same(made[2], expected)
-    law = fx.he_normal(layout="jax")
-    assert same(made[3], fx.draw((784, 256), law, seed=7, stream="fc1.kernel"))
-    assert all(w.sharding.spec == PartitionSpec("x", "y") for w in made[1:])
+    distribution = fx.he_normal(layout="jax")
+    assert same(made[2], fx.draw((784, 256), distribution, seed=7, stream="fc1.kernel"))
+    assert all(w.sharding.spec == PartitionSpec("x", "y") for w in made)
     exec(block("part ="), given)
     assert same(given["part"](KEY), expected)
-
-
-def test_models():
-    nnx = imported("flax.nnx")
-
-    class Model(nnx.Module):
-        def __init__(self, rngs):
-            self.fc = nnx.Linear(16, 8, rngs=rngs)
-
-    plan = fx.default_plan()
-    given = names(nnx=nnx, Model=Model, plan=plan)
-    exec(block("nnx.eval_shape"), {**given, "sharding": NamedSharding(mesh_of(8), PartitionSpec())})
-    shapes = {"fc": {"kernel": jax.ShapeDtypeStruct((64, 64), "float32")}}
-    given["params"] = fastxavier.jax.init_(shapes, plan, seed=7)
-    exec(block("fx.verify"), given)
 
 
 def test_export():
@@ -101,11 +102,28 @@ def test_export():
     assert exported(jax.random.PRNGKey(7)).call(jax.random.PRNGKey(7)).shape == (3,)
 
 
+def test_axes():
+    """What the page says of weights of one axis, and of an axis in both fans."""
+    found = fastxavier.jax.he_normal(in_axis=[0], out_axis=[])(KEY, (5,))
+    distribution = fx.he_truncated_normal().with_fans(5)
+    assert same(found, fx.draw((5,), distribution, seed=7))
+    for settings in ({"in_axis": [0]}, {"in_axis": [0], "out_axis": [0]}):
+        assert jax.nn.initializers.he_normal(**settings)(KEY, (5,)).shape == (5,)
+        with pytest.raises(fx.ArgumentError, match="axis"):
+            fastxavier.jax.he_normal(**settings)(KEY, (5,))
+
+
+def test_names_in_strings_are_not_those_of_jax():
+    by_name = fastxavier.jax.Initializer("he_normal")(KEY, (8, 6))
+    assert same(by_name, fx.draw((8, 6), fx.he_normal(layout="jax"), seed=7))
+    truncated = fastxavier.jax.Initializer("he_truncated_normal")(KEY, (8, 6))
+    assert same(truncated, fastxavier.jax.he_normal()(KEY, (8, 6)))
+
+
 def test_reference():
-    """Every public name that is not one of jax.nn.initializers is in the reference."""
+    """Every public name is in the reference."""
     text = (ROOT / "docs" / "api.rst").read_text()
-    listed = set(re.findall(r"^   jax\.(\S+)$", text, re.M))
-    own = set(fastxavier.jax.__all__) - (set(dir(jax.nn.initializers)) - {"Initializer"})
-    assert own == listed
+    listed = re.findall(r"^   jax\.(\S+)$", text, re.M)
+    assert sorted(fastxavier.jax.__all__) == sorted(listed)
     for name in listed:
         assert getattr(importlib.import_module("fastxavier.jax"), name).__doc__

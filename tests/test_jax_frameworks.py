@@ -104,8 +104,8 @@ def test_linen_layer():
     layer = linen.Dense(24, kernel_init=fj.he_normal(), bias_init=fj.zeros)
     params = layer.init(KEY, INPUT)
     assert same(jax.jit(layer.init)(KEY, INPUT)["params"]["kernel"], params["params"]["kernel"])
-    law = fx.he_truncated_normal(layout="jax").for_shape((16, 24))
-    assert fx.verify(np.asarray(params["params"]["kernel"]), law).ok
+    distribution = fx.he_truncated_normal(layout="jax").for_shape((16, 24))
+    assert fx.verify(np.asarray(params["params"]["kernel"]), distribution).ok
     named = linen.Dense(24, kernel_init=fj.he_normal().named(7, "head.kernel"))
     assert same(named.init(KEY, INPUT)["params"]["kernel"], expected("head.kernel"))
 
@@ -174,8 +174,8 @@ def test_haiku_layer():
     model = hk.transform(lambda x: hk.Linear(24, w_init=drawn)(x))
     params = model.init(KEY, INPUT)
     assert same(jax.jit(model.init)(KEY, INPUT)["linear"]["w"], params["linear"]["w"])
-    law = fx.he_truncated_normal(layout="jax").for_shape((16, 24))
-    assert fx.verify(np.asarray(params["linear"]["w"]), law).ok
+    distribution = fx.he_truncated_normal(layout="jax").for_shape((16, 24))
+    assert fx.verify(np.asarray(params["linear"]["w"]), distribution).ok
     assert model.apply(params, None, INPUT).shape == (2, 24)
 
 

@@ -1,4 +1,4 @@
-"""The names of jax.nn.initializers: their signatures, their laws, and our bits."""
+"""The names of jax.nn.initializers: their signatures, their distributions, and our bits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ jax = pytest.importorskip("jax")
 import jax.numpy as jnp  # noqa: E402
 from jax import random  # noqa: E402
 from jax.nn import initializers as theirs  # noqa: E402
-from jax_cases import FLOATS, same  # noqa: E402
+from jax.sharding import AxisType, NamedSharding  # noqa: E402
+from jax_cases import FLOATS, SPECS, mesh_of, same  # noqa: E402
 from scipy.stats import ks_2samp, kstest  # noqa: E402
 
 import fastxavier as fx  # noqa: E402
@@ -28,7 +29,7 @@ SCALED = [
     for mode in ("fan_in", "fan_out", "fan_avg", "fan_geo_avg")
     for distribution in ("truncated_normal", "normal", "uniform")
 ]
-LAWS = {
+DISTRIBUTIONS = {
     **{
         name: partial(lambda name, module: getattr(module, name)(), name)
         for name in NAMES
@@ -67,17 +68,21 @@ def test_signatures_are_those_of_jax(name):
     assert found == expected
 
 
-@pytest.mark.parametrize("law", LAWS)
-def test_laws_are_those_of_jax(law):
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
+def test_distributions_are_those_of_jax(distribution):
     """The two samples have one distribution, and ours has its moments and bounds."""
-    ours = np.asarray(LAWS[law](fj)(KEY, SHAPE), np.float64).ravel()
-    other = np.asarray(LAWS[law](theirs)(KEY, SHAPE), np.float64).ravel()
+    ours = np.asarray(DISTRIBUTIONS[distribution](fj)(KEY, SHAPE), np.float64).ravel()
+    other = np.asarray(DISTRIBUTIONS[distribution](theirs)(KEY, SHAPE), np.float64).ravel()
     assert ks_2samp(ours, other).pvalue > 1e-4
     # Five standard errors of a mean, and of a std of at most that of a normal.
     deviation = other.std()
     assert abs(ours.mean() - other.mean()) < 5 * deviation * math.sqrt(2 / ours.size)
     assert abs(ours.std() - deviation) < 5 * deviation / math.sqrt(ours.size)
-    if "normal" not in law or "truncated" in law or "_normal" in law.split(",")[0]:
+    if (
+        "normal" not in distribution
+        or "truncated" in distribution
+        or "_normal" in distribution.split(",")[0]
+    ):
         # Bounded: of so many values the extreme ones are within a hundredth of each other.
         width = other.max() - other.min()
         assert abs(ours.max() - other.max()) < 0.01 * width
@@ -136,6 +141,72 @@ def test_constants_have_any_dtype(init, dtype):
     for found in (init(None, (2, 3), dtype), jax.jit(lambda: init(None, (2, 3), dtype))()):
         assert found.dtype == expected.dtype
         assert np.array_equal(np.asarray(found), np.asarray(expected))
+
+
+@pytest.mark.parametrize("dtype", [None, *FLOATS, "complex64"])
+@pytest.mark.parametrize(
+    "value",
+    [np.inf, -np.inf, np.nan, 1e9, -1e30, np.arange(3.0), jnp.arange(6.0).reshape(2, 3)],
+    ids=str,
+)
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast:RuntimeWarning")
+def test_constants_that_no_distribution_holds(value, dtype):
+    """As in jax."""
+    expected = theirs.constant(value)(KEY, (2, 3), dtype or jnp.float32)
+    init = fj.constant(value)
+    for found in (init(None, (2, 3), dtype), jax.jit(lambda: init(None, (2, 3), dtype))()):
+        assert same(found, expected)
+
+
+@pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit], ids=str)
+@pytest.mark.parametrize("spec", SPECS, ids=str)
+def test_arrays_as_constants_in_shards(spec, kind):
+    init = fj.constant(jnp.arange(16.0))
+    expected = np.broadcast_to(np.arange(16, dtype=np.float32), (8, 16))
+    sharding = NamedSharding(mesh_of(8, kind), spec)
+    mapped = jax.shard_map(
+        lambda: init(None, (8, 16), out_sharding=spec),
+        mesh=sharding.mesh,
+        in_specs=(),
+        out_specs=spec,
+    )
+    for call in (
+        lambda: init(None, (8, 16), out_sharding=sharding),
+        jax.jit(lambda: init(None, (8, 16), out_sharding=sharding)),
+        mapped,
+    ):
+        assert same(call(), expected)
+        assert call().sharding.is_equivalent_to(sharding, 2)
+
+
+def test_complex_constants():
+    expected = theirs.constant(1j)(KEY, (2, 3), jnp.complex64)
+    assert np.array_equal(fj.constant(1j)(None, (2, 3), "complex64"), expected)
+
+
+def test_constants_may_be_traced():
+    assert jax.jit(lambda value: fj.constant(value)(None, (2,)))(3.0).tolist() == [3.0, 3.0]
+    assert jax.grad(lambda value: fj.constant(value)(None, (2,)).sum())(3.0) == 2.0
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("stddev", fj.normal),
+        ("stddev", fj.truncated_normal),
+        ("lower", lambda bound: fj.truncated_normal(lower=bound)),
+        ("scale", fj.uniform),
+        ("scale", fj.orthogonal),
+        ("scale", fj.delta_orthogonal),
+        ("scale", lambda scale: fj.variance_scaling(scale, "fan_in", "normal")),
+    ],
+)
+def test_what_is_not_a_number(name, make):
+    with pytest.raises(fx.ArgumentTypeError, match=f"{name} is a tracer of jax; it must be a num"):
+        jax.jit(lambda value: make(value)(KEY, (3, 3)))(1.0)
+    for value in ("a", jnp.arange(3.0)):
+        with pytest.raises(fx.ArgumentTypeError, match=f"{name} is "):
+            make(value)
 
 
 @pytest.mark.parametrize("shape", [(6, 4), (4, 6), (3, 5, 4), (2, 3, 5, 4)])
@@ -238,6 +309,7 @@ def test_scalar_arrays_are_numbers():
         (lambda: fj.delta_orthogonal(column_axis=5), "column_axis is 5"),
         (lambda: fj.delta_orthogonal()(KEY, (3, 3)), "not that of a convolution"),
         (lambda: fj.normal(-1.0), "std is -1.0"),
+        (lambda: fj.normal().named(None, "a"), "seed is None, which no plan"),
         (lambda: fj.variance_scaling(1, "fan", "normal"), "mode is 'fan'"),
         (lambda: fj.normal(1e9)(KEY, (3,), "float16"), "beyond the largest float16"),
         (lambda: jax.jit(lambda: fj.normal(1e9)(KEY, (3,), "float16"))(), "largest float16"),

@@ -189,6 +189,33 @@ def test_a_key_has_no_initializer():
         fj.init_(tree, fx.Plan([fx.Rule("*", "zeros")]), seed=7)
 
 
+def test_two_leaves_of_one_name():
+    """They would have equal values."""
+    for tree in (
+        {"a": {"bias": shape(3)}, "a.bias": shape(3)},
+        {"bias": [shape(3)], "bias.0": shape(4)},
+    ):
+        for call in (fj.named_leaves, lambda tree: fj.init_(tree, seed=7)):
+            with pytest.raises(fx.ArgumentValueError, match=r"leaves named '.*', at \['.* and \['"):
+                call(tree)
+    kept = fj.named_leaves({"a": {"bias": shape(3)}, "a.bias": "no array"})
+    assert list(kept) == ["a.bias"]
+
+
+def test_zeros_keep_their_signs():
+    """Also where 0.0 was compiled before."""
+    for zero in (0.0, -0.0):
+        plan = fx.Plan([fx.Rule("*", fx.Constant(zero))])
+        made = jax.jit(lambda plan=plan: fj.init_({"bias": shape(2)}, plan, seed=7))()["bias"]
+        assert same(made, np.array([zero, zero], np.float32))
+
+
+def test_partition_specs_of_another_mesh():
+    match = r"'bias': shardings is P\('z',\), not one"
+    with jax.set_mesh(mesh_of(8)), pytest.raises(fx.ArgumentValueError, match=match):
+        fj.init_({"bias": shape(8)}, seed=7, shardings=P("z"))
+
+
 def test_a_sharding_without_a_mesh():
     """Inside of jit too, where all devices draw the whole."""
     one = jax.sharding.SingleDeviceSharding(jax.devices()[3])
@@ -196,3 +223,8 @@ def test_a_sharding_without_a_mesh():
     assert found.sharding == one
     make = jax.jit(lambda: fj.init_({"kernel": shape(16, 24)}, seed=7, shardings=one))
     assert same(make()["kernel"], found)
+
+    plan = fx.Plan([fx.Rule("n", fx.Constant(3.0))])
+    whole = {"n": shape(3, dtype="int32")}
+    counted = jax.jit(lambda: fj.init_(whole, plan, seed=7, shardings=one))()["n"]
+    assert counted.tolist() == [3, 3, 3]

@@ -12,7 +12,7 @@ from typing import Any, SupportsIndex, TypeVar
 import numpy as np
 
 from fastxavier import _core
-from fastxavier._streams import Seed, model_seed
+from fastxavier._streams import Seed, model_seed_now
 from fastxavier._validation import ArgumentTypeError, ArgumentValueError, shown
 from fastxavier.checkpoints._dtypes import COUNTED, DRAWN, exchange_bytes, numpy_dtype
 from fastxavier.checkpoints._errors import CheckpointError
@@ -138,8 +138,7 @@ def init_checkpoint(
     distributions = {name: chosen.distribution(name, tensors[name].shape) for name in tensors}
     for name, tensor in tensors.items():
         check_fillable(name, tensor.dtype, tensor.shape, distributions[name])
-    source = model_seed(seed)
-    key = source() if callable(source) else source
+    key = model_seed_now(seed)
     header = encoded(tensors, {"format": "pt", **metadata, **_made_from(plan, key)})
     size = len(header) + max((tensor.end for tensor in tensors.values()), default=0)
     if size >= 1 << 63:

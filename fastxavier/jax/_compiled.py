@@ -53,11 +53,25 @@ def drawn(tensor: Tensor, words: Any, sharding: Any = None) -> Any:
 
 
 def full(shape: Shape, value: Any, dtype: Any, sharding: Any = None) -> Any:
-    """The same value everywhere, by jax, which compiles it best and has every dtype."""
-    if sharding is None or nothing_is_traced():
+    """The same value everywhere, or an array that is broadcast, by jax, which has every dtype."""
+    if sharding is None:
+        return jax.numpy.full(shape, value, dtype)
+    if nothing_is_traced():
+        if np.ndim(value) > 0:
+            return jax.device_put(jax.numpy.full(shape, value, dtype), sharding)
         return jax.numpy.full(shape, value, dtype, device=sharding)
+    if not isinstance(sharding, jax.sharding.NamedSharding):
+        return jax.lax.with_sharding_constraint(jax.numpy.full(shape, value, dtype), sharding)
     spec = padded(sharding.spec, len(shape))
-    part = partial(jax.numpy.full, local_shape(shape, spec, sharding.mesh), value, dtype)
+    extents = local_shape(shape, spec, sharding.mesh)
+
+    def part() -> Any:
+        if np.ndim(value) == 0:
+            return jax.numpy.full(extents, value, dtype)
+        before = zip(_parts_before(spec), extents, strict=True)
+        first = [parts * extent for parts, extent in before]
+        return jax.lax.dynamic_slice(jax.numpy.full(shape, value, dtype), first, extents)
+
     return part() if is_local(sharding) else _on_each_device(part, sharding.mesh, spec)()
 
 
@@ -80,8 +94,9 @@ def _drawn_now(tensor: Tensor, words: Any) -> Any:
     numbers = np.asarray(words)
     if numbers.ndim == 1:
         return tensor.drawn(seed_of(numbers), device)
-    places = np.zeros((*numbers.shape[:-1], len(tensor.shape)), np.uint32)
-    memory = _parts_now(np.concatenate([numbers, places], -1), tensor, tensor.shape)
+    seeds = (numbers[..., 0].astype(np.uint64) << np.uint64(32)) | numbers[..., 1]
+    memory = aligned((*seeds.shape, *tensor.shape), tensor.dtype)
+    tensor.write_each(memory.reshape(seeds.size, *tensor.shape), seeds.ravel())
     return jax.device_put(memory, device, may_alias=True)
 
 
@@ -184,10 +199,14 @@ def _placed(words: Any, before: list[Any]) -> Any:
     return jax.numpy.concatenate([words, *rows], -1)
 
 
+def _parts_before(spec: tuple[Any, ...]) -> list[Any]:
+    """For each axis how many parts lie before this device's, whose place the mesh's names give."""
+    return [jax.lax.axis_index(names) if (names := names_in(one)) else 0 for one in spec]
+
+
 def _local(words: Any, tensor: Tensor, spec: tuple[Any, ...], mesh: Any) -> Any:
-    """This device's part, where axes of the mesh are known by their names."""
-    before = [jax.lax.axis_index(names) if (names := names_in(one)) else 0 for one in spec]
-    return _part(_placed(words, before), tensor, local_shape(tensor.shape, spec, mesh))
+    """This device's part."""
+    return _part(_placed(words, _parts_before(spec)), tensor, local_shape(tensor.shape, spec, mesh))
 
 
 # ---- the whole, of which jit may want shards -----------------------------------------------------

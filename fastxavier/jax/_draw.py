@@ -12,15 +12,14 @@ import numpy as np
 
 from fastxavier import _core
 from fastxavier._dtypes import float_dtype
-from fastxavier._streams import Seed, Stream, is_shared, resolve
-from fastxavier._validation import ArgumentValueError, shown
+from fastxavier._streams import Seed, Stream, resolve
 from fastxavier.distributions import Distribution
 from fastxavier.fill import Shape as ShapeLike
 from fastxavier.fill import aligned, checked_shape
 from fastxavier.initializers import Initializer, Resolved
 from fastxavier.initializers import resolve as resolve_initializer
 from fastxavier.jax._import import jax
-from fastxavier.jax._shardings import Shape, check_sharding
+from fastxavier.jax._shardings import Shape, check_sharding, check_shared
 from fastxavier.structured import DeltaOrthogonal, Orthogonal
 
 __all__ = ["Tensor", "draw", "tensor_of"]
@@ -49,6 +48,14 @@ class Tensor(NamedTuple):
             _core.fill(memory, self.resolved, key, whole, offset, threads)
         else:
             self.resolved.write(memory, key, threads, whole, offset)
+
+    def write_each(self, memory: Array, seeds: Array) -> None:
+        """Fill an array along whose first axis are as many whole tensors as there are seeds."""
+        if isinstance(self.resolved, Distribution):
+            _core.fill_each(memory, self.resolved, seeds, self.stream)
+            return
+        for one, seed in zip(memory, seeds.tolist(), strict=True):
+            self.write(one, seed)
 
     def drawn(self, seed: int, device: Any = None, threads: SupportsIndex | None = None) -> Any:
         """The whole, on a device."""
@@ -126,8 +133,9 @@ def draw(
     shape : int or sequence of int
         The shape of the whole array.
     initializer : Distribution, VarianceScaling, StructuredInitializer or str
-        As for `fastxavier.fill_`. Where it does not say which axes are inputs and outputs, they are
-        JAX's, (\\*kernel, in, out). Fans come from the whole shape.
+        As for `fastxavier.fill_`. A name is not JAX's: "he_normal" is torch's plain normal, and
+        JAX's is "he_truncated_normal". Where it does not say which axes are inputs and outputs,
+        they are JAX's, (\\*kernel, in, out). Fans come from the whole shape.
     dtype : data-type, optional
         float32, float64 (if jax has 64 bits switched on), float16, bfloat16, float8_e4m3fn or
         float8_e5m2; by default jax's default float.
@@ -173,14 +181,8 @@ def draw(
     """
     tensor = tensor_of(shape, initializer, dtype)
     if sharding is not None:
-        check_sharding(sharding, tensor.shape)
-        if not sharding.is_fully_addressable and not is_shared(seed):
-            raise ArgumentValueError(
-                f"seed is {shown(seed)}, and each process would draw its own; give all processes "
-                "the same seed, such as seed=7",
-                "seed",
-                seed,
-            )
+        check_sharding(sharding, tensor.shape, at_once=True)
+    check_shared(seed, sharding)
     key = resolve(seed, stream)
     number, stream_number = key.take() if isinstance(key, _core.Streams) else key
     tensor = tensor._replace(stream=stream_number)

@@ -14,8 +14,14 @@ import numpy as np
 
 from fastxavier._dtypes import FLOATS
 from fastxavier._scaling import Family, Mode
-from fastxavier._streams import Seed, model_seed, stream_number
-from fastxavier._validation import ArgumentValueError
+from fastxavier._streams import Seed, is_shared, model_seed_now, stream_number
+from fastxavier._validation import (
+    ArgumentError,
+    ArgumentTypeError,
+    ArgumentValueError,
+    real,
+    shown,
+)
 from fastxavier.distributions import Constant, Normal, TruncatedNormal, Uniform
 from fastxavier.fill import checked_shape, draw
 from fastxavier.initializers import Initializer as Core
@@ -62,8 +68,9 @@ class Initializer:
     Parameters
     ----------
     initializer : VarianceScaling, Distribution, StructuredInitializer or str
-        What is drawn: any of fastxavier's, or its name. Where it does not say which axes are inputs
-        and outputs, they are JAX's, (\\*kernel, in, out).
+        What is drawn: any of fastxavier's, or its name, which is not JAX's: "he_normal" is torch's
+        plain normal, and JAX's is "he_truncated_normal". Where it does not say which axes are
+        inputs and outputs, they are JAX's, (\\*kernel, in, out).
     dtype : data-type, optional
         The dtype of arrays whose call gives none; by default jax's default float.
     source : tuple of int, optional
@@ -77,7 +84,7 @@ class Initializer:
     (128, 256)
     """
 
-    initializer: Core | str
+    initializer: Core | str | _Full
     dtype: Any = None
     source: tuple[int, int] | None = None
 
@@ -111,7 +118,7 @@ class Initializer:
             If a function that calls it is compiled for a device that is not a CPU.
         """
         dtype = self.dtype if dtype is None else dtype
-        if isinstance(self.initializer, Constant):
+        if isinstance(self.initializer, (Constant, _Full)):
             kind, value = _rounded(self.initializer, dtype)
             whole = checked_shape(shape)
             return full(whole, value, kind, named_sharding(out_sharding, whole))
@@ -125,8 +132,8 @@ class Initializer:
 
         Parameters
         ----------
-        seed : int, numpy.random.Generator, RandomState, SeedSequence, Streams or None
-            As for `fastxavier.init_`.
+        seed : int, numpy.random.Generator, RandomState, SeedSequence or Streams
+            As for `fastxavier.init_`, but not None.
         name : str
             The tensor's whole name.
 
@@ -135,6 +142,11 @@ class Initializer:
         Initializer
             It ignores the key of a call, which may be None.
 
+        Raises
+        ------
+        TypeError, ValueError
+            If the seed or the name is not one.
+
         Examples
         --------
         >>> import fastxavier.jax
@@ -142,15 +154,34 @@ class Initializer:
         >>> init(None, (128, 256)).shape
         (128, 256)
         """
-        number = model_seed(seed)
-        return replace(self, source=(number() if callable(number) else number, stream_number(name)))
+        if not is_shared(seed):
+            raise ArgumentValueError(
+                f"seed is {shown(seed)}, which no plan and no other process would draw again; give "
+                "a seed, such as seed=7",
+                "seed",
+                seed,
+            )
+        return replace(self, source=(model_seed_now(seed), stream_number(name)))
 
 
-def _rounded(initializer: Constant, dtype: Any) -> tuple[np.dtype[Any], Any]:
-    """The dtype that jax makes of one, which may be any, and the value as fastxavier rounds it."""
+@dataclass(frozen=True)
+class _Full:
+    """What `Constant` cannot hold: infinities and NaN, arrays, and what jax traces."""
+
+    value: Any
+
+
+def _rounded(initializer: Any, dtype: Any) -> tuple[np.dtype[Any], Any]:
+    """The dtype that jax makes of one, which may be any, and the value as fastxavier rounds it.
+
+    A number that the dtype cannot hold is left to jax, which makes an infinity of it.
+    """
     kind = np.dtype(jax.dtypes.canonicalize_dtype(float if dtype is None else dtype))
-    if kind.name in FLOATS:
-        return kind, draw((), initializer, dtype=kind)
+    if kind.name in FLOATS and isinstance(initializer, Constant):
+        try:
+            return kind, draw((), initializer, dtype=kind)
+        except ArgumentValueError:
+            pass
     return kind, initializer.value
 
 
@@ -166,13 +197,44 @@ def variance_scaling(
     batch_axis: Axes = (),
     dtype: Any = None,
 ) -> Initializer:
-    """Mean 0 and variance ``scale / n``, n being the fan that `mode` names. See `VarianceScaling`.
+    """Mean 0 and variance ``scale / n``, n being the fan that `mode` names.
 
-    A "truncated_normal" is cut at two standard deviations, and its variance is corrected.
+    Those named after a paper are this one with the first three arguments fixed.
+
+    Parameters
+    ----------
+    scale : float
+        Factor on the variance, from 0 up.
+    mode : {"fan_in", "fan_out", "fan_avg", "fan_geo_avg"}
+        n: fan_in, which keeps the variance of activations; fan_out, which keeps that of gradients;
+        (fan_in + fan_out) / 2; or sqrt(fan_in * fan_out).
+    distribution : {"truncated_normal", "normal", "uniform"}
+        A normal truncated at two standard deviations, whose variance after truncation is the one
+        above; a plain normal; or U[-a, a] with a = sqrt(3 * variance).
+    in_axis, out_axis : int or sequence of int, default -2 and -1
+        The axes of inputs and of outputs. All others but `batch_axis` are the kernel's, and count
+        in both fans.
+    batch_axis : int or sequence of int, default ()
+        Axes along which weights of their own are stacked; in neither fan.
+    dtype : data-type, optional
+        The dtype of arrays whose call gives none; by default jax's default float.
+
+    Returns
+    -------
+    Initializer
+        Of `fastxavier.VarianceScaling`.
+
+    Raises
+    ------
+    TypeError
+        If an argument has the wrong type, or jax traces the scale.
+    ValueError
+        If the scale is negative or not finite, or a name is unknown. A call raises it where the
+        axes do not fit its shape: unlike in jax, none may be in two lists.
     """
     return Initializer(
         VarianceScaling(
-            _number(scale),
+            _number("scale", scale),
             mode,
             distribution,
             in_axis=in_axis,
@@ -186,42 +248,63 @@ def variance_scaling(
 def glorot_uniform(
     in_axis: Axes = -2, out_axis: Axes = -1, batch_axis: Axes = (), dtype: Any = None
 ) -> Initializer:
-    """U[-a, a] with a = sqrt(6 / (fan_in + fan_out)). See `fastxavier.glorot_uniform`."""
+    """U[-a, a] with a = sqrt(6 / (fan_in + fan_out)).
+
+    Arguments, results and errors are those of `variance_scaling`; see `fastxavier.glorot_uniform`.
+    """
     return variance_scaling(1, "fan_avg", "uniform", in_axis, out_axis, batch_axis, dtype)
 
 
 def glorot_normal(
     in_axis: Axes = -2, out_axis: Axes = -1, batch_axis: Axes = (), dtype: Any = None
 ) -> Initializer:
-    """Truncated normal of variance 2 / (fan_in + fan_out): `fastxavier.glorot_truncated_normal`."""
+    """Truncated normal of variance 2 / (fan_in + fan_out).
+
+    Arguments, results and errors are those of `variance_scaling`; see
+    `fastxavier.glorot_truncated_normal`.
+    """
     return variance_scaling(1, "fan_avg", "truncated_normal", in_axis, out_axis, batch_axis, dtype)
 
 
 def lecun_uniform(
     in_axis: Axes = -2, out_axis: Axes = -1, batch_axis: Axes = (), dtype: Any = None
 ) -> Initializer:
-    """U[-a, a] with a = sqrt(3 / fan_in). See `fastxavier.lecun_uniform`."""
+    """U[-a, a] with a = sqrt(3 / fan_in).
+
+    Arguments, results and errors are those of `variance_scaling`; see `fastxavier.lecun_uniform`.
+    """
     return variance_scaling(1, "fan_in", "uniform", in_axis, out_axis, batch_axis, dtype)
 
 
 def lecun_normal(
     in_axis: Axes = -2, out_axis: Axes = -1, batch_axis: Axes = (), dtype: Any = None
 ) -> Initializer:
-    """Truncated normal of variance 1 / fan_in: `fastxavier.lecun_truncated_normal`."""
+    """Truncated normal of variance 1 / fan_in.
+
+    Arguments, results and errors are those of `variance_scaling`; see
+    `fastxavier.lecun_truncated_normal`.
+    """
     return variance_scaling(1, "fan_in", "truncated_normal", in_axis, out_axis, batch_axis, dtype)
 
 
 def he_uniform(
     in_axis: Axes = -2, out_axis: Axes = -1, batch_axis: Axes = (), dtype: Any = None
 ) -> Initializer:
-    """U[-a, a] with a = sqrt(6 / fan_in). See `fastxavier.he_uniform`."""
+    """U[-a, a] with a = sqrt(6 / fan_in).
+
+    Arguments, results and errors are those of `variance_scaling`; see `fastxavier.he_uniform`.
+    """
     return variance_scaling(2, "fan_in", "uniform", in_axis, out_axis, batch_axis, dtype)
 
 
 def he_normal(
     in_axis: Axes = -2, out_axis: Axes = -1, batch_axis: Axes = (), dtype: Any = None
 ) -> Initializer:
-    """Truncated normal of variance 2 / fan_in: `fastxavier.he_truncated_normal`."""
+    """Truncated normal of variance 2 / fan_in.
+
+    Arguments, results and errors are those of `variance_scaling`; see
+    `fastxavier.he_truncated_normal`.
+    """
     return variance_scaling(2, "fan_in", "truncated_normal", in_axis, out_axis, batch_axis, dtype)
 
 
@@ -232,14 +315,54 @@ kaiming_normal = he_normal
 
 
 def uniform(scale: SupportsFloat = 1e-2, dtype: Any = None) -> Initializer:
-    """U[0, scale]; of a negative scale U[scale, 0]. See `Uniform`."""
-    bound = float(_number(scale))
+    """U[0, scale]; of a negative scale U[scale, 0].
+
+    Parameters
+    ----------
+    scale : float, default 0.01
+        The bound that is not 0.
+    dtype : data-type, optional
+        As of `variance_scaling`.
+
+    Returns
+    -------
+    Initializer
+        Of `fastxavier.Uniform`. Neither bound occurs except by rounding.
+
+    Raises
+    ------
+    TypeError
+        If the scale is not a real number, or jax traces it.
+    ValueError
+        If it is not finite.
+    """
+    bound = _real("scale", scale)
     return Initializer(Uniform(min(bound, 0.0), max(bound, 0.0)), dtype)
 
 
 def normal(stddev: SupportsFloat = 1e-2, dtype: Any = None) -> Initializer:
-    """N(0, stddev**2). See `Normal`."""
-    return Initializer(Normal(0.0, float(_number(stddev))), dtype)
+    """N(0, stddev**2).
+
+    Parameters
+    ----------
+    stddev : float, default 0.01
+        The standard deviation, from 0 up.
+    dtype : data-type, optional
+        As of `variance_scaling`.
+
+    Returns
+    -------
+    Initializer
+        Of `fastxavier.Normal`.
+
+    Raises
+    ------
+    TypeError
+        If `stddev` is not a real number, or jax traces it.
+    ValueError
+        If it is negative or not finite.
+    """
+    return Initializer(Normal(0.0, _real("stddev", stddev)), dtype)
 
 
 def truncated_normal(
@@ -248,17 +371,58 @@ def truncated_normal(
     lower: SupportsFloat = -2.0,
     upper: SupportsFloat = 2.0,
 ) -> Initializer:
-    """N(0, stddev**2) cut at stddev * lower and stddev * upper; `stddev` is that before the cut.
+    """N(0, stddev**2) cut at stddev * lower and stddev * upper.
 
-    See `TruncatedNormal`.
+    Parameters
+    ----------
+    stddev : float, default 0.01
+        The standard deviation before the cut, from 0 up; that after it is less, 0.8796 times it by
+        the default bounds. In this jax and this package agree with SciPy, and differ from the
+        "truncated_normal" of `variance_scaling`, which corrects it.
+    dtype : data-type, optional
+        As of `variance_scaling`.
+    lower, upper : float, default -2 and 2
+        In units of `stddev`; either may be infinite.
+
+    Returns
+    -------
+    Initializer
+        Of `fastxavier.TruncatedNormal`.
+
+    Raises
+    ------
+    TypeError
+        If a number is not real, or jax traces it.
+    ValueError
+        As `fastxavier.TruncatedNormal` does.
     """
-    bounds = float(_number(lower)), float(_number(upper))
-    return Initializer(TruncatedNormal(0.0, float(_number(stddev)), *bounds), dtype)
+    bounds = _real("lower", lower, finite=False), _real("upper", upper, finite=False)
+    return Initializer(TruncatedNormal(0.0, _real("stddev", stddev), *bounds), dtype)
 
 
-def constant(value: SupportsFloat, dtype: Any = None) -> Initializer:
-    """The same value everywhere, in any dtype. See `Constant`."""
-    return Initializer(Constant(float(_number(value))), dtype)
+def constant(value: Any, dtype: Any = None) -> Initializer:
+    """The same value everywhere, in any dtype.
+
+    Parameters
+    ----------
+    value : scalar or array
+        Any number, rounded as `fastxavier.Constant` rounds it. What that does not hold is left to
+        ``jax.numpy.full``, as in jax: infinities and NaN, numbers beyond the dtype, arrays, which
+        are broadcast to the shape of a call, and what jax traces.
+    dtype : data-type, optional
+        That of arrays whose call gives none; any, complex ones too.
+
+    Returns
+    -------
+    Initializer
+        Its calls ignore the key, which may be None.
+    """
+    try:
+        number = _number("value", value)
+        held = Constant(number)
+    except ArgumentError:
+        return Initializer(_Full(value), dtype)
+    return Initializer(held if held.value == number else _Full(value), dtype)
 
 
 zeros = Initializer(Constant(0.0))
@@ -266,11 +430,31 @@ ones = Initializer(Constant(1.0))
 
 
 def orthogonal(scale: SupportsFloat = 1.0, column_axis: int = -1, dtype: Any = None) -> Initializer:
-    """A random matrix with orthonormal rows or columns, times `scale`. See `Orthogonal`.
+    """A random matrix with orthonormal rows or columns, whichever are fewer, times `scale`.
 
-    `column_axis` is that of the columns; the other axes, in their order, are the rows.
+    Parameters
+    ----------
+    scale : float, default 1
+        Factor on the matrix, from 0 up.
+    column_axis : int, default -1
+        The axis of the columns; the other axes, in their order, are the rows. A call needs a shape
+        that has it, and at least two axes.
+    dtype : data-type, optional
+        As of `variance_scaling`.
+
+    Returns
+    -------
+    Initializer
+        Of `fastxavier.Orthogonal`.
+
+    Raises
+    ------
+    TypeError
+        If the scale is not a real number, or jax traces it.
+    ValueError
+        If it is negative or not finite.
     """
-    matrix = Orthogonal(float(_number(scale)), layout="jax")
+    matrix = Orthogonal(_real("scale", scale), layout="jax")
     if column_axis != -1:
         matrix = _OrthogonalAlong(matrix.gain, layout="jax", column_axis=int(column_axis))
     return Initializer(matrix, dtype)
@@ -279,10 +463,29 @@ def orthogonal(scale: SupportsFloat = 1.0, column_axis: int = -1, dtype: Any = N
 def delta_orthogonal(
     scale: SupportsFloat = 1.0, column_axis: int = -1, dtype: Any = None
 ) -> Initializer:
-    """The kernel of a convolution that rotates its input channels. See `DeltaOrthogonal`.
+    """The kernel of a convolution that rotates its input channels, times `scale`.
 
-    `column_axis` is one of the matrix in the kernel's middle, whose distribution does not depend on
-    it: -1 and any other are the same.
+    Parameters
+    ----------
+    scale : float, default 1
+        Factor on the kernel, from 0 up.
+    column_axis : int, default -1
+        An axis of the matrix in the kernel's middle, whose distribution does not depend on it: -1
+        and any other are the same.
+    dtype : data-type, optional
+        As of `variance_scaling`.
+
+    Returns
+    -------
+    Initializer
+        Of `fastxavier.DeltaOrthogonal`. Shapes are (\\*kernel, in, out) with in <= out.
+
+    Raises
+    ------
+    TypeError
+        If the scale is not a real number, or jax traces it.
+    ValueError
+        If it is negative or not finite, or `column_axis` is not one of a matrix.
     """
     if column_axis not in (-2, -1, 0, 1):
         raise ArgumentValueError(
@@ -290,12 +493,23 @@ def delta_orthogonal(
             "column_axis",
             column_axis,
         )
-    return Initializer(DeltaOrthogonal(float(_number(scale)), layout="jax"), dtype)
+    return Initializer(DeltaOrthogonal(_real("scale", scale), layout="jax"), dtype)
 
 
-def _number(value: Any) -> Any:
-    """A scalar array as its number; anything else as it is."""
+def _number(name: str, value: Any) -> Any:
+    """A scalar array as its number; anything else as it is, but for what has no value yet."""
+    if isinstance(value, jax.core.Tracer):
+        raise ArgumentTypeError(
+            f"{name} is a tracer of jax; it must be a number, which is known before a function is "
+            "compiled: make the initializer outside of it",
+            name,
+            value,
+        )
     return value.item() if getattr(value, "ndim", None) == 0 else value
+
+
+def _real(name: str, value: Any, finite: bool = True) -> float:
+    return real(name, _number(name, value), finite=finite)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastxavier._dtypes import FLOATS
-from fastxavier._streams import Seed, is_shared, model_seed, stream_number
+from fastxavier._streams import Seed, model_seed_now, stream_number
 from fastxavier._validation import (
     ArgumentError,
     ArgumentTypeError,
@@ -22,7 +22,7 @@ from fastxavier.jax._compiled import drawn, full
 from fastxavier.jax._draw import tensor_of
 from fastxavier.jax._import import jax
 from fastxavier.jax._keys import seed_words
-from fastxavier.jax._shardings import check_sharding, named_sharding
+from fastxavier.jax._shardings import check_sharding, check_shared, named_sharding
 from fastxavier.plans import Plan, default_plan
 from fastxavier.plans._depth import ChosenPlan, plan_of_model
 from fastxavier.plans._targets import check_counted
@@ -45,7 +45,7 @@ def init_(tree: Any, plan: Plan | str | None = None, *, seed: Seed, shardings: A
         ``value`` at the end, as of nnx's variables, is no part of it.
     plan : Plan or str, optional
         As for `fastxavier.init_`. Every float needs a rule, and every shape without values. Arrays
-        of other dtypes without a rule, and leaves that are no arrays, stay as they are.
+        of other dtypes without a rule, and leaves that are not arrays, stay as they are.
     seed : int, numpy.random.Generator, RandomState, SeedSequence, Streams or None
         As for `fastxavier.init_`. All processes of a distributed model need the same.
     shardings : pytree of Sharding or PartitionSpec, optional
@@ -62,8 +62,8 @@ def init_(tree: Any, plan: Plan | str | None = None, *, seed: Seed, shardings: A
     PlanError
         If the plan has no rule for a leaf.
     TypeError, ValueError
-        If a dtype or a sharding does not fit, or as `fastxavier.init_` does. The error names the
-        leaf, and nothing has been drawn.
+        If two leaves have one name, if a dtype or a sharding does not fit, or as `fastxavier.init_`
+        does. The error names the leaf, and nothing has been drawn.
 
     Notes
     -----
@@ -82,11 +82,10 @@ def init_(tree: Any, plan: Plan | str | None = None, *, seed: Seed, shardings: A
     placed = _broadcast(shardings, tree)
     chosen = plan_of_model(default_plan() if plan is None else plan, [name for name, _ in named])
     made = [
-        _maker(chosen, name, leaf, sharding, is_shared(seed))
+        _maker(chosen, name, leaf, sharding, seed)
         for (name, leaf), sharding in zip(named, placed, strict=True)
     ]
-    source = model_seed(seed)
-    words = seed_words(source() if callable(source) else source)
+    words = seed_words(model_seed_now(seed))
     return jax.tree_util.tree_unflatten(structure, [make(words) for make in made])
 
 
@@ -101,7 +100,12 @@ def named_leaves(tree: Any) -> dict[str, Any]:
     Returns
     -------
     dict of str to leaf
-        Without the leaves that are no arrays.
+        Without the leaves that are not arrays.
+
+    Raises
+    ------
+    ValueError
+        If two leaves have one name.
 
     Examples
     --------
@@ -120,6 +124,19 @@ def _is_array(leaf: Any) -> bool:
 def _named(tree: Any) -> tuple[list[tuple[str, Any]], Any]:
     """Names and leaves, and the structure."""
     leaves, structure = jax.tree_util.tree_flatten_with_path(tree)
+    paths: dict[str, Any] = {}
+    for path, leaf in leaves:
+        name = _name(path)
+        if name in paths and _is_array(leaf):
+            first, second = map(jax.tree_util.keystr, (paths[name], path))
+            raise ArgumentValueError(
+                f"tree has two leaves named {name!r}, at {first} and {second}, which would get "
+                "equal values; rename one",
+                "tree",
+                name,
+            )
+        if _is_array(leaf):
+            paths[name] = path
     return [(_name(path), leaf) for path, leaf in leaves], structure
 
 
@@ -157,7 +174,7 @@ def _broadcast(shardings: Any, tree: Any) -> list[Any]:
 
 
 def _maker(
-    chosen: ChosenPlan, name: str, leaf: Any, sharding: Any, shared: bool
+    chosen: ChosenPlan, name: str, leaf: Any, sharding: Any, seed: Seed
 ) -> Callable[[Any], Any]:
     """The function of a seed's words that makes the array, or keeps the leaf."""
     if not _is_array(leaf):
@@ -175,13 +192,8 @@ def _maker(
             value = int(resolved.mean)  # type: ignore[union-attr]
             return lambda words: full(tuple(leaf.shape), value, dtype, placed)
         tensor = tensor_of(leaf.shape, resolved, leaf.dtype, stream_number(name))
-        reaches = placed is not None and not getattr(placed, "is_fully_addressable", True)
-        if reaches and not shared and not isinstance(resolved, Constant):
-            raise ArgumentValueError(
-                "seed is None or not set, and each process would draw its own; give all processes "
-                "the same seed, such as seed=7",
-                "seed",
-            )
+        if not isinstance(resolved, Constant):
+            check_shared(seed, placed)
     except ArgumentError as error:
         if str(error).startswith(f"tensor {name!r}"):
             raise
@@ -201,7 +213,7 @@ def _sharding_of(leaf: Any, given: Any) -> Any:
     """The sharding of an array that is made, checked; None for the default device."""
     shape = tuple(leaf.shape)
     if isinstance(given, jax.sharding.PartitionSpec):
-        return named_sharding(given, shape)
+        return named_sharding(given, shape, "shardings")
     if given is None and not isinstance(leaf, jax.core.Tracer):
         given = getattr(leaf, "sharding", None)
         if isinstance(leaf, jax.Array) and not leaf.committed:

@@ -1,6 +1,6 @@
 """Shardings: which part of an array a device holds, and what `out_sharding` means.
 
-_draw.py and _compiled.py ask.
+The other modules ask.
 """
 
 from __future__ import annotations
@@ -8,12 +8,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from fastxavier._streams import is_shared
 from fastxavier._validation import ArgumentTypeError, ArgumentValueError, a_type, shown
 from fastxavier.jax._import import jax
 
 __all__ = [
     "Shape",
     "check_sharding",
+    "check_shared",
     "is_local",
     "local_shape",
     "named_sharding",
@@ -34,12 +36,22 @@ def nothing_is_traced() -> bool:
     return bool(jax.extend.core.get_opaque_trace_state() == _AT_ONCE)
 
 
-def check_sharding(sharding: Any, shape: Shape, argument: str = "sharding") -> None:
-    """Raise unless it is a sharding for the shape."""
+def check_sharding(
+    sharding: Any, shape: Shape, argument: str = "sharding", at_once: bool = False
+) -> None:
+    """Raise unless it is a sharding for the shape; of devices, for what is drawn at once."""
     if not isinstance(sharding, jax.sharding.Sharding):
         raise ArgumentTypeError(
             f"{argument} is {shown(sharding)}, {a_type(sharding)}; it must be a "
             "jax.sharding.Sharding, such as NamedSharding(mesh, PartitionSpec('x'))",
+            argument,
+            sharding,
+        )
+    mesh = getattr(sharding, "mesh", None)
+    if isinstance(mesh, jax.sharding.AbstractMesh) and (at_once or nothing_is_traced()):
+        raise ArgumentValueError(
+            f"{argument} is {shown(sharding)}, whose mesh has no devices; outside of jax.jit it "
+            "must have a Mesh, such as jax.make_mesh makes",
             argument,
             sharding,
         )
@@ -53,7 +65,24 @@ def check_sharding(sharding: Any, shape: Shape, argument: str = "sharding") -> N
         ) from None
 
 
-def named_sharding(out_sharding: Any, shape: Shape) -> Any:
+def check_shared(seed: Any, sharding: Any) -> None:
+    """Raise if the array reaches other processes, and each of them would draw its own seed."""
+    if is_shared(seed):
+        return
+    if nothing_is_traced():
+        reaches = sharding is not None and not sharding.is_fully_addressable
+    else:
+        reaches = jax.process_count() > 1  # for jit may place it anywhere
+    if reaches:
+        raise ArgumentValueError(
+            f"seed is {shown(seed)}, and each process would draw its own; give all processes the "
+            "same seed, such as seed=7",
+            "seed",
+            seed,
+        )
+
+
+def named_sharding(out_sharding: Any, shape: Shape, argument: str = "out_sharding") -> Any:
     """What a call's `out_sharding` means, as a NamedSharding that is one for the shape; or None."""
     if out_sharding is None:
         return None
@@ -62,35 +91,42 @@ def named_sharding(out_sharding: Any, shape: Shape) -> Any:
         mesh = jax.sharding.get_mesh() if nothing_is_traced() else jax.sharding.get_abstract_mesh()
         if mesh.empty:
             raise ArgumentValueError(
-                f"out_sharding is {shown(out_sharding)} without a mesh; enter one with "
+                f"{argument} is {shown(out_sharding)} without a mesh; enter one with "
                 "jax.set_mesh, or give a NamedSharding",
-                "out_sharding",
+                argument,
                 out_sharding,
             )
-        found = jax.sharding.NamedSharding(mesh, out_sharding)
+        try:
+            found = jax.sharding.NamedSharding(mesh, out_sharding)
+        except Exception as error:
+            raise ArgumentValueError(
+                f"{argument} is {shown(out_sharding)}, not one for {mesh}: {error}",
+                argument,
+                out_sharding,
+            ) from None
     elif not isinstance(out_sharding, jax.sharding.NamedSharding):
         raise ArgumentTypeError(
-            f"out_sharding is {shown(out_sharding)}; it must be a NamedSharding or a PartitionSpec",
-            "out_sharding",
+            f"{argument} is {shown(out_sharding)}; it must be a NamedSharding or a PartitionSpec",
+            argument,
             out_sharding,
         )
     if is_local(found):
-        _check_cuts(out_sharding, shape, found)
+        _check_cuts(out_sharding, shape, found, argument)
     else:
-        check_sharding(found, shape, "out_sharding")
+        check_sharding(found, shape, argument)
     return found
 
 
-def _check_cuts(out_sharding: Any, shape: Shape, found: Any) -> None:
+def _check_cuts(out_sharding: Any, shape: Shape, found: Any, argument: str) -> None:
     """As `check_sharding`, inside of shard_map, where jax does not say it."""
     axes = len(shape)
     spec = padded(found.spec, axes)
     parts = [_parts(one, found.mesh) for one in spec]
     if len(spec) > axes or any(extent % count for extent, count in zip(shape, parts, strict=False)):
         raise ArgumentValueError(
-            f"out_sharding is {shown(out_sharding)}, which does not cut shape {shape} into equal "
+            f"{argument} is {shown(out_sharding)}, which does not cut shape {shape} into equal "
             f"parts: it asks for {parts} along its axes",
-            "out_sharding",
+            argument,
             out_sharding,
         )
 

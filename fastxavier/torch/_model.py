@@ -9,7 +9,7 @@ from typing import Any, SupportsIndex
 
 from fastxavier import fill as _fill
 from fastxavier._dtypes import FLOATS
-from fastxavier._streams import Seed, Stream, is_shared, model_seed, seed_number
+from fastxavier._streams import Seed, Stream, is_shared, model_seed_now, seed_number
 from fastxavier._validation import ArgumentTypeError, ArgumentValueError, of_tensor, shown, truth
 from fastxavier.initializers import Initializer, resolve
 from fastxavier.plans import Plan, Report
@@ -113,7 +113,7 @@ def init_(
         give_memory(inner, entries, device)
         blocks = _blocks_of_all(inner, filled, is_shared(seed))
     prepared = _prepared(filled, blocks, chosen.plan)
-    number = _seed(seed)
+    number = model_seed_now(seed)  # all groups of tensors are filled with the same
     reports = [one.init_(seed=number, threads=threads, progress=progress) for one in prepared]
     for entry in filled:
         if is_dtensor(entry.tensor):
@@ -125,12 +125,6 @@ def init_(
         with torch.no_grad():
             entry.tensor.copy_(values)
     return _joined(reports, filled, chosen.plan, number)
-
-
-def _seed(seed: Any) -> int:
-    """The number of a seed, drawn now: all groups of tensors are filled with the same."""
-    found = model_seed(seed)
-    return found() if callable(found) else found
 
 
 def _check_kinds(entries: list[Named]) -> None:

@@ -69,6 +69,7 @@ static void make(call *c)
     set_attribute(c, 1, "kind", XLA_S64, 1, &c->kind);
     set_attribute(c, 2, "parameters", XLA_F64, 4, c->parameters);
     set_attribute(c, 3, "stream", XLA_S64, 1, &c->stream);
+    c->buffer_type = XLA_BUFFER;
     c->argument = (xla_buffer){sizeof c->argument, NULL, XLA_U32, c->words, 2, c->word_dims};
     c->output = (xla_buffer){sizeof c->output, NULL, XLA_F32, c->result, 3, c->result_dims};
     c->arguments[0] = &c->argument;
@@ -173,6 +174,9 @@ static void check_refusals(void)
     REFUSED("an older frame", c.frame.struct_size -= 8);
     REFUSED("no argument", c.frame.arguments.size = 0);
     REFUSED("two results", c.frame.results.size = 2);
+    REFUSED("arguments of another size", c.frame.arguments.struct_size += 8);
+    REFUSED("results of another size", c.frame.results.struct_size -= 8);
+    REFUSED("what is not a buffer", c.buffer_type = XLA_BUFFER + 1);
     REFUSED("words of another dtype", c.argument.dtype = XLA_S64);
     REFUSED("words without axes", c.argument.rank = 0);
     REFUSED("fewer axes than the lanes", c.output.rank = 0);

@@ -31,10 +31,16 @@ def main(address, number, count, path):
         "inside": jax.jit(lambda key: init(key, SHAPE, out_sharding=sharding))(key),
         "tree": fj.init_(shapes, "default", seed=7, shardings=sharding)["a"]["kernel"],
     }
-    try:
-        fj.draw(SHAPE, fx.Normal(), seed=None, sharding=sharding)
-    except ValueError as error:
-        refusal = str(error)
+    refusal = ""
+    for call in (
+        lambda: fj.draw(SHAPE, fx.Normal(), seed=None, sharding=sharding),
+        lambda: fj.init_(shapes, "default", seed=None, shardings=sharding),
+        jax.jit(lambda: fj.init_(shapes, "default", seed=None), out_shardings=sharding),
+    ):
+        try:
+            call()
+        except ValueError as error:
+            refusal += str(error)
     shards = {
         f"{name}/{shard.index[0].start}/{shard.index[1].start}": np.asarray(shard.data)
         for name, array in made.items()
