@@ -22,7 +22,7 @@ from fastxavier._streams import (
     MODULE_DEFAULT,
     Seed,
     Stream,
-    model_seed,
+    model_seed_now,
     resolve,
     stream_number,
 )
@@ -445,8 +445,7 @@ def _of_group(group: Any, plan: Any, seed: Any, stream: Any) -> _Job:
             checked(resolved[name], array.shape, _dtype(array), "array")
         except (ArgumentTypeError, ArgumentValueError) as error:
             raise of_tensor(name, error) from None
-    source = model_seed(seed)
-    number = source() if callable(source) else source
+    number = model_seed_now(seed)
     targets = [
         _target(name, array, resolved[name], number, stream_number(name))
         for name, array in arrays.items()

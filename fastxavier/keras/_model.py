@@ -12,7 +12,7 @@ import numpy as np
 from fastxavier import _core
 from fastxavier._dtypes import FLOATS
 from fastxavier._fans import Layout
-from fastxavier._streams import Seed, model_seed
+from fastxavier._streams import Seed, model_seed_now
 from fastxavier._validation import ArgumentTypeError, ArgumentValueError, a_type, of_tensor
 from fastxavier.fill import fill_
 from fastxavier.initializers import Resolved
@@ -89,8 +89,7 @@ def init_(model: Any, plan: Plan | str | None = None, *, seed: Seed) -> Report:
             if memory is not None:
                 memories[name] = memory
     check_disjoint(list(memories), [_core.target_of(memory) for memory in memories.values()])
-    source = model_seed(seed)
-    number = source() if callable(source) else source
+    number = model_seed_now(seed)
     start = time.perf_counter()
     for name, resolved in filled.items():
         if name in memories:
