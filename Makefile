@@ -43,14 +43,14 @@ test-torch: $(VENV)/installed  ## the tests that need torch, with its version th
 
 test-jax: $(VENV)/installed  ## the tests that need jax, with its version that they were written for, and its frameworks
 	$(BIN)/pip install --quiet jax==0.10.2 flax==0.12.8 equinox==0.13.8 dm-haiku==0.0.17
-	$(BIN)/python -m pytest -q -m "" tests/test_jax_*.py tests/test_coming_from.py tests/test_docs.py tests/test_every_way.py -k "jax"
+	$(BIN)/python -m pytest -q -n auto --maxprocesses 2 -m "" tests/test_jax_*.py tests/test_coming_from.py tests/test_docs.py tests/test_every_way.py -k "jax"
 
 KERAS_PACKAGES = keras==3.15.0 tensorflow-cpu==2.21.0 torch==2.13.0 jax==0.10.2
 KERAS_TESTS = tests/test_keras_*.py tests/test_bench.py tests/test_coming_from.py tests/test_docs.py tests/test_every_way.py
 
 test-keras: $(VENV)/installed  ## the tests that need Keras, on its NumPy, torch, JAX and TensorFlow backends
 	$(BIN)/pip install --quiet $(KERAS_PACKAGES)
-	$(BIN)/python -m pytest -q -m "$(MARKED)" $(KERAS_TESTS) -k "keras or Keras or TensorFlow"
+	$(BIN)/python -m pytest -q -n auto --maxprocesses 2 -m "$(MARKED)" $(KERAS_TESTS) -k "keras or Keras or TensorFlow"
 
 DASK_TESTS = tests/test_dask*.py tests/test_zarr.py tests/test_docs.py tests/test_every_way.py
 DASK_OLDEST = $(shell sed -nE 's/^(dask|zarr) = \["(.*)>=(.*)"\]/"\2==\3.*"/p' pyproject.toml)
