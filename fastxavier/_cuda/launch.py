@@ -44,7 +44,7 @@ def fill(target: _core.Target, initializer: Any, key: Any) -> None:
     ImportError, RuntimeError
         If there is no driver, no compiler, or no kernel for the device.
     ValueError
-        As of `fill_`, or if the memory is not on a GPU any more.
+        As for `fill_`, or if the memory is not on a GPU any more.
     """
     prepared = PreparedFill(target, initializer)
     prepared.start(key.take() if isinstance(key, _core.Streams) else key)

@@ -62,12 +62,12 @@ def init_checkpoint(
         (dtype, shape) such as ``("float32", (256, 128))``, with dtypes as in a list, or of NumPy
         or torch.
     seed : int or None
-        As of `init_`. The same `plan`, `like` and `seed` give the same bytes; with None the file
+        As for `init_`. The same `plan`, `like` and `seed` give the same bytes; with None the file
         says which seed it got.
     skip : str or sequence of str
         Glob patterns, each of which must match the name of a tensor; these tensors are left out.
     threads, progress
-        As of `init_`.
+        As for `init_`.
 
     Returns
     -------

@@ -322,7 +322,7 @@ def uniform(scale: SupportsFloat = 1e-2, dtype: Any = None) -> Initializer:
     scale : float, default 0.01
         The bound that is not 0.
     dtype : data-type, optional
-        As of `variance_scaling`.
+        As for `variance_scaling`.
 
     Returns
     -------
@@ -348,7 +348,7 @@ def normal(stddev: SupportsFloat = 1e-2, dtype: Any = None) -> Initializer:
     stddev : float, default 0.01
         The standard deviation, from 0 up.
     dtype : data-type, optional
-        As of `variance_scaling`.
+        As for `variance_scaling`.
 
     Returns
     -------
@@ -380,7 +380,7 @@ def truncated_normal(
         the default bounds. In this jax and this package agree with SciPy, and differ from the
         "truncated_normal" of `variance_scaling`, which corrects it.
     dtype : data-type, optional
-        As of `variance_scaling`.
+        As for `variance_scaling`.
     lower, upper : float, default -2 and 2
         In units of `stddev`; either may be infinite.
 
@@ -440,7 +440,7 @@ def orthogonal(scale: SupportsFloat = 1.0, column_axis: int = -1, dtype: Any = N
         The axis of the columns; the other axes, in their order, are the rows. A call needs a shape
         that has it, and at least two axes.
     dtype : data-type, optional
-        As of `variance_scaling`.
+        As for `variance_scaling`.
 
     Returns
     -------
@@ -473,7 +473,7 @@ def delta_orthogonal(
         An axis of the matrix in the kernel's middle, whose distribution does not depend on it: -1
         and any other are the same.
     dtype : data-type, optional
-        As of `variance_scaling`.
+        As for `variance_scaling`.
 
     Returns
     -------

@@ -42,7 +42,7 @@ def init_(tree: Any, plan: Plan | str | None = None, *, seed: Seed, shardings: A
         Shapes and dtypes: the tree that ``jax.eval_shape`` makes of a model's own initialization,
         which costs nothing; or a tree of arrays, whose values are not looked at. A leaf's name is
         its path, joined by dots: "params.Dense_0.kernel", "layers.0.weight". The attribute
-        ``value`` at the end, as of nnx's variables, is no part of it.
+        ``value`` at the end, as nnx's variables have it, is not part of it.
     plan : Plan or str, optional
         As for `fastxavier.init_`. Every float needs a rule, and every shape without values. Arrays
         of other dtypes without a rule, and leaves that are not arrays, stay as they are.

@@ -4,45 +4,13 @@
 with this package, and not by ``import fastxavier``.
 """
 
-from fastxavier.keras._initializers import (
-    Constant,
-    GlorotNormal,
-    GlorotUniform,
-    HeNormal,
-    HeUniform,
-    Identity,
-    LecunNormal,
-    LecunUniform,
-    Ones,
-    Orthogonal,
-    RandomNormal,
-    RandomUniform,
-    TruncatedNormal,
-    VarianceScaling,
-    Zeros,
-    register,
-)
+from fastxavier.keras._initializers import *  # noqa: F403
+from fastxavier.keras._initializers import __all__ as _initializers
+from fastxavier.keras._initializers import register
 from fastxavier.keras._model import init_
 
-__all__ = [
-    "Constant",
-    "GlorotNormal",
-    "GlorotUniform",
-    "HeNormal",
-    "HeUniform",
-    "Identity",
-    "LecunNormal",
-    "LecunUniform",
-    "Ones",
-    "Orthogonal",
-    "RandomNormal",
-    "RandomUniform",
-    "TruncatedNormal",
-    "VarianceScaling",
-    "Zeros",
-    "init_",
-    "register",
-]
+__all__ = ["init_"]
+__all__ += _initializers
 
 # Without it Keras would put its own class of the same name in the place of one of these whenever a
 # layer is cloned or loaded.

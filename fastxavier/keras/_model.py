@@ -50,7 +50,7 @@ def init_(model: Any, plan: Plan | str | None = None, *, seed: Seed) -> Report:
     Returns
     -------
     Report
-        Of the weights that got values, as of `fastxavier.init_`, detached: their std is not
+        Of the weights that got values, detached: unlike in `fastxavier.init_`, their std is not
         measured.
 
     Raises

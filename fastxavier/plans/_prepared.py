@@ -177,7 +177,7 @@ class Prepared:
         Returns
         -------
         Report
-            As of `fastxavier.init_`. It measures the arrays when it is first asked to: print it
+            As for `fastxavier.init_`. It measures the arrays when it is first asked to: print it
             before the next fill.
 
         Raises
@@ -187,7 +187,7 @@ class Prepared:
             another shape, strides or dtype than when it was prepared, or is read-only now; the
             error names the tensor. No array has been written to then.
         KeyboardInterrupt
-            As of `fastxavier.init_`.
+            As for `fastxavier.init_`.
         """
         check_progress(progress)
         if self._memory is not None:

@@ -56,7 +56,7 @@ def default_plan(layout: Layout | None = None) -> Plan:
     Parameters
     ----------
     layout : str, optional
-        As of `Plan`: if it is not given, a ``kernel`` is Flax's or Keras' and a ``weight`` torch's.
+        As in `Plan`: if it is not given, a ``kernel`` is Flax's or Keras', a ``weight`` torch's.
         Biases have one axis; in JAX's and Keras' layout they may have two, as those of Flax's
         attention do.
 
@@ -396,7 +396,7 @@ def plan_named(plan: Plan | str, layout: Layout | None = None) -> Plan:
     plan : Plan or str
         A plan, a key of `PRESETS`, or the path of a .toml or .json file.
     layout : str, optional
-        The layout of a plan that says none, as of `Plan`.
+        The layout of a plan that says none, as in `Plan`.
 
     Returns
     -------

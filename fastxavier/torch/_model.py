@@ -72,7 +72,7 @@ def init_(
     Returns
     -------
     Report
-        Of the tensors that were filled, as of `fastxavier.init_`; of a DTensor its local part.
+        Of the tensors that were filled, as in `fastxavier.init_`; of a DTensor its local part.
 
     Raises
     ------
